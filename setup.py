@@ -1,0 +1,35 @@
+"""Installs the package and the command `tfgan-papers`, which is main.py."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="tfgan-papers",
+    version="0.1.0",
+    description="GAN (2014) and the papers after it in TensorFlow and Keras: exact resume, "
+    "one device = many, served as a SavedModel",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["tfgan_papers", "tfgan_papers.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.15",
+        "tensorflow-datasets>=4.9.10",
+        "importlib_resources",  # tensorflow-datasets imports it and does not declare it
+        "tensorboard>=2.20",
+        "absl-py>=2.1",
+        "numpy>=1.26",
+        "scipy>=1.11",  # TFD's .mat file; log-sum-exp of the Parzen window
+        "scikit-learn>=1.3",  # the embedded digits
+        "pillow>=10",  # image folders, sample sheets
+        "matplotlib>=3.8",  # pictures of points
+    ],
+    extras_require={
+        "test": ["pytest>=8", "ruff>=0.6"],
+        "bench": ["torch>=2.2"],
+    },
+    entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},
+)

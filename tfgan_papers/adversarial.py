@@ -1,0 +1,149 @@
+"""The kernel: what every adversarial model here needs, as verbs that its step calls."""
+
+import keras
+import tensorflow as tf
+
+from tfgan_papers import noise
+
+
+class AdversarialModel(keras.Model):
+    """A generator and a discriminator, each with its own optimizer.
+
+    A paper subclasses this and writes `train_step`, its algorithm, with these verbs:
+    `start_step`, `island`, `prior`, `descend`, `report`. It is a plain Keras model:
+    `compile(d_optimizer, g_optimizer)`, `fit(images)`, Keras' own callbacks;
+    `model(z)` generates.
+
+    Latents, dropout masks and noise are a function of (seed, step, row of the global
+    batch) alone, see `tfgan_papers.noise`; losses are means over the *global* batch.
+    So the model resumes exactly and N replicas do what one would.
+
+    Args:
+        generator: functional model, (batch, latent_dim) -> images.
+        discriminator: functional model, images -> raw scores (logits), or whatever
+            the paper's critic gives.
+        prior: law of the latents, one of `noise.PRIORS`.
+        seed: int, of everything random in training.
+    """
+
+    scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
+
+    def __init__(self, generator, discriminator, prior="uniform", seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if prior not in noise.PRIORS:
+            raise ValueError(f"prior {prior!r} is none of {', '.join(noise.PRIORS)}")
+        self.generator, self.discriminator = generator, discriminator
+        self.prior_law, self.seed = prior, seed
+        self.latent_dim = generator.input_shape[-1]
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            initializer="zeros",
+            dtype="int64",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.means = [keras.metrics.Mean(name) for name in self.scalars]
+        self.foreign_seeds = _seed_generators(generator, discriminator)
+        self.built = True
+
+    def compile(self, d_optimizer, g_optimizer, jit_compile="auto", **kwargs):
+        """Attach the optimizers.
+
+        With `jit_compile` XLA compiles the whole step on one device, and on several
+        the islands only, between which the replicas exchange gradients. "auto" is True
+        on a GPU and False elsewhere; the command line measures instead.
+
+        Raises:
+            ValueError: `steps_per_execution` > 1 on several replicas, which Keras
+                cannot run.
+        """
+        self.replicas = self.distribute_strategy.num_replicas_in_sync
+        if self.replicas > 1 and kwargs.get("steps_per_execution", 1) > 1:
+            raise ValueError("steps_per_execution must be 1 on several replicas")
+        if jit_compile == "auto":
+            jit_compile = bool(tf.config.list_physical_devices("GPU"))
+        super().compile(
+            optimizer=None,  # else Keras makes an RMSprop of its own, saved and all
+            jit_compile=jit_compile and self.replicas == 1,
+            **kwargs,
+        )
+        self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
+        # Built now: a checkpoint read before its optimizers exist would lose them.
+        d_optimizer.build(self.discriminator.trainable_variables)
+        g_optimizer.build(self.generator.trainable_variables)
+        self.compiled_islands = {} if jit_compile and self.replicas > 1 else None
+
+    def call(self, z, training=False):
+        return self.generator(z, training=training)
+
+    @property
+    def metrics(self):
+        return self.means
+
+    @property
+    def steps_done(self):
+        """Training steps so far, as an int."""
+        return int(tf.convert_to_tensor(self.step.value))
+
+    # The verbs.
+
+    def start_step(self, data):
+        """The batch's images, and the noise stream of this step on this replica."""
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        stream = noise.Stream.of_step(self.seed, self.step.value, replica)
+        for i, generator in enumerate(self.foreign_seeds):
+            generator.state.assign(stream.reseed(i, generator.state.dtype))
+        return images, stream
+
+    def island(self, function, stream, *tensors):
+        """`function(*tensors)`, pure but for its draws from `stream`, compiled by XLA
+        where the step as a whole cannot be. Layers and `prior` draw from `stream`."""
+
+        def run(base, replica, *tensors):
+            with noise.use(noise.Stream(base, replica)):
+                return function(*tensors)
+
+        if self.compiled_islands is not None:
+            run = self.compiled_islands.setdefault(
+                function.__name__, tf.function(run, jit_compile=True)
+            )
+        return run(stream.branch(), stream.replica, *tensors)
+
+    def prior(self, images):
+        """Latents z for as many examples as `images` has, float32 (batch, latent_dim).
+        Only inside an island."""
+        shape = (tf.shape(images)[0], self.latent_dim)
+        return noise.active().latents(self.prior_law, shape)
+
+    def descend(self, network, gradients):
+        """Move `network` down the gradients of its mean loss on this replica's share of
+        the batch: the optimizers sum over replicas, so each gives its N-th part."""
+        optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
+        if self.replicas > 1:
+            gradients = [gradient / self.replicas for gradient in gradients]
+        variables = getattr(self, network).trainable_variables
+        optimizers[network].apply(gradients, variables)
+
+    def report(self, **scalars):
+        """End the step; the running means of its scalars, as Keras' logs."""
+        self.step.assign_add(1)
+        for mean in self.means:
+            mean.update_state(scalars[mean.name])
+        logs = {mean.name: mean.result() for mean in self.means}
+        if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras averages logs over workers along axis 0, so they need one.
+            logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
+
+
+def _seed_generators(*networks):
+    """Those of Keras' own stochastic layers, which know neither step nor replica."""
+    return [
+        layer.seed_generator
+        for network in networks
+        for layer in network._flatten_layers(include_self=False)
+        if isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator)
+        and not getattr(layer, "draws_from_step", False)
+    ]

@@ -1,0 +1,126 @@
+"""What watches a run. Each acts at the end of a report period, a Keras epoch, so that
+nothing from Python runs between the steps."""
+
+import math
+import statistics
+import time
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from tfgan_papers import sheets
+from tfgan_papers.errors import UserError
+
+
+class Reporter(keras.callbacks.Callback):
+    """Times the periods and reports the scalars: to TensorBoard, and as a line a period
+    where no progress bar shows them.
+
+    Args:
+        writer: TensorBoard's `tf.summary` writer.
+        total_steps: steps of the whole run.
+        images_per_step: examples of the global batch.
+        lines: whether to print lines.
+    """
+
+    def __init__(self, writer, total_steps, images_per_step, lines):
+        super().__init__()
+        self.writer, self.total_steps, self.lines = writer, total_steps, lines
+        self.images_per_step = images_per_step
+        self.seconds_per_step, self.scalars = [], {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = self.model.steps_done, time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """
+        Raises:
+            UserError: a scalar is not finite.
+        """
+        step, (first, begin) = self.model.steps_done, self.begun
+        self.seconds_per_step.append((time.perf_counter() - begin) / (step - first))
+        self.scalars = {name: float(value) for name, value in logs.items()}
+        for name, value in self.scalars.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{name} is {value} between steps {first} and {step}: stopped. The "
+                    "checkpoints are from before; try a lower --learning_rate"
+                )
+        images_per_second = self.images_per_step / self.seconds_per_step[-1]
+        logs["images_per_s"] = images_per_second  # for the progress bar
+        with self.writer.as_default(step):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+        self.writer.flush()
+        if self.lines:
+            values = "  ".join(f"{k} {v:7.4f}" for k, v in self.scalars.items())
+            print(
+                f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {values}  "
+                f"{images_per_second:,.0f} images/s",
+                flush=True,
+            )
+
+    def ms_per_step(self):
+        """Median over the periods, but for the first, in which the step is compiled."""
+        return 1e3 * statistics.median(self.seconds_per_step[1:] or self.seconds_per_step)
+
+    def compile_seconds(self):
+        """What the first period, one step, took beyond a step."""
+        return max(0.0, self.seconds_per_step[0] - self.ms_per_step() / 1e3)
+
+
+class Samples(keras.callbacks.Callback):
+    """Pictures of the samples at fixed latents, and histograms of all weights.
+
+    Args:
+        writer: TensorBoard's writer.
+        draw: generator -> uint8 picture.
+        folder: where the pictures go, as step-NNN.png.
+    """
+
+    def __init__(self, writer, draw, folder):
+        super().__init__()
+        self.writer, self.draw, self.folder = writer, draw, folder
+
+    def on_epoch_end(self, epoch, logs=None):
+        step, picture = self.model.steps_done, self.draw(self.model.generator)
+        sheets.save(picture, self.folder / f"step-{step:09d}.png")
+        with self.writer.as_default(step):
+            tf.summary.image("samples", picture[None])
+            for network in (self.model.generator, self.model.discriminator):
+                for weight in network.trainable_variables:
+                    tf.summary.histogram(weight.path, weight.value)
+
+
+class Keeper(keras.callbacks.Callback):
+    """Checkpoints every `every` steps: the last ones, the best, a sparse history.
+
+    Args:
+        checkpoints: `Checkpoints` of the model.
+        every: steps, a multiple of the report period.
+        score: model -> float, higher is better, or None.
+        best: the best score so far.
+    """
+
+    def __init__(self, checkpoints, every, score=None, best=-math.inf):
+        super().__init__()
+        self.checkpoints, self.every, self.score, self.best = checkpoints, every, score, best
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.steps_done % self.every == 0:
+            self.keep(self.model)
+
+    def keep(self, model):
+        """Write this step's checkpoint."""
+        step = model.steps_done
+        self.checkpoints.save(step)
+        number, remainder = divmod(step, self.every)
+        if number and not remainder and not number & (number - 1):  # 1, 2, 4, 8, ...
+            self.checkpoints.save(step, "history", keep=None)
+        if self.score is not None:
+            score = self.score(model)
+            logging.info("step %d: score on the validation split %.2f", step, score)
+            if score > self.best:
+                self.best = score
+                self.checkpoints.save(step, "best", keep=1)

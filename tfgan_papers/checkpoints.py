@@ -1,0 +1,74 @@
+"""Everything a run needs to go on, on disk: networks, optimizers, step, schedules.
+
+`last/` holds the newest few, `best/` the best by a score, `history/` those at powers of
+two of the interval. TensorFlow writes each into a temporary file first and renames it,
+and checks a checksum of every tensor it reads.
+"""
+
+import pathlib
+
+import tensorflow as tf
+from absl import logging
+
+from tfgan_papers.errors import UserError
+
+KEPT = 3  # in last/: should the newest be unreadable, the one before it is used
+
+
+class Checkpoints:
+    """Those of one model in one folder."""
+
+    def __init__(self, folder, model):
+        self.folder = pathlib.Path(folder)
+        self.checkpoint = tf.train.Checkpoint(model=model)
+
+    def all(self, kind="last"):
+        """Paths without suffix, by step. Written out means: with its index."""
+        found = (self.folder / kind).glob("step-*.index")
+        return sorted(path.with_suffix("") for path in found)
+
+    def save(self, step, kind="last", keep=KEPT):
+        """Write, then drop all but the newest `keep` (None: all).
+
+        Raises:
+            UserError: the disk is full or not writable; the older ones stay.
+        """
+        path = self.folder / kind / f"step-{step:09d}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.checkpoint.write(str(path))
+        except (tf.errors.OpError, OSError) as error:
+            for partial in path.parent.glob(path.name + "*"):
+                partial.unlink(missing_ok=True)
+            older = self.all(kind)
+            kept = f"the newest kept is {older[-1].name}" if older else "none is kept"
+            reason = str(getattr(error, "message", error)).splitlines()[0]
+            raise UserError(
+                f"the checkpoint of step {step} cannot be written ({reason}); {kept}. "
+                "Free some space and run the same command again"
+            ) from error
+        for old in self.all(kind)[:-keep] if keep else ():
+            for part in old.parent.glob(old.name + ".*"):
+                part.unlink()
+
+    def restore(self, kind="last"):
+        """The newest readable one into the model; its step, or None if there is none.
+
+        Raises:
+            UserError: there are some, and none can be read.
+        """
+        paths = self.all(kind)
+        for path in reversed(paths):
+            try:
+                status = self.checkpoint.read(str(path))
+                status.assert_consumed()
+                return int(path.name.removeprefix("step-"))
+            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                reason = str(getattr(error, "message", error)).splitlines()[0]
+                logging.warning("%s cannot be read (%s); trying the one before", path, reason)
+        if paths:
+            raise UserError(
+                f"none of the {len(paths)} checkpoints in {self.folder / kind} can be read; "
+                "remove that folder to start from step 0, or use another --logdir"
+            )
+        return None

@@ -1,0 +1,137 @@
+"""Random draws as a pure function of (seed, step, draw number, row of the global batch).
+
+Nothing here keeps state. A resumed run therefore draws what the uninterrupted one
+would have drawn, and replica r of N draws exactly the rows that one device alone would
+have drawn for r's share of the batch.
+
+The draws start from Philox *integers*, which TensorFlow's kernels and XLA produce bit
+for bit alike; their ready-made floats differ between the two. So compiling a step
+with XLA never changes its noise.
+"""
+
+import contextlib
+import threading
+
+import numpy as np
+import tensorflow as tf
+
+PHILOX = 1  # tf.random.Algorithm.PHILOX, the one generator that every device has
+BRANCHES = DRAWS = 1 << 8  # a step holds 256 branches of 256 draws each
+WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
+
+PRIORS = ("uniform", "uniform_01", "uniform_sqrt3", "normal")
+
+
+def bits(seed, shape, first_row=0):
+    """Random 32-bit words, uint32, of `shape` = (rows, ...).
+
+    Row i is row `first_row + i` of the one endless table that `seed`, an int64 pair,
+    stands for: any device can draw any rows of it, in any grouping.
+    """
+    rows, row_size = shape[0], int(np.prod(shape[1:]))
+    width = -(-row_size // WORDS_PER_COUNT) * WORDS_PER_COUNT  # rows start on a count
+    start = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    skip = tf.cast(first_row, tf.uint64) * (width // WORDS_PER_COUNT)
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=tf.stack([rows, width]),
+        key=start.key,
+        counter=start.counter + tf.stack([skip, tf.zeros_like(skip)]),
+        alg=PHILOX,
+        dtype=tf.uint32,
+    )
+    return tf.reshape(words[:, :row_size], tf.stack([rows, *shape[1:]]))
+
+
+def uniform(seed, shape, low=0.0, high=1.0, first_row=0):
+    """U[low, high) as float32; 24 random bits a value."""
+    words = tf.bitwise.right_shift(bits(seed, shape, first_row), tf.constant(8, tf.uint32))
+    unit = tf.cast(words, tf.float32) * 2.0**-24
+    return low + (high - low) * unit
+
+
+def normal(seed, shape, first_row=0):
+    """N(0, 1) as float32, by the Box-Muller transform of two uniforms a value."""
+    u = uniform(seed, (shape[0], 2, int(np.prod(shape[1:]))), first_row=first_row)
+    radius = tf.sqrt(-2.0 * tf.math.log(1.0 - u[:, 0]))  # 1 - u is in (0, 1]
+    return tf.reshape(radius * tf.cos(2 * np.pi * u[:, 1]), tf.stack(shape))
+
+
+def latents(prior, seed, shape, first_row=0):
+    """Latent vectors z, float32 (n, latent_dim), by the name of their law.
+
+    `uniform` is U(-1, 1); `uniform_01` U(0, 1); `uniform_sqrt3` U(-sqrt 3, sqrt 3), of
+    unit variance; `normal` N(0, 1).
+    """
+    if prior == "normal":
+        return normal(seed, shape, first_row)
+    low, high = {
+        "uniform": (-1.0, 1.0),
+        "uniform_01": (0.0, 1.0),
+        "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
+    }[prior]
+    return uniform(seed, shape, low, high, first_row)
+
+
+class Stream:
+    """The draws of one traced function on one replica, numbered as they are asked for.
+
+    `base` is an int64 pair: the run's seed, and the number of the first draw. A draw of
+    n rows is rows [replica * n, (replica + 1) * n) of the global batch's draw.
+    """
+
+    def __init__(self, base, replica):
+        self.base, self.replica = base, replica
+        self.drawn = self.branches = 0
+
+    @classmethod
+    def of_step(cls, run_seed, step, replica):
+        number = tf.cast(step, tf.int64) * (BRANCHES * DRAWS)
+        return cls(tf.stack([tf.cast(run_seed, tf.int64), number]), replica)
+
+    def branch(self):
+        """The `base` of the next branch: draws for a function that is traced once and
+        called several times in a step."""
+        self.branches += 1
+        if self.branches == BRANCHES:
+            raise ValueError(f"more than {BRANCHES} branches in one training step")
+        return self.base + [0, self.branches * DRAWS]
+
+    def next_seed(self):
+        if self.drawn == DRAWS:
+            raise ValueError(f"more than {DRAWS} random draws in one function")
+        self.drawn += 1
+        return self.base + [0, self.drawn - 1]
+
+    def reseed(self, index, dtype):
+        """State for a Keras `SeedGenerator`, another one each step and replica."""
+        place = tf.cast(self.replica, tf.int64) * BRANCHES + index
+        return tf.cast(self.base + tf.stack([place << 32, 0]), dtype)
+
+    def latents(self, prior, shape):
+        return latents(prior, self.next_seed(), shape, self.replica * shape[0])
+
+    def uniform(self, shape):
+        return uniform(self.next_seed(), shape, first_row=self.replica * shape[0])
+
+    def normal(self, shape):
+        return normal(self.next_seed(), shape, self.replica * shape[0])
+
+
+# Layers cannot be handed the stream through a functional model's call, so they look it
+# up here, when the step is traced. One per thread: replicas are traced on their own.
+_ACTIVE = threading.local()
+
+
+@contextlib.contextmanager
+def use(stream):
+    """Within the block, the layers of `tfgan_papers.layers` draw from `stream`."""
+    outer, _ACTIVE.stream = active(), stream
+    try:
+        yield stream
+    finally:
+        _ACTIVE.stream = outer
+
+
+def active():
+    """The stream of the enclosing `use`, or None."""
+    return getattr(_ACTIVE, "stream", None)

@@ -1,0 +1,617 @@
+"""Generative Adversarial Networks. Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley,
+Ozair, Courville, Bengio, 2014. https://arxiv.org/abs/1406.2661
+
+A discriminator D learns to tell data from samples; a generator G learns, through D's
+gradients, to make samples that D takes for data.
+
+    symbol          here                        paper
+    G(z)            generator(z)                Sec. 3
+    D(x)            sigmoid(discriminator(x))   Sec. 3; the networks give the logit
+    p_z(z)          prior_law                   Sec. 3
+    V(D, G)         losses.py                   Eq. 1
+    k               k                           Algorithm 1
+
+The authors' code is goodfeli/adversarial (a file without a path is of that repository),
+on Pylearn2; where the paper gives no number, theirs stands here with its file.
+
+Differs: GAN-1 | update order | D ascends k times, then G descends on a fresh minibatch
+    of latents (Algorithm 1) | both gradients from one batch, with the same fakes and
+    the same dropout masks on them, both networks move at once | --fidelity | the two
+    sources conflict; `paper` is the default.
+Differs: GAN-2 | scale of D's loss | sum of the two terms of V | their mean, so that G's
+    gradient weighs twice as much at one learning rate | --fidelity | as GAN-1.
+Differs: GAN-3 | G's loss | minimax in Algorithm 1, -log D(G(z)) as a remark in Sec. 3 |
+    only -log D(G(z)) | --loss=non_saturating (default) or minimax | Algorithm 1's
+    own loss starves G at the start, as the paper itself remarks.
+Differs: GAN-4 | latents | law not stated | U(-sqrt 3, sqrt 3) for MNIST, N(0, 1) for TFD
+    and CIFAR-10, all 100-d | none | the paper is silent, so the code's.
+Differs: GAN-5 | TFD generator | one generator | two stages: 50 epochs, then a new front
+    of two layers before the whole generator, 22 epochs more | --network=tfd_pretrain,
+    then --network=tfd --init_from | the paper is silent, so the code's.
+Differs: GAN-6 | CIFAR-10 generator | rectifier and sigmoid activations | linear output,
+    on images contrast-normalized to norm 55 | none | the data need the range.
+Differs: GAN-7 | noise of the run | not stated | Theano's streams | --seed | numbers
+    cannot be repeated across libraries, only laws.
+Differs: GAN-8 | last batch of an epoch | not stated | kept, short | none | dropped here:
+    static shapes for XLA; each epoch is shuffled anew, so no image is lost for good.
+Differs: GAN-9 | pooling of the convolutional D | not stated | windows may hang over the
+    edge and see only what is there | none | the same, by padding with -inf.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from keras import ops
+
+from tfgan_papers import adversarial, layers
+from tfgan_papers.errors import UsageError
+from tfgan_papers.losses import LOSSES
+
+LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
+DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
+LEARNING_RATE_FLOOR = 1e-6  # all four: min_lr
+MOMENTUM = (0.5, 0.7)  # all four: init_momentum, final_momentum
+MOMENTUM_EPOCHS = (1, 250)  # all four: start, saturate
+MAX_COLUMN_NORM = 1.9365  # tfd_pretrain/*.yaml: max_col_norm
+
+
+# The optimizer: heavy-ball momentum, both its rates on the authors' schedules.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class HeavyBall(keras.optimizers.SGD):
+    """v <- m v - lr gradient; theta <- theta + v (pylearn2's Momentum), where
+
+    lr_t = max(learning_rate / decay^t, floor) falls with every minibatch and m rises
+    linearly from `MOMENTUM[0]` to `MOMENTUM[1]` over epochs `MOMENTUM_EPOCHS`.
+
+    Args:
+        learning_rate: float, at step 0.
+        steps_per_epoch: int, minibatches an epoch.
+    """
+
+    def __init__(self, learning_rate, steps_per_epoch, name="heavy_ball"):
+        super().__init__(learning_rate, momentum=MOMENTUM[0], name=name)
+        self.initial_learning_rate = float(learning_rate)
+        self.steps_per_epoch = steps_per_epoch
+
+    def learning_rate_at(self, step):
+        decayed = self.initial_learning_rate * DECAY_PER_STEP ** -ops.cast(step, "float32")
+        return ops.maximum(decayed, LEARNING_RATE_FLOOR)
+
+    def momentum_at(self, step):
+        epoch = ops.cast(step // self.steps_per_epoch, "float32")  # 0 at the start
+        first, last = MOMENTUM_EPOCHS
+        risen = ops.clip((epoch - first) / (last - first), 0.0, 1.0)
+        return MOMENTUM[0] + (MOMENTUM[1] - MOMENTUM[0]) * risen
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.momentums[self._get_variable_index(variable)]
+        # One pass over memory where SGD's own form takes five; the update is the same.
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=velocity.value.handle,
+            grad=gradient,
+            lr=self.learning_rate_at(self.iterations),
+            momentum=self.momentum_at(self.iterations),
+        )
+
+    def get_config(self):
+        return {
+            "learning_rate": self.initial_learning_rate,
+            "steps_per_epoch": self.steps_per_epoch,
+            "name": self.name,
+        }
+
+
+# Layers.
+
+
+def column_maximum(z):
+    """max over axis 1 of (batch, pieces, units), whose gradient goes to the largest
+    piece: two cheap passes, where TensorFlow's own also counts ties."""
+
+    @tf.custom_gradient
+    def forward(z):
+        largest = tf.reduce_max(z, axis=1, keepdims=True)
+
+        def backward(upstream):
+            return tf.where(z == largest, upstream[:, tf.newaxis], tf.zeros_like(z))
+
+        return largest[:, 0], backward
+
+    return forward(z)
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Maxout(keras.layers.Dense):
+    """The largest of `pieces` linear maps for each unit (Goodfellow et al. 2013).
+
+    (batch, features) -> (batch, maxout_units).
+    """
+
+    def __init__(self, maxout_units, pieces, **kwargs):
+        kwargs.pop("units", None)
+        super().__init__(maxout_units * pieces, **kwargs)
+        self.maxout_units, self.pieces = maxout_units, pieces
+
+    def call(self, inputs):
+        z = super().call(inputs)
+        return column_maximum(ops.reshape(z, (-1, self.pieces, self.maxout_units)))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.maxout_units)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["units"]
+        return {**config, "maxout_units": self.maxout_units, "pieces": self.pieces}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class MaxoutConv2D(keras.layers.Conv2D):
+    """The largest of `pieces` convolutions for each channel, stride 1, zero-padded by
+    `pad` on every side (pylearn2's MaxoutConvC01B, without its pooling)."""
+
+    def __init__(self, channels, pieces, kernel_size, pad, **kwargs):
+        kwargs.pop("filters", None)
+        super().__init__(channels * pieces, kernel_size, padding="valid", **kwargs)
+        self.channels, self.pieces, self.pad = channels, pieces, pad
+
+    def call(self, inputs):
+        sides = (self.pad, self.pad)
+        z = super().call(ops.pad(inputs, ((0, 0), sides, sides, (0, 0))))
+        height, width = z.shape[1:3]
+        return ops.max(ops.reshape(z, (-1, height, width, self.pieces, self.channels)), 3)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        grown = [side + 2 * self.pad - k + 1 for side, k in zip((height, width), self.kernel_size)]
+        return (batch, *grown, self.channels)
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("filters", "padding", "strides"):
+            del config[name]
+        return {**config, "channels": self.channels, "pieces": self.pieces, "pad": self.pad}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class CeilMaxPool2D(keras.layers.Layer):
+    """Max pooling whose last window may hang over the edge (pylearn2; GAN-9)."""
+
+    def __init__(self, pool_size, strides=2, **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size, self.strides = pool_size, strides
+
+    def call(self, inputs):
+        side = inputs.shape[1]
+        windows = -(-(side - self.pool_size) // self.strides) + 1
+        hang = (windows - 1) * self.strides + self.pool_size - side
+        sides = ((0, 0), (0, hang), (0, hang), (0, 0))
+        padded = ops.pad(inputs, sides, constant_values=-np.inf)
+        return ops.max_pool(padded, self.pool_size, self.strides)
+
+    def get_config(self):
+        own = {"pool_size": self.pool_size, "strides": self.strides}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class PixelBias(keras.layers.Layer):
+    """One bias for every pixel and channel: `tied_b: 0` of the authors' deconv."""
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(name="bias", shape=input_shape[1:], initializer="zeros")
+
+    def call(self, inputs):
+        return inputs + self.bias
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class SparseNormal(keras.initializers.Initializer):
+    """`nonzero` weights N(0, 1) into each unit, the others 0 (pylearn2's sparse_init)."""
+
+    def __init__(self, nonzero, seed=None):
+        self.nonzero, self.seed = nonzero, seed
+
+    def __call__(self, shape, dtype=None):
+        draw = np.random.default_rng(self.seed)
+        ranks = draw.random(shape).argsort(axis=0).argsort(axis=0)
+        return ops.cast(np.where(ranks < self.nonzero, draw.normal(size=shape), 0.0), dtype)
+
+    def get_config(self):
+        return {"nonzero": self.nonzero, "seed": self.seed}
+
+
+# Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
+
+
+class Draw:
+    """Initializers of one network, each with a seed of its own."""
+
+    def __init__(self, seed):
+        self.seeds = np.random.SeedSequence(seed)
+
+    def seed(self):
+        return int(self.seeds.spawn(1)[0].generate_state(1)[0])
+
+    def within(self, irange):
+        """U(-irange, irange), pylearn2's `irange`."""
+        return keras.initializers.RandomUniform(-irange, irange, seed=self.seed())
+
+
+def marginal_bias(mean_image):
+    """The logit of the mean image, clipped (init_sigmoid_bias_from_marginals)."""
+    mean = np.clip(np.ravel(mean_image), 1e-7, 1 - 1e-7)
+    return keras.initializers.Constant(np.log(mean / (1 - mean)))
+
+
+def generator_from(hidden, shape, name="generator"):
+    """Latents through the layers `hidden`, reshaped to `shape`, float32."""
+    z = x = keras.Input((LATENT_DIM,), name="z")
+    for layer in hidden:
+        x = layer(x)
+    if x.shape[1:] != tuple(shape):
+        x = keras.layers.Reshape(shape, dtype="float32")(x)
+    return keras.Model(z, x, name=name)
+
+
+def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005):
+    """Two maxout layers and a logit; dropout before each (the cost section of the yaml:
+    input kept with probability .8, each later layer's input with .5)."""
+    constraint = max_norm and keras.constraints.MaxNorm(max_norm, axis=0)
+    x = images = keras.Input(shape, name="images")
+    x = keras.layers.Flatten()(x)
+    for rate in (0.2, 0.5):
+        x = layers.Dropout(rate)(x)
+        x = Maxout(
+            units,
+            pieces,
+            kernel_initializer=draw.within(irange),
+            kernel_constraint=constraint,
+        )(x)
+    x = layers.Dropout(0.5)(x)
+    score = logit(draw, irange, constraint)(x)
+    return keras.Model(images, score, name="discriminator")
+
+
+def logit(draw, irange=0.005, constraint=None):
+    """The last layer of every D: float32, whatever the policy."""
+    return keras.layers.Dense(
+        1,
+        kernel_initializer=draw.within(irange),
+        kernel_constraint=constraint,
+        dtype="float32",
+        name="logit",
+    )
+
+
+def mnist_networks(shape, mean_image, draw):
+    """mnist.yaml; any image size. Sigmoid output where pixels are in [0, 1]."""
+
+    def dense(units, activation, **kwargs):
+        kwargs.setdefault("kernel_initializer", draw.within(0.05))
+        return keras.layers.Dense(units, activation, **kwargs)
+
+    bias = marginal_bias(mean_image)
+    generator = generator_from(
+        [
+            dense(1200, "relu"),
+            dense(1200, "relu"),
+            dense(int(np.prod(shape)), "sigmoid", bias_initializer=bias, dtype="float32"),
+        ],
+        shape,
+    )
+    return generator, maxout_discriminator(240, 5, draw, shape)
+
+
+def tfd_networks(shape, mean_image, draw, front=False):
+    """tfd_pretrain/pretrain.yaml and, with `front`, tfd_pretrain/train.yaml: two new
+    layers that end in 100 sigmoid units, which feed the pretrained generator."""
+    cap = keras.constraints.MaxNorm(MAX_COLUMN_NORM, axis=0)
+
+    def dense(units, activation, **kwargs):
+        kwargs.setdefault("kernel_initializer", draw.within(0.05))
+        return keras.layers.Dense(units, activation, kernel_constraint=cap, **kwargs)
+
+    low = keras.initializers.Constant(-2.0)  # init_bias: -2.0
+    body = [
+        dense(8000, "relu"),
+        dense(8000, "sigmoid", bias_initializer=low),
+        dense(
+            int(np.prod(shape)),
+            "sigmoid",
+            kernel_initializer=SparseNormal(100, draw.seed()),  # sparse_init: 100
+            bias_initializer=marginal_bias(mean_image),
+            dtype="float32",
+        ),
+    ]
+    if front:
+        body = [
+            dense(8000, "relu"),
+            dense(LATENT_DIM, "sigmoid", bias_initializer=low),
+            generator_from(body, shape, name="pretrained"),
+        ]
+    discriminator = maxout_discriminator(1200, 5, draw, shape, MAX_COLUMN_NORM)
+    return generator_from(body, shape), discriminator
+
+
+def tfd_stacked_networks(shape, mean_image, draw):
+    return tfd_networks(shape, mean_image, draw, front=True)
+
+
+def cifar10_dense_networks(shape, mean_image, draw):
+    """cifar10_fully_connected.yaml."""
+    generator = generator_from(
+        [
+            keras.layers.Dense(8000, "relu", kernel_initializer=draw.within(0.05)),
+            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.within(0.05)),
+            keras.layers.Dense(
+                int(np.prod(shape)), kernel_initializer=draw.within(0.5), dtype="float32"
+            ),
+        ],
+        shape,
+    )
+    return generator, maxout_discriminator(1600, 5, draw, shape)
+
+
+def cifar10_conv_networks(shape, mean_image, draw):
+    """cifar10_convolutional.yaml: sizes hold for 32x32 images only."""
+    if shape[:2] != (32, 32):
+        raise ValueError(f"cifar10_convolutional is for 32x32 images, not {shape[:2]}")
+    generator = generator_from(
+        [
+            keras.layers.Dense(8000, "relu", kernel_initializer=draw.within(0.05)),
+            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.within(0.05)),
+            keras.layers.Reshape((10, 10, 80)),
+            keras.layers.Conv2DTranspose(  # 10 -> 3 (10 - 1) + 5 = 32
+                shape[-1],
+                5,
+                strides=3,
+                padding="valid",
+                use_bias=False,
+                kernel_initializer=draw.within(0.05),
+            ),
+            PixelBias(dtype="float32"),
+        ],
+        shape,
+    )
+    x = images = keras.Input(shape, name="images")
+    for rate, channels, kernel, pad, pool in (
+        (0.2, 32, 8, 4, 4),  # 32 -> 33 -> 16
+        (0.5, 32, 8, 3, 4),  # 16 -> 15 -> 7
+        (0.5, 192, 5, 3, 2),  # 7 -> 9 -> 5
+    ):
+        x = layers.Dropout(rate)(x)
+        x = MaxoutConv2D(channels, 2, kernel, pad, kernel_initializer=draw.within(0.005))(x)
+        x = CeilMaxPool2D(pool)(x)
+    x = layers.Dropout(0.5)(keras.layers.Flatten()(x))
+    x = Maxout(500, 5, kernel_initializer=draw.within(0.005))(x)
+    score = logit(draw)(layers.Dropout(0.5)(x))
+    return generator, keras.Model(images, score, name="discriminator")
+
+
+def point_networks(shape, mean_image, draw):
+    """For points, such as the line of the paper's Fig. 1, whose networks it does not
+    give. On the line z is one number, so that the figure can draw z -> x."""
+
+    def network(name, inputs, last):
+        x = ends = keras.Input((inputs,))
+        for _ in range(2):
+            x = keras.layers.Dense(64, "tanh", kernel_initializer=draw.within(0.5))(x)
+        return keras.Model(ends, last(x), name=name)
+
+    (dimensions,) = shape
+    latent_dim = 1 if dimensions == 1 else LATENT_DIM
+    to_point = keras.layers.Dense(dimensions, dtype="float32")
+    generator = network("generator", latent_dim, to_point)
+    return generator, network("discriminator", dimensions, logit(draw))
+
+
+# The model.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class GAN(adversarial.AdversarialModel):
+    """Algorithm 1, or the simultaneous update of the authors' code (GAN-1, GAN-2).
+
+    Args:
+        loss: an `AdversarialLoss`, or the name of one in `LOSSES`.
+        k: steps of D before each step of G. A batch holds k minibatches.
+        simultaneous: move both networks at once, as the authors' code does; k is 1.
+    """
+
+    scalars = ("d_loss", "g_loss", "d_real", "d_fake")
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss="non_saturating",
+        k=1,
+        simultaneous=False,
+        **kwargs,
+    ):
+        super().__init__(generator, discriminator, **kwargs)
+        if k < 1 or (simultaneous and k > 1):
+            raise ValueError(f"k is {k}: it is 1 or more, and 1 in a simultaneous update")
+        self.loss_terms = LOSSES[loss] if isinstance(loss, str) else loss
+        self.k, self.simultaneous = k, simultaneous
+
+    def train_step(self, data):
+        images, noise = self.start_step(data)
+        if self.simultaneous:
+            scalars, d_gradients, g_gradients = self.island(self.both, noise, images)
+            self.descend("discriminator", d_gradients)
+        else:
+            for i in range(self.k):
+                minibatch = images[i :: self.k]  # the same on one replica as over many
+                scalars, d_gradients = self.island(self.d_side, noise, minibatch)
+                self.descend("discriminator", d_gradients)
+            g_loss, g_gradients = self.island(self.g_side, noise, minibatch)
+            scalars["g_loss"] = g_loss
+        self.descend("generator", g_gradients)
+        return self.report(**scalars)
+
+    def both(self, real):
+        """One pass of each network and one batch of fakes for both gradients."""
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(self.prior(real), training=True)
+            d_loss, scalars, fake_scores = self.judge(real, fake)
+            d_loss /= 2.0  # GAN-2
+            g_loss = ops.mean(self.loss_terms.generator(fake_scores))
+        d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
+        g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
+        return scalars | {"d_loss": d_loss, "g_loss": g_loss}, d_gradients, g_gradients
+
+    def d_side(self, real):
+        """Algorithm 1, inner loop: D against fresh samples of a G that stands still."""
+        fake = self.generator(self.prior(real), training=True)
+        with tf.GradientTape() as tape:
+            d_loss, scalars, _ = self.judge(real, fake)
+        gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
+        return scalars | {"d_loss": d_loss}, gradients
+
+    def g_side(self, real):
+        """Algorithm 1, last lines: G against D, on as many fresh latents."""
+        with tf.GradientTape() as tape:
+            scores = self.discriminator(
+                self.generator(self.prior(real), training=True), training=True
+            )
+            g_loss = ops.mean(self.loss_terms.generator(scores))
+        return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
+
+    def judge(self, real, fake):
+        """-V(D, G) on a batch, D's mean verdicts on it, and its scores of the fakes."""
+        real_scores = self.discriminator(real, training=True)
+        fake_scores = self.discriminator(fake, training=True)
+        d_loss = ops.mean(self.loss_terms.real(real_scores)) + ops.mean(
+            self.loss_terms.fake(fake_scores)
+        )
+        verdicts = {
+            "d_real": ops.mean(ops.sigmoid(real_scores)),
+            "d_fake": ops.mean(ops.sigmoid(fake_scores)),
+        }
+        return d_loss, verdicts, fake_scores
+
+
+# The experiments, by the name of their networks.
+
+
+class Experiment(NamedTuple):
+    """`networks` is (shape, mean image, Draw) -> generator, discriminator."""
+
+    networks: Callable
+    learning_rate: float
+    batch_size: int
+    prior: str
+    value_range: str
+    train_split: str = "train"
+    validation_split: str = ""
+    test_split: str = "test"
+
+
+HELD_OUT = ("train[:50000]", "train[50000:]")  # mnist.yaml: start, stop
+CIFAR10_HELD_OUT = ("train[:40000]", "train[40000:]")  # cifar10_*.yaml
+TFD_SPLITS = ("unlabeled", "valid")  # tfd_pretrain/*.yaml: which_set
+
+EXPERIMENTS = {  # learning rates and batch sizes: each yaml's algorithm section
+    "mnist": Experiment(  # mnist.yaml
+        mnist_networks, 0.1, 100, "uniform_sqrt3", "unit", *HELD_OUT
+    ),
+    "tfd_pretrain": Experiment(  # tfd_pretrain/pretrain.yaml
+        tfd_networks, 0.05, 100, "normal", "unit", *TFD_SPLITS
+    ),
+    "tfd": Experiment(  # tfd_pretrain/train.yaml
+        tfd_stacked_networks, 0.05, 100, "normal", "unit", *TFD_SPLITS
+    ),
+    "cifar10": Experiment(  # cifar10_fully_connected.yaml
+        cifar10_dense_networks, 0.025, 100, "normal", "norm55", *CIFAR10_HELD_OUT
+    ),
+    "cifar10_convolutional": Experiment(  # cifar10_convolutional.yaml
+        cifar10_conv_networks, 0.004, 128, "normal", "norm55", *CIFAR10_HELD_OUT
+    ),
+    "points": Experiment(  # ours: the paper gives no numbers for Fig. 1
+        point_networks, 0.05, 512, "uniform", "raw", "train[:90%]", "", "train[90%:]"
+    ),
+    "images": Experiment(  # mnist.yaml for any other images
+        mnist_networks, 0.1, 100, "uniform_sqrt3", "unit"
+    ),
+}
+NETWORK_OF_DATASET = {
+    "mnist": "mnist",
+    "fashion_mnist": "mnist",
+    "tfd": "tfd_pretrain",
+    "cifar10": "cifar10",
+    "gaussian": "points",
+    "ring": "points",
+}
+
+
+# What the command line needs of a paper.
+
+_K = flags.DEFINE_integer(
+    "k", 1, "Steps of D before each step of G (Algorithm 1).", lower_bound=1
+)
+
+
+def experiment(dataset, network):
+    """The Experiment of `network`, or if that is empty the one for `dataset`.
+
+    Raises:
+        UsageError: there are no such networks.
+    """
+    if network and network not in EXPERIMENTS:
+        raise UsageError(f"--model=gan has the networks {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[network or NETWORK_OF_DATASET.get(dataset, "images")]
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    chosen = experiment(dataset, network)._asdict()
+    del chosen["networks"], chosen["prior"]
+    return {"loss": "non_saturating", **chosen}
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled GAN.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    chosen = experiment(settings.dataset, settings.network)
+    draw = Draw(settings.seed)
+    try:
+        generator, discriminator = chosen.networks(settings.shape, settings.mean, draw)
+    except ValueError as error:
+        raise UsageError(f"--network does not fit --dataset={settings.dataset}: {error}")
+    simultaneous = settings.fidelity == "code"
+    if simultaneous and _K.value > 1:
+        raise UsageError("--k > 1 goes with --fidelity=paper: the authors' code has k = 1")
+    model = GAN(
+        generator,
+        discriminator,
+        loss=settings.loss,
+        k=_K.value,
+        simultaneous=simultaneous,
+        prior=chosen.prior,
+        seed=settings.seed,
+    )
+    rate, epoch = settings.learning_rate, settings.steps_per_epoch
+    model.compile(
+        d_optimizer=HeavyBall(rate, epoch * _K.value),  # it counts its own steps, k a step
+        g_optimizer=HeavyBall(rate, epoch),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def minibatches_per_step():
+    """How many minibatches a training step takes from the data."""
+    return _K.value

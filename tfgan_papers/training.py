@@ -1,0 +1,371 @@
+"""A run: from the flags to a run folder with samples, checkpoints and an export."""
+
+import importlib.metadata
+import json
+
+import pathlib
+import platform
+import resource
+import shlex
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+from tensorboard.plugins.hparams import api as hparams
+
+from tfgan_papers import callbacks, data, export, noise, runtime, sheets
+from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.papers import PAPERS
+
+FLAGS = flags.FLAGS
+_LOSS = flags.DEFINE_string("loss", None, "Adversarial loss; the paper's own by default.")
+_FIDELITY = flags.DEFINE_enum(
+    "fidelity",
+    "paper",
+    ["paper", "code"],
+    "Where the paper and its authors' code conflict: which to follow.",
+)
+_NETWORK = flags.DEFINE_string(
+    "network", "", "Networks of the paper by name; those for the data set by default."
+)
+_VALUE_RANGE = flags.DEFINE_enum(
+    "value_range", "unit", list(data.RANGES), "Range of the pixels that networks see."
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 100, "Images a minibatch, over all replicas.", lower_bound=1
+)
+_LEARNING_RATE = flags.DEFINE_float(
+    "learning_rate", None, "Of both optimizers, at the start.", lower_bound=0.0
+)
+_STEPS = flags.DEFINE_integer("steps", 20_000, "Training steps in all.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 1, "Of weights, data order and noise.", lower_bound=0)
+_LOGDIR = flags.DEFINE_string(
+    "logdir", "runs/latest", "The run folder; a run that is there goes on."
+)
+_REPORT_STEPS = flags.DEFINE_integer(
+    "report_steps", 1000, "Steps from one report and sample sheet to the next.", lower_bound=1
+)
+_CHECKPOINT_STEPS = flags.DEFINE_integer(
+    "checkpoint_steps", 5000, "Steps from one checkpoint to the next.", lower_bound=1
+)
+
+# Flags that say where a run goes or how far, not what it computes: free to change when
+# a run folder is used again.
+FREE = {
+    "logdir", "steps", "report_steps", "checkpoint_steps", "data_dir", "download",
+    "validation_split", "test_split",
+}  # fmt: skip
+SHEET = (8, 8)  # rows and columns of the sheet at fixed latents
+SHEET_SEED = 0  # of its latents, the same in every run, so that runs compare
+
+
+class Settings(NamedTuple):
+    """What a paper's `build` needs to know."""
+
+    dataset: str
+    network: str
+    loss: str
+    fidelity: str
+    seed: int
+    learning_rate: float
+    steps_per_epoch: int
+    shape: tuple[int, ...]  # of one example
+    mean: np.ndarray  # mean example, in the network's value range
+
+
+class Run:
+    """A run folder, and what the flags say about it."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(_LOGDIR.value).expanduser()
+        self.paper = PAPERS[FLAGS.model]
+        self.facts = self._read("run.json") or {}
+
+    def _read(self, name):
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text()) if path.is_file() else None
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+
+    def write(self, name, content):
+        """A JSON file of the folder, whole or not at all."""
+        self.write_text(name, json.dumps(content, indent=2) + "\n")
+
+    def write_text(self, name, text):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = self.folder / f".{name}.partial"
+            partial.write_text(text)
+            partial.replace(self.folder / name)
+        except OSError as error:
+            raise UserError(f"{self.folder / name} cannot be written: {error}") from error
+
+    def settings(self, shape, mean, size):
+        return Settings(
+            dataset=FLAGS.dataset,
+            network=_NETWORK.value,
+            loss=_LOSS.value,
+            fidelity=_FIDELITY.value,
+            seed=_SEED.value,
+            learning_rate=_LEARNING_RATE.value,
+            steps_per_epoch=max(1, size // _BATCH_SIZE.value),
+            shape=tuple(shape),
+            mean=mean,
+        )
+
+    def restored(self, kind="last"):
+        """The trained model of this folder, on one device, and its step.
+
+        Raises:
+            UserError: there is no trained run here.
+        """
+        if not self.facts:
+            raise UserError(f"{self.folder} is not a run folder: train there first")
+        shape = self.facts["shape"]
+        settings = self.settings(shape, np.zeros(shape), self.facts["examples"])
+        model = self.paper.build(settings, jit_compile=False)
+        step = Checkpoints(self.folder / "checkpoints", model).restore(kind)
+        if step is None:
+            raise UserError(f"{self.folder} has no checkpoint ({kind}): train there first")
+        return model, step
+
+
+def defining_flags():
+    """The flags that decide what a run computes, as name -> value."""
+    modules = FLAGS.flags_by_module_dict()
+    paper = PAPERS[FLAGS.model].__name__
+    names = {"model", "mixed_precision", "deterministic"}
+    for module in (__name__, data.__name__, paper):
+        names |= {flag.name for flag in modules.get(module, ())}
+    return {name: FLAGS[name].value for name in sorted(names - FREE)}
+
+
+def lay_defaults():
+    """Lay the paper's numbers, and over them an existing run's, under the user's flags.
+
+    Raises:
+        UsageError: the user's flags contradict the run in the folder.
+    """
+    stored = _stored_flags(pathlib.Path(_LOGDIR.value).expanduser() / "flags.txt")
+    for name in ("model", "dataset", "network"):  # the paper's defaults depend on these
+        if name in stored:
+            FLAGS.set_default(name, stored[name])
+    if FLAGS.model not in PAPERS:
+        raise UsageError(
+            f"--model={FLAGS.model} is not there yet; there is: {', '.join(PAPERS)}"
+        )
+    under = PAPERS[FLAGS.model].defaults(FLAGS.dataset, FLAGS.network)
+    for name, value in {**under, **stored}.items():
+        FLAGS.set_default(name, value)
+    contradicted = [
+        f"--{name}={_written(FLAGS[name].value)} (there: {stored[name]})"
+        for name in defining_flags()
+        if name in stored and _written(FLAGS[name].value) != stored[name]
+    ]
+    if contradicted:
+        raise UsageError(
+            f"the run in {_LOGDIR.value} was started otherwise: {', '.join(contradicted)}. "
+            "Use another --logdir, or leave these flags out to go on with it"
+        )
+
+
+def _written(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _stored_flags(path):
+    if not path.is_file():
+        return {}
+    lines = [line for line in path.read_text().splitlines() if line.startswith("--")]
+    pairs = (line.removeprefix("--").partition("=") for line in lines)
+    return {name: value for name, _, value in pairs if name in FLAGS}
+
+
+def train():
+    """Train, or go on with, the run of --logdir."""
+    strategy = runtime.start(_SEED.value)
+    run = Run()
+    batch_size = _BATCH_SIZE.value * run.paper.minibatches_per_step()
+    runtime.check(strategy, batch_size)
+    examples = data.load(FLAGS.train_split)
+    settings = run.settings(examples.shape, examples.mean(FLAGS.value_range), examples.size)
+    options, why = _compile_options(strategy, run, settings, examples, batch_size)
+    logging.info("jit_compile: %s (%s)", options["jit_compile"], why)
+    with runtime.scope(strategy):
+        model = run.paper.build(settings, **options)
+    checkpoints = Checkpoints(run.folder / "checkpoints", model)
+    done = checkpoints.restore() or 0
+    run.facts |= {
+        "shape": list(settings.shape),
+        "examples": examples.size,
+        "jit_compile": options["jit_compile"],
+        "jit_compile_why": why,
+    }
+    run.facts.setdefault("run_id", _run_id())
+    run.write("run.json", run.facts)
+    stored = {**defining_flags(), "steps": _STEPS.value}
+    lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]
+    run.write_text("flags.txt", "\n".join(lines) + "\n")
+    if done:
+        logging.info("going on from step %d in %s", done, run.folder)
+    _fit(run, model, checkpoints, strategy, examples, batch_size, done)
+
+
+def _compile_options(strategy, run, settings, examples, batch_size):
+    """`runtime.compile_options`, or what this run began with: a resumed run must not
+    change its arithmetic."""
+    if "jit_compile" in run.facts and FLAGS.jit_compile == "auto":
+        options = {"steps_per_execution": FLAGS.steps_per_execution}
+        return {**options, "jit_compile": run.facts["jit_compile"]}, "as the run began"
+
+    def model_of(jit_compile):
+        return run.paper.build(settings, jit_compile)
+
+    batch = next(iter(examples.stream(batch_size, 0, FLAGS.value_range)))
+    return runtime.compile_options(strategy, model_of, batch)
+
+
+def _run_id():
+    now = time.strftime("%Y%m%d-%H%M%S")
+    return f"{FLAGS.model}-{FLAGS.dataset}-{now}-seed{_SEED.value}"
+
+
+def _fit(run, model, checkpoints, strategy, examples, batch_size, done):
+    """Train to --steps; then the export and the summary."""
+    total, period = _STEPS.value, _REPORT_STEPS.value
+    every = -(-_CHECKPOINT_STEPS.value // period) * period
+    writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+    _write_flags(writer)
+    bar = sys.stdout.isatty()
+    reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
+    draw = sheet_drawer(model, examples)
+    watchers = [
+        reporter,
+        callbacks.Samples(writer, draw, run.folder / "samples"),
+        callbacks.Keeper(checkpoints, every),
+    ]
+    interrupted = []
+
+    def interrupt(signum, frame):
+        interrupted.append(signum)
+        model.stop_training = True  # fit looks at it after every step
+
+    handlers = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        # One step on its own, which shows what compiling takes; up to the next report;
+        # whole periods; what is left.
+        for steps, periods in _segments(done, total, period):
+            stream = examples.stream(batch_size, _SEED.value, FLAGS.value_range, done)
+            model.fit(
+                runtime.distribute(strategy, stream),
+                steps_per_epoch=steps,
+                initial_epoch=done // period,
+                epochs=done // period + periods,
+                callbacks=watchers,
+                verbose=int(bar),
+            )
+            done = model.steps_done
+            if interrupted:
+                watchers[-1].keep(model)
+                print(f"interrupted at step {done}: the same command goes on from there")
+                sys.exit(128 + interrupted[0])
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+    watchers[-1].keep(model)
+    export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
+    _summarize(run, model, reporter, strategy, batch_size)
+
+
+def _segments(done, total, period):
+    """(steps an epoch, epochs) from step `done` to `total`."""
+    if done < total:
+        yield 1, 1
+        done += 1
+    aligned = min(total, -(-done // period) * period)
+    if done < aligned:
+        yield aligned - done, 1
+    if (total - aligned) // period:
+        yield period, (total - aligned) // period
+    if aligned < total and (total - aligned) % period:
+        yield (total - aligned) % period, 1
+
+
+def sheet_drawer(model, examples):
+    """generator -> the picture of its samples at latents fixed for all runs."""
+    rows, columns = SHEET
+    images = len(examples.shape) == 3
+    seed = tf.constant([SHEET_SEED, 0], tf.int64)
+    n = rows * columns if images else 1000
+    z = noise.latents(model.prior_law, seed, (n, model.latent_dim))
+    to_pixels = data.RANGES[FLAGS.value_range].to_pixels
+
+    def draw(generator):
+        samples = to_pixels(generator(z, training=False)).numpy()
+        if images:
+            return sheets.sheet(samples, columns)
+        return sheets.points(samples, examples.all(FLAGS.value_range, n))
+
+    return draw
+
+
+def _write_flags(writer):
+    """The flags into TensorBoard: as text, and as hyper-parameters of the run."""
+    values = {k: v for k, v in defining_flags().items() if v is not None}
+    rows = "\n".join(f"| {name} | {value} |" for name, value in values.items())
+    with writer.as_default(0):
+        tf.summary.text("flags", f"| flag | value |\n|---|---|\n{rows}")
+        hparams.hparams(values)
+
+
+def manifest(run, step):
+    """Further entries of the export's manifest.json."""
+    return {"model": FLAGS.model, "run_id": run.facts["run_id"], "step": step, **versions()}
+
+
+def versions():
+    packages = ("tfgan-papers", "tensorflow", "keras", "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"versions": {**found, "python": platform.python_version()}}
+
+
+def _summarize(run, model, reporter, strategy, batch_size):
+    """summary.json; a run that had nothing left to do keeps the one it has."""
+    if not reporter.seconds_per_step:
+        print(f"the run in {run.folder} is complete; --steps=N takes it further")
+        return
+    ms_per_step = reporter.ms_per_step()
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    run.write(
+        "summary.json",
+        {
+            "run_id": run.facts["run_id"],
+            "command": shlex.join(["python", *sys.argv]),
+            "model": FLAGS.model,
+            "loss": _LOSS.value,
+            "dataset": FLAGS.dataset,
+            "steps": model.steps_done,
+            "batch_size": _BATCH_SIZE.value,
+            "seed": _SEED.value,
+            "images_per_second": 1e3 * batch_size / ms_per_step,
+            "ms_per_step": ms_per_step,
+            "compile_seconds": reporter.compile_seconds(),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "parameters": {name: net.count_params() for name, net in networks.items()},
+            "scalars": reporter.scalars,
+            "jit_compile": run.facts["jit_compile"],
+            "jit_compile_why": run.facts["jit_compile_why"],
+            "mixed_precision": FLAGS.mixed_precision,
+            "strategy": FLAGS.strategy,
+            "replicas": strategy.num_replicas_in_sync,
+            **versions(),
+        },
+    )
+    print(f"{model.steps_done} steps; samples, export and summary.json are in {run.folder}")
