@@ -4,11 +4,16 @@ import sys
 
 from absl import app, flags, logging
 
-from tfgan_papers import data, runtime, training
+from tfgan_papers import data, evaluation, runtime, sampling, training
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS, PLANNED
 
-MODES = {"train": training.train}
+MODES = {
+    "train": evaluation.train,
+    "sample": sampling.sample,
+    "evaluate": evaluation.evaluate,
+    "export": sampling.export_run,
+}
 
 _MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do with the run.")
 _MODEL = flags.DEFINE_enum("model", "gan", [*PAPERS, *PLANNED], "The paper.")
@@ -28,7 +33,7 @@ def main(arguments):
 def run():
     """Entry point of `main.py` and of the console script."""
     logging.set_verbosity(logging.INFO)
-    for module in (training, data, runtime, *PAPERS.values()):
+    for module in (training, data, evaluation, sampling, runtime, *PAPERS.values()):
         flags.adopt_module_key_flags(module)
     app.run(main)
 

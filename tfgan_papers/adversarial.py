@@ -86,6 +86,17 @@ class AdversarialModel(keras.Model):
         """Training steps so far, as an int."""
         return int(tf.convert_to_tensor(self.step.value))
 
+    def checkpointed(self):
+        """All that training changes, by name: what a checkpoint holds. A paper whose
+        step carries more adds it."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "d_optimizer": self.d_optimizer,
+            "g_optimizer": self.g_optimizer,
+            "step": self.step.value,
+        }
+
     # The verbs.
 
     def start_step(self, data):

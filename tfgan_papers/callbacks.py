@@ -99,28 +99,29 @@ class Keeper(keras.callbacks.Callback):
     Args:
         checkpoints: `Checkpoints` of the model.
         every: steps, a multiple of the report period.
-        score: model -> float, higher is better, or None.
-        best: the best score so far.
+        score: model -> float, higher is better, or None: then there is no best.
     """
 
-    def __init__(self, checkpoints, every, score=None, best=-math.inf):
+    def __init__(self, checkpoints, every, score=None):
         super().__init__()
-        self.checkpoints, self.every, self.score, self.best = checkpoints, every, score, best
+        self.checkpoints, self.every, self.score = checkpoints, every, score
 
     def on_epoch_end(self, epoch, logs=None):
         if self.model.steps_done % self.every == 0:
             self.keep(self.model)
 
     def keep(self, model):
-        """Write this step's checkpoint."""
+        """Write the checkpoint of this step, unless it is there."""
         step = model.steps_done
+        if step in self.checkpoints.steps():
+            return
+        if self.score is not None:
+            score = self.score(model)
+            logging.info("step %d: %.2f on the validation split", step, score)
+            if score > float(self.checkpoints.best_score):
+                self.checkpoints.best_score.assign(score)
+                self.checkpoints.save(step, "best", keep=1)
         self.checkpoints.save(step)
         number, remainder = divmod(step, self.every)
         if number and not remainder and not number & (number - 1):  # 1, 2, 4, 8, ...
             self.checkpoints.save(step, "history", keep=None)
-        if self.score is not None:
-            score = self.score(model)
-            logging.info("step %d: score on the validation split %.2f", step, score)
-            if score > self.best:
-                self.best = score
-                self.checkpoints.save(step, "best", keep=1)

@@ -7,6 +7,7 @@ and checks a checksum of every tensor it reads.
 
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -20,12 +21,19 @@ class Checkpoints:
 
     def __init__(self, folder, model):
         self.folder = pathlib.Path(folder)
-        self.checkpoint = tf.train.Checkpoint(model=model)
+        self.best_score = tf.Variable(-np.inf, dtype=tf.float64)  # of those in best/
+        self.checkpoint = tf.train.Checkpoint(
+            **model.checkpointed(), best_score=self.best_score
+        )
 
     def all(self, kind="last"):
         """Paths without suffix, by step. Written out means: with its index."""
         found = (self.folder / kind).glob("step-*.index")
         return sorted(path.with_suffix("") for path in found)
+
+    def steps(self):
+        """The steps in last/."""
+        return [int(path.name.removeprefix("step-")) for path in self.all()]
 
     def save(self, step, kind="last", keep=KEPT):
         """Write, then drop all but the newest `keep` (None: all).

@@ -85,9 +85,10 @@ class Run:
     def __init__(self):
         self.folder = pathlib.Path(_LOGDIR.value).expanduser()
         self.paper = PAPERS[FLAGS.model]
-        self.facts = self._read("run.json") or {}
+        self.facts = self.read("run.json") or {}
 
-    def _read(self, name):
+    def read(self, name):
+        """A JSON file of the folder, or None if it is not there."""
         path = self.folder / name
         try:
             return json.loads(path.read_text()) if path.is_file() else None
@@ -188,8 +189,12 @@ def _stored_flags(path):
     return {name: value for name, _, value in pairs if name in FLAGS}
 
 
-def train():
-    """Train, or go on with, the run of --logdir."""
+def train(score=None):
+    """Train, or go on with, the run of --logdir.
+
+    Args:
+        score: model -> float, higher is better, which chooses the best checkpoint.
+    """
     strategy = runtime.start(_SEED.value)
     run = Run()
     batch_size = _BATCH_SIZE.value * run.paper.minibatches_per_step()
@@ -215,7 +220,8 @@ def train():
     run.write_text("flags.txt", "\n".join(lines) + "\n")
     if done:
         logging.info("going on from step %d in %s", done, run.folder)
-    _fit(run, model, checkpoints, strategy, examples, batch_size, done)
+    keeper = callbacks.Keeper(checkpoints, _checkpoint_every(), score)
+    _fit(run, model, keeper, strategy, examples, batch_size, done)
 
 
 def _compile_options(strategy, run, settings, examples, batch_size):
@@ -237,20 +243,20 @@ def _run_id():
     return f"{FLAGS.model}-{FLAGS.dataset}-{now}-seed{_SEED.value}"
 
 
-def _fit(run, model, checkpoints, strategy, examples, batch_size, done):
+def _checkpoint_every():
+    """--checkpoint_steps, rounded up to whole report periods."""
+    return -(-_CHECKPOINT_STEPS.value // _REPORT_STEPS.value) * _REPORT_STEPS.value
+
+
+def _fit(run, model, keeper, strategy, examples, batch_size, done):
     """Train to --steps; then the export and the summary."""
     total, period = _STEPS.value, _REPORT_STEPS.value
-    every = -(-_CHECKPOINT_STEPS.value // period) * period
     writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
     _write_flags(writer)
     bar = sys.stdout.isatty()
     reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
     draw = sheet_drawer(model, examples)
-    watchers = [
-        reporter,
-        callbacks.Samples(writer, draw, run.folder / "samples"),
-        callbacks.Keeper(checkpoints, every),
-    ]
+    samples = callbacks.Samples(writer, draw, run.folder / "samples")
     interrupted = []
 
     def interrupt(signum, frame):
@@ -268,18 +274,18 @@ def _fit(run, model, checkpoints, strategy, examples, batch_size, done):
                 steps_per_epoch=steps,
                 initial_epoch=done // period,
                 epochs=done // period + periods,
-                callbacks=watchers,
+                callbacks=[reporter, samples, keeper],
                 verbose=int(bar),
             )
             done = model.steps_done
             if interrupted:
-                watchers[-1].keep(model)
+                keeper.keep(model)
                 print(f"interrupted at step {done}: the same command goes on from there")
                 sys.exit(128 + interrupted[0])
     finally:
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
-    watchers[-1].keep(model)
+    keeper.keep(model)
     export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
     _summarize(run, model, reporter, strategy, batch_size)
 

@@ -1,0 +1,53 @@
+"""Records of claims: one JSON file a claim, written by the run that bears it out."""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+VERDICTS = ("reproduced", "within noise", "not reached")
+
+
+def verdict(value, paper_value, paper_spread, spread):
+    """How `value` compares with the paper's, where more is better.
+
+    Within noise: short by less than the two spreads together.
+    """
+    if value >= paper_value:
+        return "reproduced"
+    short = paper_value - value
+    return "within noise" if short <= (paper_spread or 0) + (spread or 0) else "not reached"
+
+
+def machine():
+    """The machine in a few words: processor, cores, accelerator, system."""
+    model = platform.processor() or platform.machine()
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0].partition(":")[2].strip() if names else model
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def commit():
+    """The commit of the code that runs, or None outside a checkout."""
+    here = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def write(path, **fields):
+    """Write one record, whole or not at all; machine, commit and date are added."""
+    date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    record = {**fields, "machine": machine(), "commit": commit(), "date": date}
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial.replace(path)
