@@ -105,7 +105,7 @@ class Stream:
     def reseed(self, index, dtype):
         """State for a Keras `SeedGenerator`, another one each step and replica."""
         place = tf.cast(self.replica, tf.int64) * BRANCHES + index
-        return tf.cast(self.base + tf.stack([place << 32, 0]), dtype)
+        return tf.cast(self.base + tf.stack([place * 2**32, 0]), dtype)
 
     def latents(self, prior, shape):
         return latents(prior, self.next_seed(), shape, self.replica * shape[0])

@@ -1,0 +1,239 @@
+"""N replicas do what one would: on two logical CPU devices, and on two processes."""
+
+import functools
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgan_papers import adversarial, layers, noise, runtime
+from tfgan_papers.papers.gan import GAN
+
+STEPS, BATCH, SHAPE, LATENT = 5, 12, (4, 4, 1), 6
+
+
+def networks(dropout):
+    """Small G and D; the weights are functions of fixed seeds."""
+
+    def dense(units, seed, activation=None):
+        initializer = keras.initializers.RandomNormal(stddev=0.4, seed=seed)
+        return keras.layers.Dense(units, activation, kernel_initializer=initializer)
+
+    z = keras.Input((LATENT,))
+    fake = keras.layers.Reshape(SHAPE)(dense(16, 2, "sigmoid")(dense(9, 1, "relu")(z)))
+    x = keras.Input(SHAPE)
+    hidden = dense(10, 3, "tanh")(keras.layers.Flatten()(x))
+    hidden = layers.Dropout(dropout)(hidden)
+    return keras.Model(z, fake), keras.Model(x, dense(1, 4)(hidden))
+
+
+def data():
+    return np.random.default_rng(0).random((STEPS * BATCH, *SHAPE), np.float32)
+
+
+def trained(strategy, dropout=0.0, jit_compile=False, cls=GAN, **kwargs):
+    """All weights after `STEPS` steps of SGD on the same global batches."""
+    with runtime.scope(strategy):
+        model = cls(*networks(dropout), prior="normal", seed=3, **kwargs)
+        model.compile(
+            keras.optimizers.SGD(0.5, momentum=0.5),
+            keras.optimizers.SGD(0.5, momentum=0.5),
+            jit_compile=jit_compile,
+        )
+    stream = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH, drop_remainder=True)
+    dataset = runtime.distribute(strategy, stream.repeat())
+    history = model.fit(dataset, steps_per_epoch=STEPS, verbose=0)
+    return model, history.history
+
+
+@functools.cache  # TensorFlow confuses the collectives of two strategies in one process
+def two():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def largest_difference(a, b):
+    pairs = zip(a.get_weights(), b.get_weights(), strict=True)
+    return max(np.abs(x - y).max() for x, y in pairs)
+
+
+MODES = [{"simultaneous": True}, {"k": 1}, {"k": 2}, {"loss": "minimax"}]
+
+
+@pytest.mark.parametrize("options", MODES, ids=str)
+def test_two_mirrored_replicas_give_the_weights_of_one(options):
+    one, history_one = trained(tf.distribute.get_strategy(), **options)
+    both, history_two = trained(two(), **options)
+    start = GAN(*networks(0.0))
+    assert largest_difference(start, one) > 0.01  # it did move
+    assert largest_difference(one, both) < 1e-6
+    for name, values in history_one.items():
+        np.testing.assert_allclose(values, history_two[name], atol=1e-6)
+
+
+def test_two_mirrored_replicas_give_the_weights_of_one_with_dropout():
+    one, _ = trained(tf.distribute.get_strategy(), dropout=0.5, simultaneous=True)
+    both, _ = trained(two(), dropout=0.5, simultaneous=True)
+    without, _ = trained(two(), dropout=0.0, simultaneous=True)
+    assert largest_difference(one, both) < 1e-6
+    assert largest_difference(both, without) > 1e-3  # the masks did something
+
+
+@pytest.mark.parametrize("strategy", ["one", "two"])
+def test_xla_changes_no_more_than_rounding(strategy):
+    make = tf.distribute.get_strategy if strategy == "one" else two
+    plain, _ = trained(make(), dropout=0.5, simultaneous=True)
+    compiled, _ = trained(make(), dropout=0.5, simultaneous=True, jit_compile=True)
+    assert largest_difference(plain, compiled) < 1e-5
+
+
+class Unscaled(GAN):
+    """The mistake that Keras invites: each replica's own mean, summed."""
+
+    def descend(self, network, gradients):
+        self.replicas, replicas = 1, self.replicas
+        super().descend(network, gradients)
+        self.replicas = replicas
+
+
+class Unfolded(GAN):
+    """The other one: every replica draws the same noise."""
+
+    def start_step(self, data):
+        images, stream = super().start_step(data)
+        return images, noise.Stream(stream.base, 0)
+
+
+@pytest.mark.parametrize("mistake", [Unscaled, Unfolded])
+def test_a_kernel_without_scaling_or_replica_is_found_out(mistake):
+    one, _ = trained(tf.distribute.get_strategy(), simultaneous=True)
+    both, _ = trained(two(), simultaneous=True, cls=mistake)
+    assert largest_difference(one, both) > 1e-4
+
+
+class NoiseProbe(adversarial.AdversarialModel):
+    """Reports what each replica draws."""
+
+    scalars = ("d_loss",)
+
+    def train_step(self, data):
+        images, stream = self.start_step(data)
+
+        def draw(images):
+            kept = self.discriminator.layers[-1](tf.ones_like(images), training=True)
+            return self.prior(images), kept
+
+        z, kept = self.island(draw, stream, images)
+        self.report(d_loss=tf.reduce_mean(z))
+        return z, kept
+
+
+def test_latents_and_masks_differ_between_replicas_and_are_the_rows_of_one_draw():
+    def probe(strategy):
+        with runtime.scope(strategy):
+            x = keras.Input((SHAPE))
+            discriminator = keras.Model(x, layers.Dropout(0.5)(x))
+            model = NoiseProbe(networks(0.0)[0], discriminator, seed=5)
+            model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+        batch = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH)
+        step = next(iter(runtime.distribute(strategy, batch)))
+        drawn = tf.function(lambda x: strategy.run(model.train_step, (x,)))(step)
+        return [strategy.experimental_local_results(part) for part in drawn]
+
+    (z_all,), (kept_all,) = probe(tf.distribute.get_strategy())
+    z, kept = probe(two())
+    assert not np.array_equal(z[0], z[1])
+    assert not np.array_equal(kept[0], kept[1])
+    np.testing.assert_array_equal(np.concatenate(z), z_all)
+    np.testing.assert_array_equal(np.concatenate(kept), kept_all)
+
+
+def test_stock_dropout_draws_its_own_noise_on_each_replica():
+    strategy = two()
+    with strategy.scope():
+        x = keras.Input((64,))
+        model = NoiseProbe(networks(0.0)[0], keras.Model(x, keras.layers.Dropout(0.5)(x)))
+        model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+    step = tf.function(lambda: strategy.run(model.train_step, (tf.ones((3, 64)),))[1])
+    first, second = step(), step()
+    masks = [*strategy.experimental_local_results(first)]
+    masks += strategy.experimental_local_results(second)
+    assert len({mask.numpy().tobytes() for mask in masks}) == 4
+
+
+def test_several_steps_a_call_on_replicas_are_refused():
+    with two().scope(), pytest.raises(ValueError, match="steps_per_execution must be 1"):
+        GAN(*networks(0.0)).compile(
+            keras.optimizers.SGD(), keras.optimizers.SGD(), steps_per_execution=2
+        )
+
+
+def test_several_steps_a_call_on_one_device_change_nothing():
+    def run(steps_per_execution):
+        model = GAN(*networks(0.5), seed=3)
+        model.compile(
+            keras.optimizers.SGD(0.5),
+            keras.optimizers.SGD(0.5),
+            steps_per_execution=steps_per_execution,
+        )
+        model.fit(data(), batch_size=BATCH, shuffle=False, verbose=0)
+        assert model.steps_done == STEPS
+        return model
+
+    assert largest_difference(run(1), run(5)) < 1e-6
+
+
+WORKER = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+from tests import test_distribution as this
+
+options = {{"jit_compile": {jit_compile}, "dropout": 0.5, "simultaneous": True}}
+model, _ = this.trained(strategy, **options)
+np.savez(sys.argv[1], *model.get_weights())
+"""
+
+
+def free_ports(n):
+    sockets = [socket.socket() for _ in range(n)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_two_workers_give_the_weights_of_one_device(tmp_path, jit_compile):
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes = []
+    for index in range(2):
+        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        root = os.path.dirname(os.path.dirname(__file__))
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER.format(jit_compile=jit_compile)]
+                + [str(tmp_path / f"{index}.npz")],
+                env={**os.environ, "TF_CONFIG": json.dumps(task), "PYTHONPATH": root},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    for process in processes:
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output[-3000:]
+    one, _ = trained(tf.distribute.get_strategy(), dropout=0.5, simultaneous=True)
+    weights = [np.load(tmp_path / f"{index}.npz") for index in range(2)]
+    for i, weight in enumerate(one.get_weights()):
+        for worker in weights:
+            np.testing.assert_allclose(worker[f"arr_{i}"], weight, atol=1e-6)
