@@ -5,6 +5,7 @@ import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
@@ -22,3 +23,8 @@ flags.FLAGS(["test"])
 def _fixed_seed():
     """No test depends on chance, nor on the tests before it."""
     keras.utils.set_random_seed(1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

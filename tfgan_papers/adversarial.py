@@ -77,6 +77,10 @@ class AdversarialModel(keras.Model):
     def call(self, z, training=False):
         return self.generator(z, training=training)
 
+    def verdict(self, images):
+        """D's judgement of images in inference mode, for people; here its raw output."""
+        return self.discriminator(images, training=False)
+
     @property
     def metrics(self):
         return self.means

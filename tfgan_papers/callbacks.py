@@ -2,6 +2,7 @@
 nothing from Python runs between the steps."""
 
 import math
+import signal
 import statistics
 import time
 
@@ -13,7 +14,56 @@ from tfgan_papers import sheets
 from tfgan_papers.errors import UserError
 
 
-class Reporter(keras.callbacks.Callback):
+class Interruption(keras.callbacks.Callback):
+    """As a context: SIGINT and SIGTERM end the training after the step under way.
+    A second one ends the process as usual. `signum` is the signal, or 0."""
+
+    signum = 0
+
+    def __enter__(self):
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self.usual = {s: signal.signal(s, self.interrupt) for s in signals}
+        return self
+
+    def __exit__(self, *error):
+        for signum, handler in self.usual.items():
+            signal.signal(signum, handler)
+
+    def interrupt(self, signum, frame):
+        self.signum = signum
+        signal.signal(signum, self.usual[signum])
+        if self.model is not None:
+            self.model.stop_training = True  # fit looks at it after every step
+
+    def on_train_begin(self, logs=None):
+        self.model.stop_training = bool(self.signum)  # came between two calls of fit
+
+
+class Guard(keras.callbacks.Callback):
+    """Stops a run whose scalars are no longer finite.
+
+    Looks at the means of a report period, which one bad step spoils for good, and not at
+    each step, which would wait for the device.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.first_step = self.model.steps_done
+
+    def on_epoch_end(self, epoch, logs=None):
+        """
+        Raises:
+            UserError: a scalar is not finite.
+        """
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{name} is {float(value)} between steps {self.first_step} and "
+                    f"{self.model.steps_done}: stopped. The checkpoints are from before; "
+                    "try a lower --learning_rate, in another --logdir"
+                )
+
+
+class Reporter(Guard):
     """Times the periods and reports the scalars: to TensorBoard, and as a line a period
     where no progress bar shows them.
 
@@ -31,22 +81,14 @@ class Reporter(keras.callbacks.Callback):
         self.seconds_per_step, self.scalars = [], {}
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.begun = self.model.steps_done, time.perf_counter()
+        super().on_epoch_begin(epoch, logs)
+        self.begin = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        """
-        Raises:
-            UserError: a scalar is not finite.
-        """
-        step, (first, begin) = self.model.steps_done, self.begun
-        self.seconds_per_step.append((time.perf_counter() - begin) / (step - first))
+        seconds, step = time.perf_counter() - self.begin, self.model.steps_done
+        super().on_epoch_end(epoch, logs)
+        self.seconds_per_step.append(seconds / (step - self.first_step))
         self.scalars = {name: float(value) for name, value in logs.items()}
-        for name, value in self.scalars.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"{name} is {value} between steps {first} and {step}: stopped. The "
-                    "checkpoints are from before; try a lower --learning_rate"
-                )
         images_per_second = self.images_per_step / self.seconds_per_step[-1]
         logs["images_per_s"] = images_per_second  # for the progress bar
         with self.writer.as_default(step):
@@ -75,7 +117,7 @@ class Samples(keras.callbacks.Callback):
 
     Args:
         writer: TensorBoard's writer.
-        draw: generator -> uint8 picture.
+        draw: model -> uint8 picture.
         folder: where the pictures go, as step-NNN.png.
     """
 
@@ -84,7 +126,7 @@ class Samples(keras.callbacks.Callback):
         self.writer, self.draw, self.folder = writer, draw, folder
 
     def on_epoch_end(self, epoch, logs=None):
-        step, picture = self.model.steps_done, self.draw(self.model.generator)
+        step, picture = self.model.steps_done, self.draw(self.model)
         sheets.save(picture, self.folder / f"step-{step:09d}.png")
         with self.writer.as_default(step):
             tf.summary.image("samples", picture[None])
@@ -111,9 +153,9 @@ class Keeper(keras.callbacks.Callback):
             self.keep(self.model)
 
     def keep(self, model):
-        """Write the checkpoint of this step, unless it is there."""
+        """Write the checkpoint of this step, unless a good one is there."""
         step = model.steps_done
-        if step in self.checkpoints.steps():
+        if step == self.checkpoints.good_step:
             return
         if self.score is not None:
             score = self.score(model)

@@ -6,6 +6,7 @@ and checks a checksum of every tensor it reads.
 """
 
 import pathlib
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -25,15 +26,12 @@ class Checkpoints:
         self.checkpoint = tf.train.Checkpoint(
             **model.checkpointed(), best_score=self.best_score
         )
+        self.good_step = None  # of the one in last/ that was read or written just now
 
     def all(self, kind="last"):
         """Paths without suffix, by step. Written out means: with its index."""
         found = (self.folder / kind).glob("step-*.index")
         return sorted(path.with_suffix("") for path in found)
-
-    def steps(self):
-        """The steps in last/."""
-        return [int(path.name.removeprefix("step-")) for path in self.all()]
 
     def save(self, step, kind="last", keep=KEPT):
         """Write, then drop all but the newest `keep` (None: all).
@@ -46,7 +44,8 @@ class Checkpoints:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.checkpoint.write(str(path))
         except (tf.errors.OpError, OSError) as error:
-            for partial in path.parent.glob(path.name + "*"):
+            shutil.rmtree(f"{path}_temp", ignore_errors=True)
+            for partial in path.parent.glob(path.name + ".*"):
                 partial.unlink(missing_ok=True)
             older = self.all(kind)
             kept = f"the newest kept is {older[-1].name}" if older else "none is kept"
@@ -55,6 +54,8 @@ class Checkpoints:
                 f"the checkpoint of step {step} cannot be written ({reason}); {kept}. "
                 "Free some space and run the same command again"
             ) from error
+        if kind == "last":
+            self.good_step = step
         for old in self.all(kind)[:-keep] if keep else ():
             for part in old.parent.glob(old.name + ".*"):
                 part.unlink()
@@ -70,10 +71,13 @@ class Checkpoints:
             try:
                 status = self.checkpoint.read(str(path))
                 status.assert_consumed()
-                return int(path.name.removeprefix("step-"))
+                self.good_step = int(path.name.removeprefix("step-"))
+                return self.good_step
             except (tf.errors.OpError, ValueError, AssertionError) as error:
                 reason = str(getattr(error, "message", error)).splitlines()[0]
-                logging.warning("%s cannot be read (%s); trying the one before", path, reason)
+                logging.warning(
+                    "%s cannot be read (%s); trying the one before", path, reason
+                )
         if paths:
             raise UserError(
                 f"none of the {len(paths)} checkpoints in {self.folder / kind} can be read; "

@@ -20,7 +20,18 @@ from tfgan_papers.errors import UsageError, UserError
 
 IN_MEMORY_BYTES = 2 << 30  # larger sets are read from disk, batch by batch
 SHUFFLE_BUFFER = 16_384  # examples, of a set read from disk
-FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+)
 
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -93,7 +104,8 @@ def _norm55_pixels(images):
 RANGES = {
     "unit": ValueRange(lambda x: tf.cast(x, tf.float32) / 255.0, _as_pixels),  # [0, 1]
     "symmetric": ValueRange(  # [-1, 1]
-        lambda x: tf.cast(x, tf.float32) / 127.5 - 1.0, lambda x: _as_pixels((x + 1.0) / 2.0)
+        lambda x: tf.cast(x, tf.float32) / 127.5 - 1.0,
+        lambda x: _as_pixels((x + 1.0) / 2.0),
     ),
     "norm55": ValueRange(_norm55, _norm55_pixels),
     "raw": ValueRange(lambda x: tf.cast(x, tf.float32), lambda x: x),  # points
@@ -165,7 +177,9 @@ class StreamedExamples(Examples):
 
         def epoch(number):
             shuffled = self.dataset.shuffle(
-                SHUFFLE_BUFFER, seed=seed * 1_000_003 + number, reshuffle_each_iteration=False
+                SHUFFLE_BUFFER,
+                seed=seed * 1_000_003 + number,
+                reshuffle_each_iteration=False,
             )
             return shuffled.batch(batch_size, drop_remainder=True)
 

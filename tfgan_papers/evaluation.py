@@ -104,7 +104,9 @@ def _record(run, name, metric, step, found):
     """The paper's claim about this score on this data set, and what the run says."""
     claim = run.paper.CLAIMS.get((name, FLAGS.dataset))
     if claim is None:
-        raise UsageError(f"the paper claims no {name} on {FLAGS.dataset}: leave out --record")
+        raise UsageError(
+            f"the paper claims no {name} on {FLAGS.dataset}: leave out --record"
+        )
     records.write(
         _RECORD.value,
         **claim._asdict(),

@@ -25,7 +25,9 @@ def export(model, folder, value_range, facts):
         value_range: name in `data.RANGES`.
         facts: dict, further entries of the manifest.
     """
-    generator, discriminator = (_portable(n) for n in (model.generator, model.discriminator))
+    generator, discriminator = (
+        _portable(n) for n in (model.generator, model.discriminator)
+    )
     law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
 
     def generate(z):
@@ -42,8 +44,13 @@ def export(model, folder, value_range, facts):
     archive.track(generator)
     archive.track(discriminator)
     z = tf.TensorSpec((None, width), tf.float32, name="z")
-    images = tf.TensorSpec((None, *discriminator.input_shape[1:]), tf.float32, name="images")
-    n, seed = tf.TensorSpec((), tf.int32, name="n"), tf.TensorSpec((), tf.int64, name="seed")
+    images = tf.TensorSpec(
+        (None, *discriminator.input_shape[1:]), tf.float32, name="images"
+    )
+    n, seed = (
+        tf.TensorSpec((), tf.int32, name="n"),
+        tf.TensorSpec((), tf.int64, name="seed"),
+    )
     archive.add_endpoint("generate", generate, [z])
     archive.add_endpoint("sample", sample, [n, seed])
     archive.add_endpoint("score", score, [images])

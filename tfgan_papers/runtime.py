@@ -90,7 +90,9 @@ def check(strategy, batch_size):
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
-        raise UsageError(f"--batch_size={batch_size} is not divisible by {replicas} replicas")
+        raise UsageError(
+            f"--batch_size={batch_size} is not divisible by {replicas} replicas"
+        )
     if replicas > 1 and _STEPS_PER_EXECUTION.value > 1:
         raise UsageError("--steps_per_execution works on one device only")
 
@@ -163,5 +165,7 @@ def distribute(strategy, stream):
 @contextlib.contextmanager
 def scope(strategy):
     """`strategy.scope()`, except that one device needs none."""
-    with strategy.scope() if strategy.num_replicas_in_sync > 1 else contextlib.nullcontext():
+    with (
+        strategy.scope() if strategy.num_replicas_in_sync > 1 else contextlib.nullcontext()
+    ):
         yield

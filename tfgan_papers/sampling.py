@@ -15,7 +15,9 @@ _SAMPLE = flags.DEFINE_enum(
     "sheet: --num_samples images. nearest: rows of five, each row ending in the training "
     "image nearest to the fifth. line: digits along straight lines between latents.",
 )
-_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 64, "Images on the sheet.", lower_bound=1)
+_NUM_SAMPLES = flags.DEFINE_integer(
+    "num_samples", 64, "Images on the sheet.", lower_bound=1
+)
 _SAMPLE_SEED = flags.DEFINE_integer("sample_seed", 0, "Of the latents of the pictures.")
 
 NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
@@ -59,7 +61,7 @@ def _line(model):
     seed = tf.constant([_SAMPLE_SEED.value, 0], tf.int64)
     ends = noise.latents(model.prior_law, seed, (2 * lines, model.latent_dim)).numpy()
     steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
-    z = np.concatenate([a + steps * (b - a) for a, b in zip(ends[::2], ends[1::2])])
+    z = np.concatenate([a + steps * (b - a) for a, b in zip(ends[::2], ends[1::2], strict=True)])
     return sheets.sheet(_to_pixels(model.generator(z, training=False)), images)
 
 

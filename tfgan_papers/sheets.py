@@ -27,19 +27,55 @@ def sheet(images, columns):
     return page
 
 
-def points(samples, real):
-    """Samples beside data, points on a line or in the plane, as a uint8 image."""
+def plane(samples, real):
+    """Samples over data, points in the plane, as a uint8 image."""
     figure, axes = plt.subplots(figsize=(4, 4))
-    if real.shape[1] == 1:
-        bins = np.linspace(*np.quantile(real, [0.001, 0.999]), 50)
-        axes.hist(real[:, 0], bins, density=True, color="0.75", label="data")
-        axes.hist(samples[:, 0], bins, density=True, histtype="step", label="samples")
-    else:
-        axes.plot(*real.T[:2], ".", color="0.75", markersize=2, label="data")
-        axes.plot(*samples.T[:2], ".", markersize=3, label="samples")
-        axes.set_aspect("equal")
+    axes.plot(*real.T[:2], ".", color="0.75", markersize=2, label="data")
+    axes.plot(*samples.T[:2], ".", markersize=3, label="samples")
+    axes.set_aspect("equal")
     axes.legend(loc="upper right")
     return _picture(figure)
+
+
+def line(z, samples, real, verdict):
+    """Fig. 1 of GAN (2014) for points on a line: the density of data (dotted), that of
+    samples, D(x) (dashed) beside D*(x), and below them how z maps to x.
+
+    Args:
+        z: (n, 1) latents, and `samples`, (n, 1), what G makes of them.
+        real: (n, 1) data.
+        verdict: (m, 1) points -> (m, 1), D(x).
+    """
+    figure, (axes, arrows) = plt.subplots(
+        2, 1, figsize=(6, 5), sharex=True, height_ratios=(3, 1)
+    )
+    low, high = np.quantile(real, [0.0005, 0.9995])
+    x = np.linspace(low, high, 200)
+    p_data, p_g = (_density(points[:, 0], x) for points in (real, samples))
+    optimal = p_data / np.maximum(p_data + p_g, 1e-12)
+    axes.plot(x, p_data, "k:", label="$p_{data}(x)$")
+    axes.plot(x, p_g, "g-", label="$p_g(x)$")
+    axes.plot(x, verdict(np.float32(x[:, None]))[:, 0], "b--", label="$D(x)$")
+    axes.plot(x, optimal, color="0.7", label="$D^*(x)$ of these densities")
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize=8)
+    order = np.argsort(z[:, 0])[:: len(z) // 40]
+    across = np.interp(z[order, 0], (z.min(), z.max()), (low, high))
+    arrows.plot(
+        [across, samples[order, 0]],
+        [np.zeros(len(order)), np.ones(len(order))],
+        "k-",
+        lw=0.5,
+    )
+    arrows.set_yticks([0, 1], ["z", "x = G(z)"])
+    return _picture(figure)
+
+
+def _density(points, x):
+    """A Gaussian kernel estimate at x; all but a spike where the points coincide."""
+    width = max(points.std(), 1e-3) * len(points) ** -0.2  # Scott's rule
+    kernels = np.exp(-0.5 * ((x[:, None] - points) / width) ** 2)
+    return kernels.mean(1) / (width * np.sqrt(2 * np.pi))
 
 
 def _picture(figure):

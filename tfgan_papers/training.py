@@ -2,18 +2,16 @@
 
 import importlib.metadata
 import json
-
 import pathlib
 import platform
 import resource
 import shlex
-import signal
 import sys
 import time
 from typing import NamedTuple
 
-import keras
 import numpy as np
+import tensorboard.program
 import tensorflow as tf
 from absl import flags, logging
 from tensorboard.plugins.hparams import api as hparams
@@ -49,19 +47,27 @@ _LOGDIR = flags.DEFINE_string(
     "logdir", "runs/latest", "The run folder; a run that is there goes on."
 )
 _REPORT_STEPS = flags.DEFINE_integer(
-    "report_steps", 1000, "Steps from one report and sample sheet to the next.", lower_bound=1
+    "report_steps",
+    1000,
+    "Steps from one report and sample sheet to the next.",
+    lower_bound=1,
 )
 _CHECKPOINT_STEPS = flags.DEFINE_integer(
     "checkpoint_steps", 5000, "Steps from one checkpoint to the next.", lower_bound=1
 )
+_TENSORBOARD_PORT = flags.DEFINE_integer(
+    "tensorboard_port", 0, "Serve TensorBoard on this port while training; 0 does not.",
+    lower_bound=0, upper_bound=65_535,
+)  # fmt: skip
 
 # Flags that say where a run goes or how far, not what it computes: free to change when
 # a run folder is used again.
 FREE = {
-    "logdir", "steps", "report_steps", "checkpoint_steps", "data_dir", "download",
-    "validation_split", "test_split",
+    "logdir", "steps", "report_steps", "checkpoint_steps", "tensorboard_port", "data_dir",
+    "download", "validation_split", "test_split",
 }  # fmt: skip
 SHEET = (8, 8)  # rows and columns of the sheet at fixed latents
+POINTS = 2000  # samples in a picture of points
 SHEET_SEED = 0  # of its latents, the same in every run, so that runs compare
 
 
@@ -207,6 +213,8 @@ def train(score=None):
         model = run.paper.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
+    if not done:
+        run.paper.start(model)
     run.facts |= {
         "shape": list(settings.shape),
         "examples": examples.size,
@@ -214,14 +222,29 @@ def train(score=None):
         "jit_compile_why": why,
     }
     run.facts.setdefault("run_id", _run_id())
-    run.write("run.json", run.facts)
-    stored = {**defining_flags(), "steps": _STEPS.value}
-    lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]
-    run.write_text("flags.txt", "\n".join(lines) + "\n")
+    if runtime.is_chief(strategy):
+        run.write("run.json", run.facts)
+        stored = {**defining_flags(), "steps": _STEPS.value}
+        lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]
+        run.write_text("flags.txt", "\n".join(lines) + "\n")
     if done:
         logging.info("going on from step %d in %s", done, run.folder)
     keeper = callbacks.Keeper(checkpoints, _checkpoint_every(), score)
+    if _TENSORBOARD_PORT.value and runtime.is_chief(strategy):
+        print(f"TensorBoard: {_tensorboard(run.folder)}", flush=True)
     _fit(run, model, keeper, strategy, examples, batch_size, done)
+
+
+def _tensorboard(folder):
+    """Serve TensorBoard from this process while it lives; the address."""
+    board, port = tensorboard.program.TensorBoard(), str(_TENSORBOARD_PORT.value)
+    board.configure(argv=[None, "--logdir", str(folder), "--port", port])
+    try:
+        return board.launch()
+    except tensorboard.program.TensorBoardPortInUseError as error:
+        raise UserError(
+            f"port {port} is in use: name another with --tensorboard_port, or leave it out"
+        ) from error
 
 
 def _compile_options(strategy, run, settings, examples, batch_size):
@@ -251,20 +274,18 @@ def _checkpoint_every():
 def _fit(run, model, keeper, strategy, examples, batch_size, done):
     """Train to --steps; then the export and the summary."""
     total, period = _STEPS.value, _REPORT_STEPS.value
-    writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
-    _write_flags(writer)
-    bar = sys.stdout.isatty()
-    reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
-    draw = sheet_drawer(model, examples)
-    samples = callbacks.Samples(writer, draw, run.folder / "samples")
-    interrupted = []
-
-    def interrupt(signum, frame):
-        interrupted.append(signum)
-        model.stop_training = True  # fit looks at it after every step
-
-    handlers = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    chief, bar = runtime.is_chief(strategy), sys.stdout.isatty()
+    interruption = callbacks.Interruption()
+    if chief:
+        writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+        _write_flags(writer)
+        reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
+        draw = sheet_drawer(model, examples)
+        samples = callbacks.Samples(writer, draw, run.folder / "samples")
+        watchers = [interruption, reporter, samples, keeper]
+    else:  # the chief alone writes the run folder
+        watchers = [interruption, callbacks.Guard()]
+    with interruption:
         # One step on its own, which shows what compiling takes; up to the next report;
         # whole periods; what is left.
         for steps, periods in _segments(done, total, period):
@@ -274,18 +295,18 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
                 steps_per_epoch=steps,
                 initial_epoch=done // period,
                 epochs=done // period + periods,
-                callbacks=[reporter, samples, keeper],
-                verbose=int(bar),
+                callbacks=watchers,
+                verbose=int(bar and chief),
             )
             done = model.steps_done
-            if interrupted:
-                keeper.keep(model)
-                print(f"interrupted at step {done}: the same command goes on from there")
-                sys.exit(128 + interrupted[0])
-    finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
+            if interruption.signum:
+                break
+    if not chief:
+        sys.exit(128 + interruption.signum if interruption.signum else 0)
     keeper.keep(model)
+    if interruption.signum:
+        print(f"interrupted at step {done}: the same command goes on from there")
+        sys.exit(128 + interruption.signum)
     export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
     _summarize(run, model, reporter, strategy, batch_size)
 
@@ -305,19 +326,22 @@ def _segments(done, total, period):
 
 
 def sheet_drawer(model, examples):
-    """generator -> the picture of its samples at latents fixed for all runs."""
+    """model -> the picture of its samples at latents that are the same in every run."""
     rows, columns = SHEET
     images = len(examples.shape) == 3
     seed = tf.constant([SHEET_SEED, 0], tf.int64)
-    n = rows * columns if images else 1000
+    n = rows * columns if images else POINTS
     z = noise.latents(model.prior_law, seed, (n, model.latent_dim))
+    real = None if images else examples.all(FLAGS.value_range, POINTS)
     to_pixels = data.RANGES[FLAGS.value_range].to_pixels
 
-    def draw(generator):
-        samples = to_pixels(generator(z, training=False)).numpy()
+    def draw(model):
+        samples = to_pixels(model.generator(z, training=False)).numpy()
         if images:
             return sheets.sheet(samples, columns)
-        return sheets.points(samples, examples.all(FLAGS.value_range, n))
+        if examples.shape == (1,):
+            return sheets.line(z.numpy(), samples, real, lambda x: model.verdict(x).numpy())
+        return sheets.plane(samples, real)
 
     return draw
 

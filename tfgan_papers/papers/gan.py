@@ -38,6 +38,7 @@ Differs: GAN-9 | pooling of the convolutional D | not stated | windows may hang 
     edge and see only what is there | none | the same, by padding with -inf.
 """
 
+import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ from absl import flags
 from keras import ops
 
 from tfgan_papers import adversarial, layers
-from tfgan_papers.errors import UsageError
+from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.losses import LOSSES
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
@@ -170,7 +171,10 @@ class MaxoutConv2D(keras.layers.Conv2D):
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
-        grown = [side + 2 * self.pad - k + 1 for side, k in zip((height, width), self.kernel_size)]
+        grown = [
+            side + 2 * self.pad - k + 1
+            for side, k in zip((height, width), self.kernel_size, strict=True)
+        ]
         return (batch, *grown, self.channels)
 
     def get_config(self):
@@ -458,6 +462,10 @@ class GAN(adversarial.AdversarialModel):
         self.descend("generator", g_gradients)
         return self.report(**scalars)
 
+    def verdict(self, images):
+        """D(x), a probability, (batch, 1)."""
+        return ops.sigmoid(super().verdict(images))
+
     def both(self, real):
         """One pass of each network and one batch of fakes for both gradients."""
         with tf.GradientTape(persistent=True) as tape:
@@ -554,6 +562,11 @@ NETWORK_OF_DATASET = {
 
 
 # What the command line needs of a paper.
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Run folder of --network=tfd_pretrain, whose generator --network=tfd is put before.",
+)
 
 
 class Claim(NamedTuple):
@@ -567,7 +580,9 @@ class Claim(NamedTuple):
 
 
 CLAIMS = {
-    ("parzen_window", "mnist"): Claim("gan-parzen-mnist", "GAN, 2014, Table 1", 225, 2, None),
+    ("parzen_window", "mnist"): Claim(
+        "gan-parzen-mnist", "GAN, 2014, Table 1", 225, 2, None
+    ),
     ("parzen_window", "tfd"): Claim("gan-parzen-tfd", "GAN, 2014, Table 1", 2057, 26, None),
 }
 
@@ -605,7 +620,9 @@ def build(settings, jit_compile, steps_per_execution=1):
     try:
         generator, discriminator = chosen.networks(settings.shape, settings.mean, draw)
     except ValueError as error:
-        raise UsageError(f"--network does not fit --dataset={settings.dataset}: {error}")
+        raise UsageError(
+            f"--network={settings.network} does not fit --dataset={settings.dataset}: {error}"
+        ) from error
     simultaneous = settings.fidelity == "code"
     if simultaneous and _K.value > 1:
         raise UsageError("--k > 1 goes with --fidelity=paper: the authors' code has k = 1")
@@ -626,6 +643,32 @@ def build(settings, jit_compile, steps_per_execution=1):
         steps_per_execution=steps_per_execution,
     )
     return model
+
+
+def start(model):
+    """What precedes step 1: the second stage on TFD takes over the first's generator.
+
+    Raises:
+        UsageError: --init_from is missing, or where it has no meaning.
+        UserError: there is no such run.
+    """
+    stacked = any(layer.name == "pretrained" for layer in model.generator.layers)
+    if stacked != bool(_INIT_FROM.value):
+        raise UsageError("--network=tfd needs --init_from, and no other network takes it")
+    if not stacked:
+        return
+    folder = pathlib.Path(_INIT_FROM.value).expanduser() / "checkpoints" / "last"
+    found = sorted(folder.glob("step-*.index"))
+    if not found:
+        raise UserError(f"--init_from: there is no checkpoint in {folder}")
+    pretrained = tf.train.Checkpoint(generator=model.generator.get_layer("pretrained"))
+    try:
+        status = pretrained.read(str(found[-1].with_suffix("")))
+        status.expect_partial().assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"--init_from: {found[-1]} does not hold a generator of tfd_pretrain"
+        ) from error
 
 
 def minibatches_per_step():

@@ -1,0 +1,118 @@
+"""Layers that more than one paper borrows."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgan_papers import layers, noise
+
+BASE = tf.constant([5, 1 << 16], tf.int64)
+
+
+def draw(shape, number=0, first_row=0):
+    return noise.uniform(BASE + [0, number], shape, first_row=first_row).numpy()
+
+
+def numpy_dropout(x, uniform, rate):
+    """Inverted dropout: what is kept is scaled so that the mean stays."""
+    keep = np.float32(1 - rate)
+    return np.where(uniform < keep, x / keep, np.float32(0))
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(6, 5, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_dropout_in_a_stream_is_numpys_from_the_same_draw(x, rate):
+    with noise.use(noise.Stream(BASE, 0)):
+        dropped = layers.Dropout(rate)(x, training=True)
+    np.testing.assert_allclose(dropped, numpy_dropout(x, draw(x.shape), rate), rtol=1e-6)
+
+
+def test_each_call_of_dropout_takes_the_next_draw(x):
+    first, second = layers.Dropout(0.5), layers.Dropout(0.2)
+    with noise.use(noise.Stream(BASE, 0)):
+        dropped = [layer(x, training=True) for layer in (first, second, first)]
+    for number, rate in enumerate((0.5, 0.2, 0.5)):
+        expected = numpy_dropout(x, draw(x.shape, number), rate)
+        np.testing.assert_allclose(dropped[number], expected, rtol=1e-6)
+
+
+def test_replicas_drop_what_one_device_would_drop_from_the_whole_batch(x):
+    shares = []
+    for replica in range(3):
+        with noise.use(noise.Stream(BASE, replica)):
+            shares.append(layers.Dropout(0.5)(x[2 * replica :][:2], training=True))
+    expected = numpy_dropout(x, draw(x.shape), 0.5)
+    np.testing.assert_allclose(np.concatenate(shares), expected, rtol=1e-6)
+
+
+def test_dropout_draws_alike_where_xla_compiles(x):
+    layer = layers.Dropout(0.2)
+
+    @tf.function(jit_compile=True)
+    def compiled(x):
+        with noise.use(noise.Stream(BASE, 0)):
+            return layer(x, training=True)
+
+    expected = numpy_dropout(x, draw(x.shape), 0.2)
+    np.testing.assert_array_equal(compiled(x) == 0, expected == 0)
+    np.testing.assert_allclose(compiled(x), expected, rtol=1e-6)
+
+
+def test_dropout_masks_in_a_functional_model_of_unknown_batch_size(x):
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, layers.Dropout(0.5)(inputs))
+    with noise.use(noise.Stream(BASE, 0)):
+        dropped = tf.function(model)(x, training=True)
+    expected = numpy_dropout(x, draw(x.shape), 0.5)
+    np.testing.assert_allclose(dropped, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropout_keeps_the_expectation(rate):
+    ones = np.ones((2000, 100), "float32")
+    with noise.use(noise.Stream(BASE, 0)):
+        dropped = layers.Dropout(rate)(ones, training=True).numpy()
+    deviation = (rate / (1 - rate) / ones.size) ** 0.5
+    assert dropped.mean() == pytest.approx(1, abs=5 * deviation)
+    share = np.count_nonzero(dropped) / ones.size
+    assert share == pytest.approx(1 - rate, abs=5 * (rate * (1 - rate) / ones.size) ** 0.5)
+
+
+def test_gradients_pass_through_what_dropout_keeps(x):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape, noise.use(noise.Stream(BASE, 0)):
+        tape.watch(x)
+        dropped = layers.Dropout(0.2)(x, training=True)
+    expected = numpy_dropout(np.ones(x.shape, "float32"), draw(x.shape), 0.2)
+    np.testing.assert_allclose(tape.gradient(dropped, x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "training"), [(0.5, False), (0.0, True)])
+def test_dropout_without_effect_takes_no_draw(x, rate, training):
+    with noise.use(noise.Stream(BASE, 0)) as stream:
+        np.testing.assert_array_equal(layers.Dropout(rate)(x, training=training), x)
+    assert stream.drawn == 0
+
+
+def test_dropout_outside_a_stream_is_keras_own(x):
+    ours, theirs = layers.Dropout(0.5, seed=3), keras.layers.Dropout(0.5, seed=3)
+    for _ in range(2):
+        dropped = ours(x, training=True)
+        np.testing.assert_array_equal(dropped, theirs(x, training=True))
+        assert 0 < np.count_nonzero(dropped) < x.size
+    np.testing.assert_array_equal(ours(x, training=False), x)
+
+
+def test_dropout_returns_from_its_config_and_still_draws_from_the_stream(x):
+    layer = layers.Dropout(0.3, name="before_logit")
+    twin = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert type(twin) is layers.Dropout
+    assert (twin.rate, twin.name) == (0.3, "before_logit")
+    with noise.use(noise.Stream(BASE, 0)):
+        dropped = twin(x, training=True)
+    np.testing.assert_allclose(dropped, numpy_dropout(x, draw(x.shape), 0.3), rtol=1e-6)
