@@ -5,6 +5,8 @@ two of the interval. TensorFlow writes each into a temporary file first and rena
 and checks a checksum of every tensor it reads.
 """
 
+import errno
+import os
 import pathlib
 import shutil
 
@@ -15,6 +17,19 @@ from absl import logging
 from tfgan_papers.errors import UserError
 
 KEPT = 3  # in last/: should the newest be unreadable, the one before it is used
+
+
+DISK_TROUBLES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EIO")
+
+
+def disk_trouble(error):
+    """What a disk refuses, in the operating system's words, or None: another error.
+
+    Args:
+        error: an OSError or TensorFlow's, which has the words in its message only.
+    """
+    said = (os.strerror(getattr(errno, name)) for name in DISK_TROUBLES)
+    return next((words for words in said if words in str(error)), None)
 
 
 class Checkpoints:
@@ -49,7 +64,7 @@ class Checkpoints:
                 partial.unlink(missing_ok=True)
             older = self.all(kind)
             kept = f"the newest kept is {older[-1].name}" if older else "none is kept"
-            reason = str(getattr(error, "message", error)).splitlines()[0]
+            reason = disk_trouble(error) or str(error).splitlines()[0]
             raise UserError(
                 f"the checkpoint of step {step} cannot be written ({reason}); {kept}. "
                 "Free some space and run the same command again"
@@ -80,7 +95,7 @@ class Checkpoints:
                 )
         if paths:
             raise UserError(
-                f"none of the {len(paths)} checkpoints in {self.folder / kind} can be read; "
-                "remove that folder to start from step 0, or use another --logdir"
+                f"none of the {len(paths)} checkpoints in {self.folder / kind} can be "
+                "read; remove that folder to start from step 0, or use another --logdir"
             )
         return None

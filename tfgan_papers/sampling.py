@@ -61,7 +61,8 @@ def _line(model):
     seed = tf.constant([_SAMPLE_SEED.value, 0], tf.int64)
     ends = noise.latents(model.prior_law, seed, (2 * lines, model.latent_dim)).numpy()
     steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
-    z = np.concatenate([a + steps * (b - a) for a, b in zip(ends[::2], ends[1::2], strict=True)])
+    starts, ends = ends[:lines], ends[lines:]
+    z = np.concatenate([a + steps * (b - a) for a, b in zip(starts, ends, strict=True)])
     return sheets.sheet(_to_pixels(model.generator(z, training=False)), images)
 
 

@@ -621,7 +621,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         generator, discriminator = chosen.networks(settings.shape, settings.mean, draw)
     except ValueError as error:
         raise UsageError(
-            f"--network={settings.network} does not fit --dataset={settings.dataset}: {error}"
+            f"--network={settings.network} on --dataset={settings.dataset}: {error}"
         ) from error
     simultaneous = settings.fidelity == "code"
     if simultaneous and _K.value > 1:

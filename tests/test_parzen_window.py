@@ -1,0 +1,86 @@
+"""The Parzen window against closed forms, a plain loop and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KernelDensity
+
+from tfgan_papers.errors import UserError
+from tfgan_papers.metrics import parzen_window
+
+
+def naive(samples, x, sigma):
+    """The definition, example by example."""
+    found = []
+    for row in x:
+        squares = ((row - samples) ** 2).sum(1)
+        terms = np.exp(-squares / (2 * sigma**2)) / (2 * np.pi * sigma**2) ** (
+            samples.shape[1] / 2
+        )
+        found.append(np.log(terms.mean()))
+    return np.array(found)
+
+
+def test_equals_the_definition_for_every_sigma():
+    draw = np.random.default_rng(0)
+    samples, x = draw.random((50, 5)), draw.random((230, 5))  # more than two batches
+    sigmas = [0.1, 0.3, 1.0]
+    found = parzen_window.log_likelihoods(samples, x, sigmas)
+    expected = [naive(samples, x, sigma) for sigma in sigmas]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_equals_scikit_learns_kernel_density():
+    draw = np.random.default_rng(1)
+    samples, x = draw.normal(size=(300, 12)), draw.normal(size=(40, 12))
+    density = KernelDensity(bandwidth=0.4, kernel="gaussian").fit(samples)
+    found = parzen_window.log_likelihoods(samples, x, [0.4])[0]
+    np.testing.assert_allclose(found, density.score_samples(x), rtol=1e-9)
+
+
+def test_an_example_on_one_of_far_centres_has_the_closed_form():
+    centres = np.eye(7) * 1e3
+    found = parzen_window.log_likelihoods(centres, centres[:3], [0.2])[0]
+    expected = -np.log(7) - 7 * np.log(0.2 * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_far_examples_do_not_underflow():
+    found = parzen_window.log_likelihoods(np.zeros((4, 784)), np.ones((1, 784)), [0.1])
+    expected = -784 / (2 * 0.01) - 784 * np.log(0.1 * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(found[0, 0], expected, rtol=1e-12)
+
+
+def test_sigma_is_chosen_on_validation_and_nearest_to_the_datas_own_width():
+    draw = np.random.default_rng(2)
+    samples = draw.normal(size=(400, 3)) * 0.0
+    validation = draw.normal(size=(1000, 3)) * 0.3
+    sigma, _ = parzen_window.best_sigma(samples, validation)
+    nearest = parzen_window.SIGMAS[np.abs(parzen_window.SIGMAS - 0.3).argmin()]
+    assert sigma == nearest
+
+
+def test_score_reports_error_and_the_edge_of_the_grid():
+    draw = np.random.default_rng(3)
+    samples = np.zeros((10, 2, 2, 1), np.float32)
+    wide = draw.normal(size=(60, 2, 2, 1)) * 5
+    score = parzen_window.score(samples, wide[:30], wide[30:])
+    each = naive(np.zeros((10, 4)), wide[30:].reshape(30, 4), 1.0)
+    assert score.sigma == 1.0 and score.at_grid_edge
+    np.testing.assert_allclose(score.value, each.mean(), rtol=1e-10)
+    np.testing.assert_allclose(score.standard_error, each.std() / np.sqrt(30), rtol=1e-10)
+    inside = parzen_window.score(samples, wide[:30] * 0.06, wide[30:] * 0.06)
+    assert not inside.at_grid_edge
+
+
+def test_only_the_first_thousand_validation_examples_choose():
+    draw = np.random.default_rng(4)
+    samples, near = np.zeros((5, 2)), draw.normal(size=(1000, 2)) * 0.2
+    far = draw.normal(size=(5000, 2)) * 0.9
+    with_more = parzen_window.best_sigma(samples, np.concatenate([near, far]))
+    assert with_more == parzen_window.best_sigma(samples, near)
+
+
+def test_samples_that_are_not_finite_are_refused():
+    samples = np.full((3, 4), np.nan)
+    with pytest.raises(UserError, match="not finite"):
+        parzen_window.score(samples, np.zeros((2, 4)), np.zeros((2, 4)))
