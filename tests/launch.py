@@ -1,22 +1,25 @@
 """The command line as processes: `main.py` itself, and forks of one that has imported.
 
-Importing TensorFlow takes several seconds, so what does not depend on a fresh start runs
-as a fork of one process that has imported the package and done nothing else. A fork
-executes main.py with its own argv, exit code, files and limits.
+Importing TensorFlow takes seconds, so what does not need a fresh process runs as a fork of
+one that has imported the package and done nothing else. A fork executes main.py with its
+own arguments, exit code, output files and limits.
 """
 
 import atexit
 import concurrent.futures
+import contextlib
 import functools
 import json
 import os
 import pathlib
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -24,9 +27,21 @@ import tensorflow as tf
 ROOT = pathlib.Path(__file__).parents[1]
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
 ENVIRONMENT |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-PATIENCE = 300  # seconds for one process, on a machine that is busy otherwise
+PATIENCE = 600  # seconds for one process, on a machine that is busy otherwise
 
-POOL = concurrent.futures.ThreadPoolExecutor(2)  # processes at a time
+POOL = concurrent.futures.ThreadPoolExecutor(2)  # chains of processes at a time
+
+# The run that several files look at, and that runs in pieces are compared with: it trains
+# on the embedded digits, reports at 1, 3, 6, ..., 24 and keeps 12, 18 and 24.
+STEPS, REPORT_STEPS, CHECKPOINT_STEPS, BATCH_SIZE = 24, 3, 6, 20
+BASE = (
+    "--model=gan",
+    "--deterministic",
+    f"--batch_size={BATCH_SIZE}",
+    f"--steps={STEPS}",
+    f"--report_steps={REPORT_STEPS}",
+    f"--checkpoint_steps={CHECKPOINT_STEPS - 1}",  # rounded up to whole report periods
+)
 
 
 class Ended(NamedTuple):
@@ -43,30 +58,37 @@ class Ended(NamedTuple):
 
 
 class Launched:
-    """A process of `python main.py *arguments`, stdout and stderr piped into files."""
+    """A process of `python main.py *arguments`, its stdout a pipe."""
 
     def __init__(self, *arguments):
-        self.arguments = arguments
         self.stderr = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "main.py"), *map(str, arguments)],
+            [sys.executable, "main.py", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=self.stderr,
             env=ENVIRONMENT,
+            cwd=ROOT,
             text=True,
         )
         self.lines = []
         self.alarm = threading.Timer(PATIENCE, self.process.kill)
+        self.alarm.daemon = True
         self.alarm.start()
 
     def reported(self, step):
-        """Wait for the first report of a step that is not before `step`; its step."""
+        """Wait for the first report that is not before `step`."""
         for line in self.process.stdout:
             self.lines.append(line)
             found = re.match(r"step +(\d+)/", line)
             if found and int(found[1]) >= step:
-                return int(found[1])
+                return
         raise AssertionError(f"no report of step {step}: {self.ended()}")
+
+    def wrote(self, folder, pattern):
+        """Wait for a file or folder to appear."""
+        while not list(pathlib.Path(folder).glob(pattern)):
+            assert self.process.poll() is None, f"no {pattern}: {self.ended()}"
+            time.sleep(0.0005)
 
     def signal(self, signum):
         assert self.process.poll() is None, f"ended too early: {self.ended()}"
@@ -90,7 +112,7 @@ import atexit, json, os, resource, runpy, select, sys, traceback
 
 import tfgan_papers.__main__
 
-orders, running = {}, {}
+running = {}
 while True:
     for ready in select.select([0, *running], [], [])[0]:
         if ready:
@@ -103,7 +125,7 @@ while True:
         if not line:
             sys.exit()
         order = json.loads(line)
-        alive, held = os.pipe()
+        alive, held = os.pipe()  # the end that the fork holds closes with it
         pid = os.fork()
         if pid:
             os.close(held)
@@ -137,65 +159,116 @@ class Forks:
     """The process that has imported, and its forks."""
 
     def __init__(self):
-        self.log = tempfile.TemporaryFile()
+        self.lock, self.answers = threading.Lock(), []
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.log,
+            stderr=subprocess.DEVNULL,
             env=ENVIRONMENT,
             cwd=ROOT,
             text=True,
         )
-        self.lock, self.waiting = threading.Lock(), {}
         atexit.register(self.process.kill)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
         for line in self.process.stdout:
             number, code = json.loads(line)
-            self.waiting[number].put(code)
+            self.answers[number].put(code)
 
     def run(self, arguments, environment, largest_file):
-        answer = queue.Queue()
         with tempfile.TemporaryDirectory() as folder:
-            paths = {name: os.path.join(folder, name) for name in ("out", "err")}
+            order = {
+                "arguments": [str(argument) for argument in arguments],
+                "environment": environment,
+                "largest_file": largest_file,
+                "out": f"{folder}/out",
+                "err": f"{folder}/err",
+            }
             with self.lock:
-                number = len(self.waiting)
-                self.waiting[number] = answer
-                order = {
-                    "number": number,
-                    "arguments": [str(a) for a in arguments],
-                    "environment": environment,
-                    "largest_file": largest_file,
-                    **paths,
-                }
+                order["number"] = len(self.answers)
+                self.answers.append(queue.Queue())
                 self.process.stdin.write(json.dumps(order) + "\n")
                 self.process.stdin.flush()
-            code = answer.get(timeout=PATIENCE)
-            texts = (pathlib.Path(path).read_text() for path in paths.values())
-            return Ended(code, *texts)
+            code = self.answers[order["number"]].get(timeout=PATIENCE)
+            out, err = (pathlib.Path(order[name]).read_text() for name in ("out", "err"))
+            return Ended(code, out, err)
 
 
 @functools.cache
-def forks():
+def _forks():
     return Forks()
 
 
+_FORKS_LOCK = threading.Lock()
+
+
 def fork(*arguments, environment=None, largest_file=None):
-    """A fork that runs main.py, to its end; `largest_file` in bytes it may write."""
-    return forks().run(arguments, environment or {}, largest_file)
+    """A fork that runs main.py, to its end.
+
+    Args:
+        environment: dict, further environment variables.
+        largest_file: int, bytes that a file it writes may have.
+    """
+    with _FORKS_LOCK:
+        forks = _forks()
+    return forks.run(arguments, environment or {}, largest_file)
+
+
+class Trained(NamedTuple):
+    folder: pathlib.Path
+    arguments: tuple[str, ...]
+    ended: Ended
+
+
+@functools.cache
+def _training():
+    folder = pathlib.Path(tempfile.mkdtemp(), "run")
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    arguments = (f"--logdir={folder}", *BASE)
+    return folder, arguments, POOL.submit(main, *arguments)
+
+
+def trained():
+    """The run of `BASE`, trained once a session by a fresh process. Do not change it."""
+    folder, arguments, future = _training()
+    return Trained(folder, arguments, future.result())
+
+
+@contextlib.contextmanager
+def copy_of_trained(*left_out):
+    """A copy of its folder, without the names `left_out`, that the test may change."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder, "run")
+        shutil.copytree(trained().folder, copy, ignore=shutil.ignore_patterns(*left_out))
+        yield copy
+
+
+def kept_steps(folder):
+    """The steps of the checkpoints in last/, ascending."""
+    found = pathlib.Path(folder, "checkpoints", "last").glob("step-*.index")
+    return sorted(int(path.stem.removeprefix("step-")) for path in found)
 
 
 def tensors(folder, step=None):
-    """name -> array of a run's newest checkpoint, or that of `step`."""
-    kept = sorted(pathlib.Path(folder, "checkpoints", "last").glob("step-*.index"))
-    if step is not None:
-        kept = [path for path in kept if path.stem == f"step-{step:09d}"]
-    reader = tf.train.load_checkpoint(str(kept[-1].with_suffix("")))
-    names = reader.get_variable_to_dtype_map()
+    """name -> array of a run's newest checkpoint, or that of `step`: all that it holds
+    but the score of the best one, and the strings."""
+    step = kept_steps(folder)[-1] if step is None else step
+    prefix = pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}")
+    reader = tf.train.load_checkpoint(str(prefix))
     return {
         name: reader.get_tensor(name)
-        for name, dtype in names.items()
-        if dtype != tf.string  # the graph of the objects
+        for name, dtype in reader.get_variable_to_dtype_map().items()
+        if dtype != tf.string and not name.startswith("best_score")
+    }
+
+
+def contents(folder):
+    """relative path -> bytes of every file below a folder."""
+    folder = pathlib.Path(folder)
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }

@@ -31,7 +31,7 @@ def test_equals_the_definition_for_every_sigma():
 
 def test_equals_scikit_learns_kernel_density():
     draw = np.random.default_rng(1)
-    samples, x = draw.normal(size=(300, 12)), draw.normal(size=(40, 12))
+    samples, x = draw.normal(size=(300, 2)), draw.random(size=(40, 2))
     density = KernelDensity(bandwidth=0.4, kernel="gaussian").fit(samples)
     found = parzen_window.log_likelihoods(samples, x, [0.4])[0]
     np.testing.assert_allclose(found, density.score_samples(x), rtol=1e-9)

@@ -2,9 +2,11 @@
 
 import sys
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from tfgan_papers import data, evaluation, runtime, sampling, training
+from tfgan_papers.checkpoints import disk_trouble
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS, PLANNED
 
@@ -14,6 +16,7 @@ MODES = {
     "evaluate": evaluation.evaluate,
     "export": sampling.export_run,
 }
+HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
 
 _MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do with the run.")
 _MODEL = flags.DEFINE_enum("model", "gan", [*PAPERS, *PLANNED], "The paper.")
@@ -28,14 +31,29 @@ def main(arguments):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except (OSError, tf.errors.OpError) as error:
+        if not (trouble := disk_trouble(error)):
+            raise
+        folder = flags.FLAGS.logdir
+        print(f"error: {folder} cannot be written: {trouble}", file=sys.stderr)
+        sys.exit(1)
 
 
 def run():
     """Entry point of `main.py` and of the console script."""
     logging.set_verbosity(logging.INFO)
-    for module in (training, data, evaluation, sampling, runtime, *PAPERS.values()):
-        flags.adopt_module_key_flags(module)
+    if HELP & set(sys.argv[1:]):
+        return _help()
     app.run(main)
+
+
+def _help():
+    """Print the package's flags under the modules that define them."""
+    print(sys.modules["__main__"].__doc__)
+    own = flags.FLAGS.find_module_defining_flag(_MODE.name)
+    modules = (training, data, evaluation, sampling, runtime, *PAPERS.values())
+    for name in (own, *(module.__name__ for module in modules)):
+        print(flags.FLAGS.module_help(name))
 
 
 if __name__ == "__main__":

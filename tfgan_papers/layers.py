@@ -20,5 +20,7 @@ class Dropout(keras.layers.Dropout):
         if not training or stream is None or self.rate == 0:
             return super().call(inputs, training=training)
         keep = 1.0 - self.rate
+        if self.noise_shape is not None:
+            raise ValueError("noise_shape is not supported within a training step")
         kept = stream.uniform((tf.shape(inputs)[0], *inputs.shape[1:])) < keep
         return tf.where(kept, inputs / keep, tf.zeros_like(inputs))

@@ -158,7 +158,7 @@ def lay_defaults():
     """Lay the paper's numbers, and over them an existing run's, under the user's flags.
 
     Raises:
-        UsageError: the user's flags contradict the run in the folder.
+        UsageError: the user's flags contradict the run in the folder, or each other.
     """
     stored = _stored_flags(pathlib.Path(_LOGDIR.value).expanduser() / "flags.txt")
     for name in ("model", "dataset", "network"):  # the paper's defaults depend on these
@@ -171,6 +171,11 @@ def lay_defaults():
     under = PAPERS[FLAGS.model].defaults(FLAGS.dataset, FLAGS.network)
     for name, value in {**under, **stored}.items():
         FLAGS.set_default(name, value)
+    losses = PAPERS[FLAGS.model].LOSSES
+    if _LOSS.value not in losses:
+        raise UsageError(
+            f"--loss={_LOSS.value}: --model={FLAGS.model} takes {', '.join(losses)}"
+        )
     contradicted = [
         f"--{name}={_written(FLAGS[name].value)} (there: {stored[name]})"
         for name in defining_flags()
@@ -190,9 +195,15 @@ def _written(value):
 def _stored_flags(path):
     if not path.is_file():
         return {}
-    lines = [line for line in path.read_text().splitlines() if line.startswith("--")]
-    pairs = (line.removeprefix("--").partition("=") for line in lines)
-    return {name: value for name, _, value in pairs if name in FLAGS}
+    try:
+        lines = [line for line in path.read_text().splitlines() if line.startswith("--")]
+        pairs = (line.removeprefix("--").partition("=") for line in lines)
+        stored = {name: value for name, _, value in pairs if name in FLAGS}
+        for name, value in stored.items():
+            FLAGS[name].parser.parse(value)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    return stored
 
 
 def train(score=None):
@@ -205,6 +216,11 @@ def train(score=None):
     run = Run()
     batch_size = _BATCH_SIZE.value * run.paper.minibatches_per_step()
     runtime.check(strategy, batch_size)
+    if _REPORT_STEPS.value % FLAGS.steps_per_execution:
+        raise UsageError(
+            f"--report_steps={_REPORT_STEPS.value} is not a multiple of "
+            f"--steps_per_execution={FLAGS.steps_per_execution}"
+        )
     examples = data.load(FLAGS.train_split)
     settings = run.settings(examples.shape, examples.mean(FLAGS.value_range), examples.size)
     options, why = _compile_options(strategy, run, settings, examples, batch_size)
@@ -290,6 +306,7 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
         # whole periods; what is left.
         for steps, periods in _segments(done, total, period):
             stream = examples.stream(batch_size, _SEED.value, FLAGS.value_range, done)
+            _set_steps_per_execution(model, steps)
             model.fit(
                 runtime.distribute(strategy, stream),
                 steps_per_epoch=steps,
@@ -309,6 +326,15 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
         sys.exit(128 + interruption.signum)
     export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
     _summarize(run, model, reporter, strategy, batch_size)
+
+
+def _set_steps_per_execution(model, steps):
+    """As the flag says, where an epoch of `steps` divides by it: Keras would overrun."""
+    asked = FLAGS.steps_per_execution
+    fitting = asked if steps % asked == 0 else 1
+    if model.steps_per_execution != fitting:
+        model.steps_per_execution = fitting
+        model.make_train_function(force=True)
 
 
 def _segments(done, total, period):

@@ -81,11 +81,13 @@ class HeavyBall(keras.optimizers.SGD):
         self.steps_per_epoch = steps_per_epoch
 
     def learning_rate_at(self, step):
-        decayed = self.initial_learning_rate * DECAY_PER_STEP ** -ops.cast(step, "float32")
-        return ops.maximum(decayed, LEARNING_RATE_FLOOR)
+        # by the logarithm: in float32 the factor itself would be 1.00000405
+        decay = ops.exp(-np.log(DECAY_PER_STEP) * ops.cast(step, "float32"))
+        return ops.maximum(self.initial_learning_rate * decay, LEARNING_RATE_FLOOR)
 
     def momentum_at(self, step):
-        epoch = ops.cast(step // self.steps_per_epoch, "float32")  # 0 at the start
+        # MomentumAdjustor counts its first epoch as 1
+        epoch = ops.cast(step // self.steps_per_epoch + 1, "float32")
         first, last = MOMENTUM_EPOCHS
         risen = ops.clip((epoch - first) / (last - first), 0.0, 1.0)
         return MOMENTUM[0] + (MOMENTUM[1] - MOMENTUM[0]) * risen
@@ -193,12 +195,14 @@ class CeilMaxPool2D(keras.layers.Layer):
         self.pool_size, self.strides = pool_size, strides
 
     def call(self, inputs):
-        side = inputs.shape[1]
-        windows = -(-(side - self.pool_size) // self.strides) + 1
-        hang = (windows - 1) * self.strides + self.pool_size - side
-        sides = ((0, 0), (0, hang), (0, hang), (0, 0))
-        padded = ops.pad(inputs, sides, constant_values=-np.inf)
+        hangs = [(0, self.hang(side)) for side in inputs.shape[1:3]]
+        padded = ops.pad(inputs, [(0, 0), *hangs, (0, 0)], constant_values=-np.inf)
         return ops.max_pool(padded, self.pool_size, self.strides)
+
+    def hang(self, side):
+        """Pixels by which the last window leaves an edge of `side` pixels."""
+        windows = -(-(side - self.pool_size) // self.strides) + 1
+        return (windows - 1) * self.strides + self.pool_size - side
 
     def get_config(self):
         own = {"pool_size": self.pool_size, "strides": self.strides}
@@ -412,7 +416,8 @@ def point_networks(shape, mean_image, draw):
 
     (dimensions,) = shape
     latent_dim = 1 if dimensions == 1 else LATENT_DIM
-    to_point = keras.layers.Dense(dimensions, dtype="float32")
+    glorot = keras.initializers.GlorotUniform(draw.seed())
+    to_point = keras.layers.Dense(dimensions, kernel_initializer=glorot, dtype="float32")
     generator = network("generator", latent_dim, to_point)
     return generator, network("discriminator", dimensions, logit(draw))
 
@@ -444,6 +449,8 @@ class GAN(adversarial.AdversarialModel):
         super().__init__(generator, discriminator, **kwargs)
         if k < 1 or (simultaneous and k > 1):
             raise ValueError(f"k is {k}: it is 1 or more, and 1 in a simultaneous update")
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise ValueError(f"loss {loss!r} is none of {', '.join(LOSSES)}")
         self.loss_terms = LOSSES[loss] if isinstance(loss, str) else loss
         self.k, self.simultaneous = k, simultaneous
 

@@ -1,0 +1,202 @@
+"""A run that is killed, interrupted, extended or damaged, and started again, ends with
+the very weights of the uninterrupted one. Each run here is a process of main.py."""
+
+import os
+import pathlib
+import random
+import signal
+import tempfile
+import time
+
+import pytest
+
+from tests import launch
+
+SEED = int(os.environ.get("MOMENTS_SEED") or random.SystemRandom().randrange(10**6))
+LATEST_KILL = launch.STEPS - launch.CHECKPOINT_STEPS  # so that there is time to be killed
+
+SHORT = ("--model=gan", "--deterministic", "--batch_size=20", "--report_steps=5")
+ONE_PERIOD = (  # any interruption comes in mid period
+    *("--model=gan", "--deterministic", "--batch_size=20", "--fidelity=code"),
+    *("--report_steps=1000", "--steps=60"),
+)
+
+
+def assert_same(folder, other, step=None):
+    """The newest checkpoint is bit for bit that of `other`."""
+    found, expected = launch.tensors(folder), launch.tensors(other, step)
+    assert set(found) == set(expected)
+    differing = [
+        name
+        for name, array in expected.items()
+        if (found[name].dtype, found[name].shape) != (array.dtype, array.shape)
+        or found[name].tobytes() != array.tobytes()
+    ]
+    assert not differing
+
+
+def restarted_from(ended):
+    """The step that a process says it goes on from, or 0."""
+    found = [line for line in ended.err.splitlines() if "going on from step" in line]
+    assert len(found) <= 1
+    return int(found[0].partition("from step ")[2].split()[0]) if found else 0
+
+
+def kills(folder):
+    """Kill a run at three moments drawn from SEED and while it writes a checkpoint, and
+    let it end: (the process, the newest checkpoint it left) each time."""
+    draw = random.Random(SEED)
+    moments = sorted(
+        (draw.randint(1, LATEST_KILL), draw.uniform(0.0, 0.3)) for _ in range(3)
+    )
+    stops = []
+    for moment in [*moments, "writing"]:
+        process = launch.Launched(f"--logdir={folder}", *launch.BASE)
+        if moment == "writing":
+            process.wrote(folder, "checkpoints/*/*_temp")
+        else:
+            process.reported(moment[0])
+            time.sleep(moment[1])
+        process.signal(signal.SIGKILL)
+        stops.append((process.ended(), max(launch.kept_steps(folder), default=0)))
+    ended = launch.main(f"--logdir={folder}", *launch.BASE)
+    return moments, [*stops, (ended, launch.kept_steps(folder)[-1])]
+
+
+def interruptions(folder):
+    """SIGINT, SIGTERM, to the end: the processes."""
+    processes = []
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        process = launch.Launched(f"--logdir={folder}", *ONE_PERIOD)
+        process.reported(1)
+        if signum == signal.SIGINT:  # the picture of step 1 takes longer than a step
+            process.wrote(folder, "samples/step-000000001.png")
+            time.sleep(random.Random(SEED).uniform(0.0, 0.15))
+        process.signal(signum)
+        processes.append((process.ended(), launch.kept_steps(folder)))
+    ended = launch.main(f"--logdir={folder}", *ONE_PERIOD)
+    return [*processes, (ended, launch.kept_steps(folder))]
+
+
+def extension(folder):
+    """Seven steps of two minibatches for D, then the same command to twelve."""
+    arguments = (f"--logdir={folder}", *SHORT, "--k=2")
+    ended = [launch.fork(*arguments, "--steps=7"), launch.fork(*arguments, "--steps=12")]
+    launch.fork(f"--logdir={folder}-straight", *SHORT, "--k=2", "--steps=12")
+    return ended
+
+
+@pytest.fixture(scope="module")
+def chains():
+    """name -> the folder of a run in pieces, and what becomes of its processes."""
+    with tempfile.TemporaryDirectory() as root:
+        folders = {
+            chain: pathlib.Path(root, chain.__name__)
+            for chain in (kills, interruptions, extension)
+        }
+        straight = f"--logdir={root}/interruptions-straight"
+        futures = {c: launch.POOL.submit(c, folder) for c, folder in folders.items()}
+        others = [launch.POOL.submit(launch.fork, straight, *ONE_PERIOD)]
+        yield {c.__name__: (folders[c], future) for c, future in futures.items()} | {
+            "straight": (f"{root}/interruptions-straight", others[0])
+        }
+        for future in [*futures.values(), *others]:
+            future.exception()  # the folder is theirs until they have ended
+
+
+def test_a_run_killed_at_any_moment_ends_with_the_weights_of_the_uninterrupted(chains):
+    folder, future = chains["kills"]
+    moments, stops = future.result()
+    print(f"MOMENTS_SEED={SEED}: killed at (step, seconds after it) {moments}")
+    assert [process.code for process, _ in stops] == [-signal.SIGKILL] * 4 + [0]
+    for (_, kept), (next_process, _) in zip(stops, stops[1:], strict=False):
+        assert restarted_from(next_process) == kept  # neither from the start, nor later
+    assert_same(folder, launch.trained().folder)
+
+
+def test_its_sample_sheets_and_export_are_those_of_the_uninterrupted_too(chains):
+    folder, future = chains["kills"]
+    future.result()
+    found, expected = launch.contents(folder), launch.contents(launch.trained().folder)
+    sheets = [name for name in expected if name.startswith("samples/")]
+    assert len(sheets) == 1 + launch.STEPS // launch.REPORT_STEPS
+    weights = "export/variables/variables.data-00000-of-00001"
+    for name in [*sheets, weights]:
+        assert found[name] == expected[name], name
+
+
+def test_every_tensor_moves_so_that_to_be_equal_means_something():
+    folder = launch.trained().folder
+    early, late = launch.tensors(folder, 12), launch.tensors(folder, 24)
+    still = [name for name in late if early[name].tobytes() == late[name].tobytes()]
+    assert all("_learning_rate" in name for name in still)  # the schedule's start
+    assert len(late) - len(still) == 2 * 12 + 3  # weights, momenta; step and iterations
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_mid_period_leaves_a_checkpoint_and_its_exit_code(chains, number):
+    _, future = chains["interruptions"]
+    process, kept = future.result()[[signal.SIGINT, signal.SIGTERM].index(number)]
+    assert process.code == 128 + number
+    assert "Traceback" not in process.err
+    step = kept[-1]
+    assert 0 < step < 60
+    line = f"interrupted at step {step}: the same command goes on from there"
+    assert process.out.splitlines()[-1] == line
+
+
+def test_an_interrupted_run_goes_on_to_the_weights_of_the_uninterrupted(chains):
+    """Here with --fidelity=code; the kills above are with --fidelity=paper."""
+    folder, future = chains["interruptions"]
+    (_, after_int), (terminated, after_term), (last, _) = future.result()
+    assert restarted_from(terminated) == after_int[-1]
+    assert restarted_from(last) == after_term[-1] > after_int[-1]
+    straight, other = chains["straight"]
+    assert other.result().code == last.code == 0
+    assert_same(folder, straight)
+
+
+def test_an_extended_run_is_one_of_that_length(chains):
+    """Here with --k=2, from the end of a run in mid period."""
+    folder, future = chains["extension"]
+    first, second = future.result()
+    assert (first.code, second.code) == (0, 0)
+    assert restarted_from(second) == 7
+    assert_same(folder, f"{folder}-straight")
+    assert launch.tensors(folder)["step/.ATTRIBUTES/VARIABLE_VALUE"] == 12
+
+
+def truncate(path):
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def test_unreadable_checkpoints_are_named_passed_over_and_written_anew():
+    with launch.copy_of_trained("export", "history") as folder:
+        last = folder / "checkpoints" / "last"
+        truncate(last / "step-000000024.data-00000-of-00001")
+        truncate(last / "step-000000018.index")
+        # What a kill in the middle of a write leaves behind.
+        (last / "step-000000030.data-00000-of-00001").write_bytes(bytes(1000))
+        (last / "step-000000030_temp").mkdir()
+        (last / "step-000000030_temp" / "part-00000-of-00001.index").write_bytes(b"")
+        ended = launch.fork(f"--logdir={folder}", *launch.BASE)
+        assert ended.code == 0, ended.err
+        said = [line for line in ended.err.splitlines() if "cannot be read" in line]
+        assert ["step-000000024" in said[0], "step-000000018" in said[1]] == [True, True]
+        assert len(said) == 2 and restarted_from(ended) == 12
+        assert_same(folder, launch.trained().folder)
+        for step in (18, 24):
+            assert launch.tensors(folder, step)  # readable again
+
+
+def test_if_none_can_be_read_it_says_so_and_touches_nothing():
+    with launch.copy_of_trained("export", "history") as folder:
+        for path in folder.glob("checkpoints/last/*.data-*"):
+            truncate(path)
+        before = launch.contents(folder)
+        ended = launch.fork(f"--logdir={folder}", *launch.BASE)
+        assert ended.code == 1 and "Traceback" not in ended.err
+        (error,) = ended.errors
+        assert "none of the 3 checkpoints" in error and str(folder) in error
+        assert launch.contents(folder) == before
