@@ -50,14 +50,14 @@ def ours(steps, jit_compile):
     import numpy as np
     import tensorflow as tf
 
-    from tfgan_papers.data import Examples
+    from tfgan_papers.data import HeldExamples
     from tfgan_papers.papers import gan
 
     matrix = tf.random.normal((2048, 2048))
     multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)[:1]))
     gemm = 2 * 2048**3 / median_seconds(lambda: float(multiply()), 20) / 1e9
     draw = np.random.default_rng(0)
-    examples = Examples("noise", draw.integers(0, 256, (50_000, 28, 28, 1), np.uint8))
+    examples = HeldExamples("noise", draw.integers(0, 256, (50_000, 28, 28, 1), np.uint8))
     mean = np.full(784, 0.5)
     model = gan.GAN(
         *gan.mnist_networks((28, 28, 1), mean, gan.Draw(0)),

@@ -136,7 +136,7 @@ class NoiseProbe(adversarial.AdversarialModel):
 def test_latents_and_masks_differ_between_replicas_and_are_the_rows_of_one_draw():
     def probe(strategy):
         with runtime.scope(strategy):
-            x = keras.Input((SHAPE))
+            x = keras.Input(SHAPE)
             discriminator = keras.Model(x, layers.Dropout(0.5)(x))
             model = NoiseProbe(networks(0.0)[0], discriminator, seed=5)
             model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())

@@ -79,15 +79,19 @@ class Reporter(Guard):
         self.writer, self.total_steps, self.lines = writer, total_steps, lines
         self.images_per_step = images_per_step
         self.seconds_per_step, self.scalars = [], {}
+        self.steady_since = self.steady_seconds = 0.0  # after the first period
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self.begin = time.perf_counter()
+        if len(self.seconds_per_step) == 1:
+            self.steady_since, self.steady_seconds = self.begin, 0.0
 
     def on_epoch_end(self, epoch, logs=None):
         seconds, step = time.perf_counter() - self.begin, self.model.steps_done
         super().on_epoch_end(epoch, logs)
         self.seconds_per_step.append(seconds / (step - self.first_step))
+        self.steady_seconds += seconds
         self.scalars = {name: float(value) for name, value in logs.items()}
         images_per_second = self.images_per_step / self.seconds_per_step[-1]
         logs["images_per_s"] = images_per_second  # for the progress bar
@@ -106,6 +110,12 @@ class Reporter(Guard):
     def ms_per_step(self):
         """Median over the periods, but for the first, in which the step is compiled."""
         return 1e3 * statistics.median(self.seconds_per_step[1:] or self.seconds_per_step)
+
+    def reporting_share(self):
+        """Share of the time since the first period that went into reports, pictures and
+        checkpoints, not into steps."""
+        elapsed = time.perf_counter() - self.steady_since
+        return 1 - self.steady_seconds / elapsed if self.seconds_per_step[1:] else 0.0
 
     def compile_seconds(self):
         """What the first period, one step, took beyond a step."""

@@ -1,17 +1,19 @@
 """A run: from the flags to a run folder with samples, checkpoints and an export."""
 
+import atexit
 import importlib.metadata
 import json
 import pathlib
 import platform
 import resource
 import shlex
+import socket
+import subprocess
 import sys
 import time
 from typing import NamedTuple
 
 import numpy as np
-import tensorboard.program
 import tensorflow as tf
 from absl import flags, logging
 from tensorboard.plugins.hparams import api as hparams
@@ -206,11 +208,12 @@ def _stored_flags(path):
     return stored
 
 
-def train(score=None):
+def train(make_score=None):
     """Train, or go on with, the run of --logdir.
 
     Args:
-        score: model -> float, higher is better, which chooses the best checkpoint.
+        make_score: () -> (model -> float, higher is better), which chooses the best
+            checkpoint. Called when TensorFlow is configured, before training.
     """
     strategy = runtime.start(_SEED.value)
     run = Run()
@@ -223,6 +226,7 @@ def train(score=None):
         )
     examples = data.load(FLAGS.train_split)
     settings = run.settings(examples.shape, examples.mean(FLAGS.value_range), examples.size)
+    score = make_score() if make_score else None
     options, why = _compile_options(strategy, run, settings, examples, batch_size)
     logging.info("jit_compile: %s (%s)", options["jit_compile"], why)
     with runtime.scope(strategy):
@@ -252,15 +256,22 @@ def train(score=None):
 
 
 def _tensorboard(folder):
-    """Serve TensorBoard from this process while it lives; the address."""
-    board, port = tensorboard.program.TensorBoard(), str(_TENSORBOARD_PORT.value)
-    board.configure(argv=[None, "--logdir", str(folder), "--port", port])
-    try:
-        return board.launch()
-    except tensorboard.program.TensorBoardPortInUseError as error:
-        raise UserError(
-            f"port {port} is in use: name another with --tensorboard_port, or leave it out"
-        ) from error
+    """Serve TensorBoard from a process of its own while this one lives; the address."""
+    port = _TENSORBOARD_PORT.value
+    with socket.socket() as probe:  # TensorBoard would say so minutes later, elsewhere
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("localhost", port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} cannot be used ({error.strerror}): name another with "
+                "--tensorboard_port, or leave it out"
+            ) from error
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([*command, "--port", str(port)], **quiet)
+    atexit.register(server.terminate)
+    return f"http://localhost:{port}"
 
 
 def _compile_options(strategy, run, settings, examples, batch_size):
@@ -324,8 +335,9 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
     if interruption.signum:
         print(f"interrupted at step {done}: the same command goes on from there")
         sys.exit(128 + interruption.signum)
+    reporting_share = reporter.reporting_share()
     export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
-    _summarize(run, model, reporter, strategy, batch_size)
+    _summarize(run, model, reporter, reporting_share, strategy, batch_size)
 
 
 def _set_steps_per_execution(model, steps):
@@ -392,7 +404,7 @@ def versions():
     return {"versions": {**found, "python": platform.python_version()}}
 
 
-def _summarize(run, model, reporter, strategy, batch_size):
+def _summarize(run, model, reporter, reporting_share, strategy, batch_size):
     """summary.json; a run that had nothing left to do keeps the one it has."""
     if not reporter.seconds_per_step:
         print(f"the run in {run.folder} is complete; --steps=N takes it further")
@@ -413,6 +425,7 @@ def _summarize(run, model, reporter, strategy, batch_size):
             "images_per_second": 1e3 * batch_size / ms_per_step,
             "ms_per_step": ms_per_step,
             "compile_seconds": reporter.compile_seconds(),
+            "reporting_share": reporting_share,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "parameters": {name: net.count_params() for name, net in networks.items()},
             "scalars": reporter.scalars,

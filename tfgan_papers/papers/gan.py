@@ -613,7 +613,8 @@ def defaults(dataset, network):
     """Values of shared flags where the user gives none."""
     chosen = experiment(dataset, network)._asdict()
     del chosen["networks"], chosen["prior"]
-    return {"loss": "non_saturating", **chosen}
+    lengths = {"steps": 5000, "report_steps": 500} if dataset == "digits" else {}
+    return {"loss": "non_saturating", **chosen, **lengths}
 
 
 def build(settings, jit_compile, steps_per_execution=1):

@@ -1,0 +1,112 @@
+"""Devices, XLA by measurement, and what is refused before a run starts."""
+
+import json
+import re
+import socket
+import time
+import urllib.request
+
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+from tfgan_papers import runtime, training
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.papers import gan
+
+
+class Sleeper:
+    """Stands for a model whose step takes `seconds`, XLA or not."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def train_step(self, batch):
+        tf.numpy_function(lambda: time.sleep(self.seconds), [], [])
+        return {"d_loss": tf.reduce_sum(batch)}
+
+
+def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
+    seconds = {False: 0.03, True: 0.002}
+    for faster in (True, False):
+        seconds = {jit: seconds[not jit] for jit in seconds} if not faster else seconds
+        steps = {jit: Sleeper(seconds[jit]) for jit in seconds}
+        # XLA cannot compile a sleep; only the choice is under test here
+        monkeypatch.setattr(tf, "function", lambda f, jit_compile: f, raising=True)
+        options, why = runtime.compile_options(
+            tf.distribute.get_strategy(), steps.__getitem__, tf.zeros(3)
+        )
+        assert options["jit_compile"] is faster
+        plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
+        assert plain == pytest.approx(1e3 * seconds[False], rel=0.5)
+        assert compiled == pytest.approx(1e3 * seconds[True], rel=0.8)
+
+
+def test_auto_measures_the_real_step_both_ways():
+    def model_of(jit_compile):
+        model = gan.GAN(*gan.point_networks((2,), None, gan.Draw(0)))
+        rates = [gan.HeavyBall(0.1, 10) for _ in range(2)]
+        model.compile(*rates, jit_compile=jit_compile)
+        return model
+
+    options, why = runtime.compile_options(
+        tf.distribute.get_strategy(), model_of, tf.zeros((8, 2))
+    )
+    plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
+    assert 0 < plain < 1e3 and 0 < compiled < 1e3
+    assert options["jit_compile"] in (True, False)
+
+
+@flagsaver.flagsaver(deterministic=True)
+def test_auto_is_off_when_deterministic():
+    options, why = runtime.compile_options(tf.distribute.get_strategy(), None, None)
+    assert options["jit_compile"] is False and "deterministic" in why
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    runtime.check(strategy, 100)
+    with pytest.raises(UsageError, match="101 is not divisible by 2 replicas"):
+        runtime.check(strategy, 101)
+
+
+@pytest.mark.parametrize("value", [None, "{", '{"cluster": {}}', '{"task": {"index": 9}}'])
+def test_multi_worker_without_a_cluster_says_how_to_name_one(monkeypatch, value):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if value is not None:
+        monkeypatch.setenv("TF_CONFIG", value)
+    with pytest.raises(UserError, match="needs TF_CONFIG in the environment"):
+        runtime._multi_worker()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_busy_tensorboard_port_is_one_clear_line(tmp_path):
+    with socket.socket() as busy:
+        busy.bind(("localhost", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with flagsaver.flagsaver(tensorboard_port=port):
+            with pytest.raises(UserError, match=f"port {port} cannot be used"):
+                training._tensorboard(tmp_path)
+
+
+def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
+    with tf.summary.create_file_writer(str(tmp_path / "tensorboard")).as_default(1):
+        tf.summary.scalar("d_loss", 0.5)
+    with flagsaver.flagsaver(tensorboard_port=free_port()):
+        address = training._tensorboard(tmp_path)
+    for _ in range(120):
+        try:
+            tags = f"{address}/data/plugin/scalars/tags"
+            shown = json.load(urllib.request.urlopen(tags, timeout=5))
+            if shown:
+                break
+        except OSError:
+            pass  # not up yet
+        time.sleep(0.5)
+    assert "d_loss" in shown["tensorboard"]

@@ -1,0 +1,65 @@
+"""Pictures hold the right pixels in the right places."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgan_papers import sheets
+
+
+def test_a_sheet_lays_images_row_by_row_with_gaps():
+    images = np.random.default_rng(0).integers(0, 255, (5, 40, 36, 3)).astype(np.uint8)
+    page = sheets.sheet(images, columns=3)
+    gap = sheets.GAP
+    assert page.shape == (2 * (40 + gap) + gap, 3 * (36 + gap) + gap, 3)
+    for i, image in enumerate(images):
+        top, left = gap + i // 3 * (40 + gap), gap + i % 3 * (36 + gap)
+        np.testing.assert_array_equal(page[top : top + 40, left : left + 36], image)
+    assert (page[gap + 42 :, -36 - gap :] == 255).all()  # the place of a sixth
+
+
+def test_small_grey_images_are_enlarged_pixel_by_pixel():
+    images = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
+    page = sheets.sheet(images, columns=1)[
+        sheets.GAP : -sheets.GAP, sheets.GAP : -sheets.GAP
+    ]
+    assert page.shape == (sheets.SMALLEST, sheets.SMALLEST, 3)
+    np.testing.assert_array_equal(page[::4, ::4, 0], images[0, ..., 0])
+    np.testing.assert_array_equal(page[3::4, 3::4, 2], images[0, ..., 0])
+
+
+def test_nearest_finds_the_example_of_least_squared_distance():
+    draw = np.random.default_rng(1)
+    examples, samples = draw.random((50, 3, 3, 1)), draw.random((7, 3, 3, 1))
+    found = sheets.nearest(samples, examples)
+    for sample, example in zip(samples, found, strict=True):
+        distances = ((examples - sample) ** 2).sum((1, 2, 3))
+        np.testing.assert_array_equal(example, examples[distances.argmin()])
+
+
+def test_saving_leaves_a_whole_png_and_nothing_else(tmp_path):
+    page = np.random.default_rng(2).integers(0, 255, (9, 7, 3)).astype(np.uint8)
+    sheets.save(page, tmp_path / "new" / "sheet.png")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.png"]
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "new" / "sheet.png")), page
+    )
+
+
+def test_density_of_many_normal_points_is_the_normal_density():
+    points = np.random.default_rng(3).normal(size=20_000)
+    x = np.linspace(-2, 2, 9)
+    expected = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(sheets._density(points, x), expected, atol=0.02)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_points_give_a_picture_with_something_on_it(dimensions):
+    real = np.random.default_rng(4).normal(size=(500, dimensions)).astype(np.float32)
+    if dimensions == 1:
+        z = np.linspace(-1, 1, 500, dtype=np.float32)[:, None]
+        picture = sheets.line(z, 2 * z, real, lambda x: np.full_like(x, 0.5))
+    else:
+        picture = sheets.plane(real + 1, real)
+    assert picture.dtype == np.uint8 and picture.shape[-1] == 3
+    assert 0.01 < (picture < 200).any(-1).mean() < 0.9
