@@ -1,0 +1,38 @@
+"""Every precision, with and without XLA, trains; what must stay float32 does."""
+
+import keras
+import numpy as np
+import pytest
+import sklearn.datasets
+import tensorflow as tf
+
+from tfgan_papers.papers import gan
+
+
+@pytest.fixture
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"], indirect=True)
+def test_discriminator_learns_and_scores_images_and_weights_are_float32(
+    policy, jit_compile
+):
+    images = np.float32(sklearn.datasets.load_digits().images[..., None] / 16)
+    networks = gan.mnist_networks((8, 8, 1), images.mean(0), gan.Draw(0))
+    model = gan.GAN(*networks, simultaneous=True, prior="uniform_sqrt3")
+    # D alone moves: against a generator that stands still its loss has to fall.
+    optimizers = keras.optimizers.Adam(1e-3), keras.optimizers.SGD(0.0)
+    model.compile(*optimizers, jit_compile=jit_compile)
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(100, drop_remainder=True)
+    history = model.fit(dataset.repeat(), steps_per_epoch=8, epochs=4, verbose=0).history
+    assert history["d_loss"][0] == pytest.approx(np.log(2), abs=0.1)
+    assert history["d_loss"][-1] < 0.85 * history["d_loss"][0]
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert model.discriminator(images[:2]).dtype == tf.float32
+    assert model(tf.zeros((2, gan.LATENT_DIM))).dtype == tf.float32
+    maxout = next(layer for layer in networks[1].layers if isinstance(layer, gan.Maxout))
+    assert maxout.compute_dtype == policy.removeprefix("mixed_")
