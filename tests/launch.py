@@ -15,6 +15,7 @@ import pathlib
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,12 +33,14 @@ PATIENCE = 600  # seconds for one process, on a machine that is busy otherwise
 POOL = concurrent.futures.ThreadPoolExecutor(2)  # chains of processes at a time
 
 # The run that several files look at, and that runs in pieces are compared with: it trains
-# on the embedded digits, reports at 1, 3, 6, ..., 24 and keeps 12, 18 and 24.
-STEPS, REPORT_STEPS, CHECKPOINT_STEPS, BATCH_SIZE = 24, 3, 6, 20
+# on the embedded digits, reports at 1, 5, 10, 15, 20 and keeps 10, 15 and 20.
+STEPS, REPORT_STEPS, CHECKPOINT_STEPS, BATCH_SIZE = 20, 5, 5, 20
+LEARNING_RATE = 2.0  # so that both networks have moved far in so few steps
 BASE = (
     "--model=gan",
     "--deterministic",
     f"--batch_size={BATCH_SIZE}",
+    f"--learning_rate={LEARNING_RATE}",
     f"--steps={STEPS}",
     f"--report_steps={REPORT_STEPS}",
     f"--checkpoint_steps={CHECKPOINT_STEPS - 1}",  # rounded up to whole report periods
@@ -58,53 +61,81 @@ class Ended(NamedTuple):
 
 
 class Launched:
-    """A process of `python main.py *arguments`, its stdout a pipe."""
+    """A process that runs `main.py *arguments`.
 
-    def __init__(self, *arguments):
-        self.stderr = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "main.py", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=self.stderr,
-            env=ENVIRONMENT,
-            cwd=ROOT,
-            text=True,
-        )
-        self.lines = []
-        self.alarm = threading.Timer(PATIENCE, self.process.kill)
-        self.alarm.daemon = True
-        self.alarm.start()
+    Args:
+        fresh: by `python main.py`, else as a fork.
+        environment: dict, further environment variables of a fork.
+        largest_file: int, bytes that a file which a fork writes may have.
+    """
+
+    def __init__(self, *arguments, fresh=True, environment=None, largest_file=None):
+        self.folder = tempfile.TemporaryDirectory()
+        self.out, self.err = (pathlib.Path(self.folder.name, n) for n in ("out", "err"))
+        arguments = [str(argument) for argument in arguments]
+        with self.out.open("w") as out, self.err.open("w") as err:
+            if fresh:
+                process = subprocess.Popen(
+                    [sys.executable, "main.py", *arguments],
+                    stdout=out,
+                    stderr=err,
+                    env=ENVIRONMENT,
+                    cwd=ROOT,
+                )
+                self.pid, self.poll = process.pid, process.poll
+        if not fresh:
+            self.pid, self.poll = _forks().start(
+                arguments=arguments,
+                out=str(self.out),
+                err=str(self.err),
+                environment=environment or {},
+                largest_file=largest_file,
+            )
+        self.deadline = time.monotonic() + PATIENCE
+
+    def wait(self, met):
+        """Wait until `met()`; False if the process ended before."""
+        while not met():
+            if self.poll() is not None:
+                return met()
+            if time.monotonic() > self.deadline:
+                os.kill(self.pid, signal.SIGKILL)
+                raise AssertionError(f"no end after {PATIENCE} s: {self.err.read_text()}")
+            time.sleep(0.001)
+        return True
 
     def reported(self, step):
         """Wait for the first report that is not before `step`."""
-        for line in self.process.stdout:
-            self.lines.append(line)
-            found = re.match(r"step +(\d+)/", line)
-            if found and int(found[1]) >= step:
-                return
-        raise AssertionError(f"no report of step {step}: {self.ended()}")
+
+        def met():
+            lines = self.out.read_text().splitlines(keepends=True)
+            steps = [re.match(r"step +(\d+)/.*\n", line) for line in lines]
+            return any(found and int(found[1]) >= step for found in steps)
+
+        assert self.wait(met), f"no report of step {step}: {self.ended()}"
 
     def wrote(self, folder, pattern):
         """Wait for a file or folder to appear."""
-        while not list(pathlib.Path(folder).glob(pattern)):
-            assert self.process.poll() is None, f"no {pattern}: {self.ended()}"
-            time.sleep(0.0005)
+        folder = pathlib.Path(folder)
+        assert self.wait(lambda: any(folder.glob(pattern))), self.ended()
 
     def signal(self, signum):
-        assert self.process.poll() is None, f"ended too early: {self.ended()}"
-        self.process.send_signal(signum)
+        assert self.poll() is None, f"ended too early: {self.ended()}"
+        os.kill(self.pid, signum)
 
     def ended(self):
-        self.lines += self.process.stdout
-        code = self.process.wait()
-        self.alarm.cancel()
-        self.stderr.seek(0)
-        return Ended(code, "".join(self.lines), self.stderr.read())
+        self.wait(lambda: self.poll() is not None)
+        return Ended(self.poll(), self.out.read_text(), self.err.read_text())
 
 
 def main(*arguments):
     """A fresh process, to its end."""
     return Launched(*arguments).ended()
+
+
+def fork(*arguments, **options):
+    """A fork, to its end."""
+    return Launched(*arguments, fresh=False, **options).ended()
 
 
 SERVER = """
@@ -117,9 +148,9 @@ while True:
     for ready in select.select([0, *running], [], [])[0]:
         if ready:
             os.close(ready)
-            number, pid = running.pop(ready)
+            pid = running.pop(ready)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            print(json.dumps([number, code]), flush=True)
+            print(json.dumps({"pid": pid, "code": code}), flush=True)
             continue
         line = sys.stdin.buffer.raw.readline()
         if not line:
@@ -129,7 +160,8 @@ while True:
         pid = os.fork()
         if pid:
             os.close(held)
-            running[alive] = order["number"], pid
+            running[alive] = pid
+            print(json.dumps({"pid": pid, "code": None}), flush=True)
             continue
         for other in (alive, *running):
             os.close(other)
@@ -159,7 +191,7 @@ class Forks:
     """The process that has imported, and its forks."""
 
     def __init__(self):
-        self.lock, self.answers = threading.Lock(), []
+        self.lock, self.begun, self.codes = threading.Lock(), queue.Queue(), {}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,
@@ -169,51 +201,42 @@ class Forks:
             cwd=ROOT,
             text=True,
         )
-        atexit.register(self.process.kill)
+        atexit.register(self.end)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
         for line in self.process.stdout:
-            number, code = json.loads(line)
-            self.answers[number].put(code)
+            said = json.loads(line)
+            if said["code"] is None:
+                code = self.codes[said["pid"]] = concurrent.futures.Future()
+                self.begun.put((said["pid"], code))
+            else:
+                self.codes[said["pid"]].set_result(said["code"])
 
-    def run(self, arguments, environment, largest_file):
-        with tempfile.TemporaryDirectory() as folder:
-            order = {
-                "arguments": [str(argument) for argument in arguments],
-                "environment": environment,
-                "largest_file": largest_file,
-                "out": f"{folder}/out",
-                "err": f"{folder}/err",
-            }
-            with self.lock:
-                order["number"] = len(self.answers)
-                self.answers.append(queue.Queue())
-                self.process.stdin.write(json.dumps(order) + "\n")
-                self.process.stdin.flush()
-            code = self.answers[order["number"]].get(timeout=PATIENCE)
-            out, err = (pathlib.Path(order[name]).read_text() for name in ("out", "err"))
-            return Ended(code, out, err)
+    def start(self, **order):
+        """Begin a fork: its process id, and a function that gives its code, or None."""
+        with self.lock:
+            self.process.stdin.write(json.dumps(order) + "\n")
+            self.process.stdin.flush()
+            pid, code = self.begun.get(timeout=PATIENCE)
+        return pid, lambda: code.result() if code.done() else None
 
-
-@functools.cache
-def _forks():
-    return Forks()
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 _FORKS_LOCK = threading.Lock()
 
 
-def fork(*arguments, environment=None, largest_file=None):
-    """A fork that runs main.py, to its end.
-
-    Args:
-        environment: dict, further environment variables.
-        largest_file: int, bytes that a file it writes may have.
-    """
+def _forks():
     with _FORKS_LOCK:
-        forks = _forks()
-    return forks.run(arguments, environment or {}, largest_file)
+        return _the_forks()
+
+
+@functools.cache
+def _the_forks():
+    return Forks()
 
 
 class Trained(NamedTuple):
@@ -253,15 +276,17 @@ def kept_steps(folder):
 
 def tensors(folder, step=None):
     """name -> array of a run's newest checkpoint, or that of `step`: all that it holds
-    but the score of the best one, and the strings."""
+    but the score of the best one."""
     step = kept_steps(folder)[-1] if step is None else step
-    prefix = pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}")
+    found = tensors_of(pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}"))
+    return {name: a for name, a in found.items() if not name.startswith("best_score")}
+
+
+def tensors_of(prefix):
+    """name -> array of a TensorFlow checkpoint, but for its strings."""
     reader = tf.train.load_checkpoint(str(prefix))
-    return {
-        name: reader.get_tensor(name)
-        for name, dtype in reader.get_variable_to_dtype_map().items()
-        if dtype != tf.string and not name.startswith("best_score")
-    }
+    dtypes = reader.get_variable_to_dtype_map()
+    return {n: reader.get_tensor(n) for n, dtype in dtypes.items() if dtype != tf.string}
 
 
 def contents(folder):

@@ -1,5 +1,7 @@
 """The kernel: what every adversarial model here needs, as verbs that its step calls."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -28,7 +30,14 @@ class AdversarialModel(keras.Model):
 
     scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
 
-    def __init__(self, generator, discriminator, prior="uniform", seed=0, **kwargs):
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        prior: str = "uniform",
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if prior not in noise.PRIORS:
             raise ValueError(f"prior {prior!r} is none of {', '.join(noise.PRIORS)}")
@@ -47,7 +56,13 @@ class AdversarialModel(keras.Model):
         self.foreign_seeds = _seed_generators(generator, discriminator)
         self.built = True
 
-    def compile(self, d_optimizer, g_optimizer, jit_compile="auto", **kwargs):
+    def compile(
+        self,
+        d_optimizer: keras.Optimizer,
+        g_optimizer: keras.Optimizer,
+        jit_compile: bool | str = "auto",
+        **kwargs,
+    ):
         """Attach the optimizers.
 
         With `jit_compile` XLA compiles the whole step on one device, and on several
@@ -86,11 +101,11 @@ class AdversarialModel(keras.Model):
         return self.means
 
     @property
-    def steps_done(self):
+    def steps_done(self) -> int:
         """Training steps so far, as an int."""
         return int(tf.convert_to_tensor(self.step.value))
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict:
         """All that training changes, by name: what a checkpoint holds. A paper whose
         step carries more adds it."""
         return {
@@ -103,7 +118,7 @@ class AdversarialModel(keras.Model):
 
     # The verbs.
 
-    def start_step(self, data):
+    def start_step(self, data) -> tuple[tf.Tensor, noise.Stream]:
         """The batch's images, and the noise stream of this step on this replica."""
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -112,7 +127,7 @@ class AdversarialModel(keras.Model):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
         return images, stream
 
-    def island(self, function, stream, *tensors):
+    def island(self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor):
         """`function(*tensors)`, pure but for its draws from `stream`, compiled by XLA
         where the step as a whole cannot be. Layers and `prior` draw from `stream`."""
 
@@ -126,13 +141,13 @@ class AdversarialModel(keras.Model):
             )
         return run(stream.branch(), stream.replica, *tensors)
 
-    def prior(self, images):
+    def prior(self, images: tf.Tensor) -> tf.Tensor:
         """Latents z for as many examples as `images` has, float32 (batch, latent_dim).
         Only inside an island."""
         shape = (tf.shape(images)[0], self.latent_dim)
         return noise.active().latents(self.prior_law, shape)
 
-    def descend(self, network, gradients):
+    def descend(self, network: str, gradients: list[tf.Tensor]):
         """Move `network` down the gradients of its mean loss on this replica's share of
         the batch: the optimizers sum over replicas, so each gives its N-th part."""
         optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
@@ -141,7 +156,7 @@ class AdversarialModel(keras.Model):
         variables = getattr(self, network).trainable_variables
         optimizers[network].apply(gradients, variables)
 
-    def report(self, **scalars):
+    def report(self, **scalars: tf.Tensor) -> dict[str, tf.Tensor]:
         """End the step; the running means of its scalars, as Keras' logs."""
         self.step.assign_add(1)
         for mean in self.means:

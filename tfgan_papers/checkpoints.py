@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UserError
 
 KEPT = 3  # in last/: should the newest be unreadable, the one before it is used
@@ -35,7 +36,7 @@ def disk_trouble(error):
 class Checkpoints:
     """Those of one model in one folder."""
 
-    def __init__(self, folder, model):
+    def __init__(self, folder: pathlib.Path, model: AdversarialModel):
         self.folder = pathlib.Path(folder)
         self.best_score = tf.Variable(-np.inf, dtype=tf.float64)  # of those in best/
         self.checkpoint = tf.train.Checkpoint(
@@ -43,12 +44,12 @@ class Checkpoints:
         )
         self.good_step = None  # of the one in last/ that was read or written just now
 
-    def all(self, kind="last"):
+    def all(self, kind: str = "last") -> list[pathlib.Path]:
         """Paths without suffix, by step. Written out means: with its index."""
         found = (self.folder / kind).glob("step-*.index")
         return sorted(path.with_suffix("") for path in found)
 
-    def save(self, step, kind="last", keep=KEPT):
+    def save(self, step: int, kind: str = "last", keep: int | None = KEPT):
         """Write, then drop all but the newest `keep` (None: all).
 
         Raises:
@@ -75,7 +76,7 @@ class Checkpoints:
             for part in old.parent.glob(old.name + ".*"):
                 part.unlink()
 
-    def restore(self, kind="last"):
+    def restore(self, kind: str = "last") -> int | None:
         """The newest readable one into the model; its step, or None if there is none.
 
         Raises:
@@ -88,8 +89,8 @@ class Checkpoints:
                 status.assert_consumed()
                 self.good_step = int(path.name.removeprefix("step-"))
                 return self.good_step
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
-                reason = str(getattr(error, "message", error)).splitlines()[0]
+            except Exception as error:  # a cut or garbled file raises any of a dozen
+                reason = (str(error) or type(error).__name__).splitlines()[0]
                 logging.warning(
                     "%s cannot be read (%s); trying the one before", path, reason
                 )

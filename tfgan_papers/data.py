@@ -4,41 +4,48 @@ The order of examples is a function of (seed, epoch), so the batches from any st
 are too: a resumed run reads what the uninterrupted one would have read.
 """
 
-import concurrent.futures
+import difflib
+import io
+import itertools
+import json
+import os
 import pathlib
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.io
-import sklearn.datasets
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags, logging
+from google.protobuf import json_format
 from PIL import Image, ImageOps
+from tensorflow_datasets.core.download import downloader
 
 from tfgan_papers.errors import UsageError, UserError
 
-IN_MEMORY_BYTES = 2 << 30  # larger sets are read from disk, batch by batch
-SHUFFLE_BUFFER = 16_384  # examples, of a set read from disk
-FORMATS = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
+IN_MEMORY_BYTES = 2 << 30  # of uint8; larger sets are read from disk, batch by batch
+SHUFFLE_WINDOW = 8192  # examples of a streamed set that change places among themselves
+DOWNLOAD_RETRIES = 3  # the 10 of tensorflow-datasets take 200 s to miss a network
+FORMATS = tuple(".png .jpg .jpeg .bmp .gif .webp .tif .tiff .ppm .pgm".split())
+GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
+BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+BAD_DOWNLOAD = (
+    *(OSError, tf.errors.OpError, tfds.download.DownloadError),  # requests': OSErrors
+    tfds.download.download_manager.NonMatchingChecksumError,  # a quota page, too
+    tfds.download.extractor.ExtractError,
+    *(AssertionError, ImportError, ValueError),  # by hand; other packages; old version
 )
+REMEDY = "it is damaged; delete that folder and prepare it again"
 
 _DATASET = flags.DEFINE_string(
     "dataset",
     "digits",
     "digits (embedded), ring, gaussian (synthetic), folder (your images), tfd (your "
     "Toronto Face Database), or any image set of tensorflow-datasets: mnist, "
-    "fashion_mnist, cifar10, svhn_cropped, celeb_a, lsun/bedroom, ...",
+    "fashion_mnist, cifar10, svhn_cropped, celeb_a, lsun/bedroom, imagenet2012, ...",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
@@ -59,31 +66,31 @@ _CROP = flags.DEFINE_string(
     "crop",
     "square",
     "Before resizing: square cuts out the largest centred square, a number the centred "
-    "square of so many pixels, none nothing (the aspect is lost).",
+    "square of so many pixels (or of all there are), none nothing (the aspect is lost).",
 )
 _TRAIN_SPLIT = flags.DEFINE_string(
-    "train_split", "train", "Split to train on, as tensorflow-datasets writes splits."
+    "train_split", "train", "Split to train on, such as train[:50000] or train[:90%]."
 )
 _VALIDATION_SPLIT = flags.DEFINE_string(
     "validation_split", "", "Split on which scores choose their own parameters."
 )
 _TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split that scores are of.")
 _TFD_FOLD = flags.DEFINE_integer(
-    "tfd_fold", 0, "Which of TFD's five folds.", lower_bound=0, upper_bound=4
+    "tfd_fold", 0, "Which of TFD's five folds, 0 to 4.", lower_bound=0, upper_bound=4
 )
 
 
 class ValueRange(NamedTuple):
     """How stored examples become what networks see, and back."""
 
-    to_network: callable  # uint8 (batch, h, w, c) or float -> float32
-    to_pixels: callable  # float32 -> uint8, for pictures
+    to_network: Callable  # uint8 (batch, h, w, c), or float points -> float32
+    to_pixels: Callable  # float32 -> uint8, for pictures
 
 
 def _norm55(images):
     """Each image less its mean, scaled to norm 55 (gcn: 55. in cifar10_*.yaml)."""
     images = tf.cast(images, tf.float32)
-    axes = list(range(1, images.shape.rank))
+    axes = list(range(1, len(images.shape)))
     images -= tf.reduce_mean(images, axes, keepdims=True)
     norm = tf.sqrt(tf.reduce_sum(images**2, axes, keepdims=True)) / 55.0
     # pylearn2 leaves images of vanishing norm as they are
@@ -108,123 +115,215 @@ RANGES = {
         lambda x: _as_pixels((x + 1.0) / 2.0),
     ),
     "norm55": ValueRange(_norm55, _norm55_pixels),
-    "raw": ValueRange(lambda x: tf.cast(x, tf.float32), lambda x: x),  # points
+    "raw": ValueRange(  # images in [0, 255]; points as they are, here and back
+        lambda x: tf.cast(x, tf.float32),
+        lambda x: x if len(x.shape) == 2 else _as_pixels(x / 255.0),
+    ),
 }
 
 
 class Examples:
-    """A split held in memory: uint8 images (h, w, c), or float points."""
+    """A split. Subclasses say by what keys its examples go, and how to read them.
 
-    readers = None  # how many batches are read at once; a slice is too cheap for two
+    Attributes:
+        name: str, for messages.
+        size: int, how many examples.
+        shape: (height, width, channels) of images, (dimensions,) of points.
+        window: int, so many keys change places among themselves; all, if not told.
+    """
 
-    def __init__(self, name, array):
-        self.name, self.array = name, array
-        self.shape, self.size = array.shape[1:], len(array)
+    parallel_calls = tf.data.AUTOTUNE  # how many batches are read at once
+    mean_of = 10_000  # examples at most that `mean` looks at
+    remedy = "start again, and what is damaged is left out"
 
-    def stream(self, batch_size, seed, value_range, first_step=0):
-        """Endless batches, float32, those of `first_step` first."""
-        per_epoch = self.size // batch_size
+    def __init__(self, name: str, size: int, shape: Sequence[int]):
+        self.name, self.size, self.shape, self.window = name, size, tuple(shape), size
+
+    def keys(self) -> tf.data.Dataset:
+        """One key an example, in the order of the split; here its number."""
+        return tf.data.Dataset.range(self.size)
+
+    def read(self, keys: tf.Tensor) -> tf.Tensor:
+        """In a graph: keys (n,) -> examples (n, *shape) as they are stored."""
+        raise NotImplementedError
+
+    def stream(
+        self, batch_size: int, seed: int, value_range: str, first_step: int = 0
+    ) -> tf.data.Dataset:
+        """Endless batches, float32 (batch_size, *shape), from that of `first_step` on.
+
+        An epoch shows each example at most once; a last, partial batch is dropped.
+
+        Raises:
+            UsageError: fewer examples than a batch, or points in a range of pixels.
+        """
+        convert, per_epoch = self._to_network(value_range), self.size // batch_size
         if not per_epoch:
             raise UsageError(
                 f"{self.name} has {self.size} examples, fewer than a batch of {batch_size}"
             )
+        window = -(-min(self.window, self.size) // batch_size) * batch_size
 
         def epoch(number):
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(self.size, dtype=tf.int32),
-                seed=tf.stack([tf.cast(seed, tf.int64), number]),
-            )
-            batches = tf.reshape(order[: per_epoch * batch_size], (per_epoch, batch_size))
-            return tf.data.Dataset.from_tensor_slices(batches)
+            def batches(i, keys):
+                order = tf.random.fold_in(tf.stack([seed, number]), i)
+                keys = tf.random.experimental.stateless_shuffle(keys, order)
+                whole = keys[: tf.size(keys) // batch_size * batch_size]
+                whole = tf.reshape(whole, (-1, batch_size))
+                return tf.data.Dataset.from_tensor_slices(whole)
 
-        convert, rows = RANGES[value_range].to_network, self.reader()
+            return self.keys().batch(window).prefetch(1).enumerate().flat_map(batches)
+
         first_epoch, skipped = divmod(first_step, per_epoch)
         return (
             tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             .flat_map(epoch)
             .skip(skipped)
-            .map(lambda batch: convert(rows(batch)), num_parallel_calls=self.readers)
+            .map(lambda keys: convert(self.read(keys)), self.parallel_calls)
             .prefetch(2)
         )
 
-    def reader(self):
-        """A graph function: int32 indices (batch,) -> the examples."""
-        stored = tf.constant(self.array)
-        return lambda batch: tf.gather(stored, batch)
+    def blocks(self, limit: int | None = None) -> Iterator[tf.Tensor]:
+        """The examples, or the first `limit`, as they are stored, 1024 at a time."""
+        done, keys = 0, self.keys().take(limit or self.size).batch(1024)
+        try:
+            for block in keys.map(self.read, self.parallel_calls):
+                yield block
+                done += len(block)
+                _report("%s: %d examples read", self.name, done)
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"{self.name} cannot be read ({_line(error)}): {self.remedy}"
+            ) from error
 
-    def all(self, value_range, limit=None):
-        """Every example, or the first `limit`, as one float32 array."""
-        return RANGES[value_range].to_network(self.array[:limit]).numpy()
+    def all(self, value_range: str, limit: int | None = None) -> np.ndarray:
+        """The examples, or the first `limit`, float32 (n, *shape)."""
+        convert = self._to_network(value_range)
+        return np.concatenate([convert(block) for block in self.blocks(limit)])
 
-    def mean(self, value_range):
-        """The mean example, float64, over the first 50,000."""
-        stored = self.array[:50_000]
-        return sum(
-            np.sum(RANGES[value_range].to_network(block), axis=0, dtype=np.float64)
-            for block in np.array_split(stored, max(1, len(stored) // 1000))
-        ) / len(stored)
+    def mean(self, value_range: str) -> np.ndarray:
+        """The mean example, float64; of a set on disk that of its first 10,000."""
+        convert, n = self._to_network(value_range), min(self.size, self.mean_of)
+        return sum(np.sum(convert(b), 0, dtype=np.float64) for b in self.blocks(n)) / n
+
+    def _to_network(self, value_range):
+        if len(self.shape) == 1 and value_range != "raw":
+            raise UsageError(f"{self.name} holds points: they need --value_range=raw")
+        return RANGES[value_range].to_network
 
 
-class StreamedExamples(Examples):
-    """A split that stays on disk. Shuffled within a window of `SHUFFLE_BUFFER`."""
+class HeldExamples(Examples):
+    """In memory as one tensor: uint8 images or float32 points."""
 
-    def __init__(self, name, dataset, size, shape):
-        self.name, self.dataset, self.size, self.shape = name, dataset, size, shape
+    parallel_calls = None  # a slice is too cheap for two
+    mean_of = sys.maxsize
 
-    def stream(self, batch_size, seed, value_range, first_step=0):
-        per_epoch = self.size // batch_size
-        first_epoch, skipped = divmod(first_step, per_epoch)
+    def __init__(self, name, stored):
+        super().__init__(name, len(stored), stored.shape[1:])
+        with tf.device("CPU"):
+            self.stored = tf.convert_to_tensor(stored)
 
-        def epoch(number):
-            shuffled = self.dataset.shuffle(
-                SHUFFLE_BUFFER,
-                seed=seed * 1_000_003 + number,
-                reshuffle_each_iteration=False,
-            )
-            return shuffled.batch(batch_size, drop_remainder=True)
+    def read(self, keys):
+        return tf.gather(self.stored, keys)
 
+
+class FileExamples(Examples):
+    """Image files, decoded when their turn comes."""
+
+    def __init__(self, name, paths, shape, fit):
+        super().__init__(name, len(paths), shape)
+        self.read_file = _in_python(lambda i: fit.read(paths[i]))
+
+    def read(self, keys):
+        return _each(self.read_file, keys, self.shape)
+
+
+class RecordExamples(Examples):
+    """Files of tensorflow-datasets; a key is a serialized example.
+
+    Args:
+        files: `FileInstruction`s: which examples of which file.
+        decode: in a graph, the string of an encoded image -> uint8 of `shape`.
+    """
+
+    remedy = REMEDY
+
+    def __init__(self, name, files, shape, decode):
+        super().__init__(name, sum(file.take for file in files), shape)
+        self.files, self.decode, self.window = files, decode, SHUFFLE_WINDOW
+
+    def keys(self):
+        names = [str(file.filename) for file in self.files]
+        rows = np.int64([(file.skip, file.take) for file in self.files])
         return (
-            tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-            .flat_map(epoch)
-            .skip(skipped)
-            .map(RANGES[value_range].to_network)
-            .prefetch(2)
+            tf.data.Dataset.from_tensor_slices((names, rows))
+            .flat_map(lambda f, row: tf.data.TFRecordDataset(f).skip(row[0]).take(row[1]))
+            .apply(tf.data.experimental.assert_cardinality(self.size))
         )
 
-    def all(self, value_range, limit=None):
-        batches = self.dataset.take(limit or self.size).batch(256)
-        convert = RANGES[value_range].to_network
-        return np.concatenate([convert(batch).numpy() for batch in batches])
+    def read(self, keys):
+        stored = {"image": tf.io.FixedLenFeature((), tf.string)}
+        return _each(self.decode, tf.io.parse_example(keys, stored)["image"], self.shape)
 
-    def mean(self, value_range):
-        return self.all(value_range, limit=10_000).mean(axis=0, dtype=np.float64)
+
+def _each(read, keys, shape):
+    """Image by image: read(key) -> uint8 of `shape`."""
+    return tf.map_fn(read, keys, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+
+def _in_python(read):
+    """read(key) -> uint8 array, for use in a graph."""
+    return lambda key: tf.numpy_function(read, [key], tf.uint8)
+
+
+def _report(line, *values):
+    logging.log_every_n_seconds(logging.INFO, line, 10, *values)
 
 
 # Images of any size to one size.
 
 
 class Fitting(NamedTuple):
-    """How images come to one size; sides in pixels, 0 as they are."""
+    """How images come to one size and number of channels; 0 as they are."""
 
-    size: int
-    crop: str
+    size: int  # height and width, pixels
+    crop: int  # side of the centred square that is cut out first, pixels at most
     channels: int
 
     @classmethod
     def of_flags(cls):
-        crop = _CROP.value
-        if crop not in ("square", "none") and not (crop.isdigit() and int(crop)):
-            raise UsageError(f"--crop={crop} is not square, none or a number of pixels")
-        return cls(_IMAGE_SIZE.value, crop, int(_CHANNELS.value))
+        crop = {"none": "0", "square": str(sys.maxsize)}.get(_CROP.value, _CROP.value)
+        if not crop.isdecimal() or _CROP.value == "0":
+            raise UsageError(f"--crop={_CROP.value}: square, none or a number of pixels")
+        return cls(_IMAGE_SIZE.value, int(crop), int(_CHANNELS.value))
 
-    def __call__(self, image):
-        """A Pillow image, as uint8 (height, width, channels)."""
-        mode = {1: "L", 3: "RGB"}.get(self.channels)
-        if mode is None:
-            mode = "L" if image.mode in ("1", "L", "I", "I;16", "LA") else "RGB"
-        image = ImageOps.exif_transpose(image).convert(mode)
-        if self.crop != "none":
-            side = min(image.size) if self.crop == "square" else int(self.crop)
+    def shape(self, height, width, channels):
+        """What an image of this shape becomes; None where that depends on the image."""
+        if self.crop and None not in (height, width):
+            height = width = min(self.crop, height, width)
+        if self.size:
+            height = width = self.size
+        return height, width, self.channels or (1 if channels == 1 else 3)
+
+    def keeps(self, shape):
+        """Whether images of this shape stay as they are."""
+        return shape == self.shape(*shape) == self._replace(size=0).shape(*shape)
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """uint8 (height, width, channels); upright, 16 bits as 8, transparency on white."""
+        channels = self.channels or (1 if image.getbands() in GREY else 3)
+        image = ImageOps.exif_transpose(image)
+        if image.mode[0] in "IF":
+            levels = np.asarray(image)
+            if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+                raise ValueError("its pixels are neither of 8 nor of 16 bits")
+            image = Image.fromarray(np.uint8(np.rint(levels / 257)))
+        if "A" in image.getbands() or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("L" if channels == 1 else "RGB")
+        if self.crop:
+            side = min(self.crop, *image.size)
             left, top = ((length - side) // 2 for length in image.size)
             image = image.crop((left, top, left + side, top + side))
         if self.size:
@@ -232,41 +331,53 @@ class Fitting(NamedTuple):
             image = image.resize(size, Image.Resampling.BILINEAR)  # antialiased
         return np.atleast_3d(np.asarray(image))
 
-    def array(self, image):
-        """The same for a uint8 array (height, width, channels)."""
-        height, width, channels = image.shape
-        same_size = self.size in (0, height) and height == width
-        if same_size and self.channels in (0, channels) and not self.crop.isdigit():
-            return image
-        return self(Image.fromarray(image[..., 0] if channels == 1 else image))
+    def read(self, file) -> np.ndarray:
+        """The same of a path or an open file."""
+        with Image.open(file) as image:
+            return self(image)
 
 
 # The sources: name -> a function of the split that gives Examples.
 
 
-def _part(name, split, size):
-    """The slice that a split such as "train[:90%]" takes of the `size` examples."""
-    whole = tfds.core.SplitInfo(name="train", shard_lengths=[size], num_bytes=0)
+def _parts(name, split, infos: Mapping[str, tfds.core.SplitInfo]):
+    """What `split` takes of `infos`: a list of (splitname, from_, to)."""
     try:
-        instruction = tfds.core.ReadInstruction.from_spec(split)
-        (part,) = instruction.to_absolute({"train": whole})
-    except (AssertionError, KeyError, ValueError) as error:
-        raise UsageError(
-            f"{name} has no split {split!r}: only train, or a part such as train[90%:]"
-        ) from error
-    return slice(part.from_, part.to)
+        parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(infos)
+        if all(range(infos[p.splitname].num_examples)[p.from_ : p.to] for p in parts):
+            return parts
+    except (AssertionError, KeyError, ValueError):
+        pass
+    there = ", ".join(f"{key} ({infos[key].num_examples:,} examples)" for key in infos)
+    raise UsageError(
+        f"{name} has nothing in the split {split!r}: there is {there}, and parts such as "
+        "train[:50000] or train[90%:]"
+    )
 
 
-def _held(name, array, split):
-    return Examples(name, array[_part(name, split, len(array))])
+def _taken(name, split, splits: Mapping[str, Sequence]) -> list[Sequence]:
+    """What `split` takes of `splits`, arrays or lists by name, piece by piece."""
+    infos = {
+        key: tfds.core.SplitInfo(name=key, shard_lengths=[len(examples)], num_bytes=0)
+        for key, examples in splits.items()
+    }
+    return [splits[p.splitname][p.from_ : p.to] for p in _parts(name, split, infos)]
+
+
+def _held(name, split, **splits):
+    stored = np.concatenate(_taken(name, split, splits))
+    if stored.ndim == 4:
+        fit = Fitting.of_flags()
+        stored = np.stack([fit(Image.fromarray(image[..., 0])) for image in stored])
+    return HeldExamples(name, stored)
 
 
 def _digits(split):
     """The 1,797 real 8x8 digits that come with scikit-learn."""
+    import sklearn.datasets  # here, for the other sets need not wait for it
+
     images = sklearn.datasets.load_digits().images  # 0 .. 16
-    images = np.uint8(np.rint(images * 255 / 16))[..., np.newaxis]
-    fit = Fitting.of_flags()
-    return _held("digits", np.stack([fit.array(image) for image in images]), split)
+    return _held("digits", split, train=np.uint8(np.rint(images * 255 / 16))[..., None])
 
 
 def _ring(split):
@@ -275,17 +386,19 @@ def _ring(split):
     angle = draw.integers(8, size=100_000) * (2 * np.pi / 8)
     points = np.stack([np.sin(angle), np.cos(angle)], 1)
     points += 0.01 * draw.standard_normal(points.shape)
-    return _held("ring", np.float32(points), split)
+    return _held("ring", split, train=np.float32(points))
 
 
 def _gaussian(split):
     """N(0, 1) on a line, for Fig. 1 of GAN (2014), which gives no numbers."""
     points = np.random.default_rng(2014).standard_normal((100_000, 1))
-    return _held("gaussian", np.float32(points), split)
+    return _held("gaussian", split, train=np.float32(points))
 
 
 def _tfd(split):
     """The Toronto Face Database, 48x48, from the user's own file."""
+    import scipy.io  # here, for the other sets need not wait for it
+
     path = pathlib.Path(_DATA_DIR.value or ".", "TFD_48x48.mat").expanduser()
     if not path.is_file():
         raise UserError(
@@ -293,161 +406,169 @@ def _tfd(split):
             "(aclab.ca/users/josh/TFD.html); put TFD_48x48.mat into a folder and name it "
             "with --data_dir"
         )
-    codes = {"unlabeled": 0, "train": 1, "valid": 2, "test": 3}  # pylearn2's TFD.mapper
-    if split not in codes:
-        raise UsageError(f"tfd has the splits {', '.join(codes)}, not {split!r}")
+    bad = (OSError, LookupError, NotImplementedError, TypeError, ValueError)
     try:
         stored = scipy.io.loadmat(path)
         images, folds = stored["images"], stored["folds"][:, _TFD_FOLD.value]
-    except (ValueError, KeyError, IndexError, OSError, NotImplementedError) as error:
-        raise UserError(f"{path} cannot be read as the TFD file: {error}") from error
-    images = np.uint8(images[folds == codes[split]]).reshape(-1, 48, 48, 1)
-    fit = Fitting.of_flags()
-    return Examples("tfd", np.stack([fit.array(image) for image in images]))
-
-
-class FolderExamples(Examples):
-    """Images too many for memory, decoded batch by batch."""
-
-    readers = 2
-
-    def __init__(self, name, paths, fit, shape):
-        self.name, self.paths, self.fit = name, paths, fit
-        self.shape, self.size = shape, len(paths)
-
-    def rows(self, indices):
-        return np.stack([_read_image(self.paths[i], self.fit) for i in indices])
-
-    def reader(self):
-        def read(batch):
-            images = tf.numpy_function(self.rows, [batch], tf.uint8)
-            return tf.ensure_shape(images, (batch.shape[0], *self.shape))
-
-        return read
-
-    def all(self, value_range, limit=None):
-        return RANGES[value_range].to_network(self.rows(range(limit or self.size))).numpy()
-
-    def mean(self, value_range):
-        return self.all(value_range, min(self.size, 10_000)).mean(0, dtype=np.float64)
-
-
-def _read_image(path, fit):
-    with Image.open(path) as image:
-        return fit(image)
+        images = images.astype(np.uint8, casting="safe").reshape(len(folds), 48, 48, 1)
+    except (*bad, scipy.io.matlab.MatReadError) as error:
+        raise UserError(f"{path} cannot be read as the TFD file: {_line(error)}") from error
+    codes = {"unlabeled": 0, "train": 1, "valid": 2, "test": 3}  # pylearn2's TFD.mapper
+    return _held("tfd", split, **{key: images[folds == codes[key]] for key in codes})
 
 
 def _folder(split):
-    """Every image below --data_dir. Each is decoded once at the start; what cannot be
-    is named and left out."""
+    """The images below --data_dir in the order of their paths. Of the split, what cannot
+    be read is named and left out."""
     if not _DATA_DIR.value:
         raise UsageError("--dataset=folder needs --data_dir, the folder of your images")
-    root = pathlib.Path(_DATA_DIR.value).expanduser()
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}")
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in FORMATS)
+    name = os.path.expanduser(_DATA_DIR.value)
+    paths = _image_paths(name)
     if not paths:
-        raise UserError(f"{root} holds no image ({' '.join(FORMATS)})")
+        raise UserError(f"{name} holds no image ({' '.join(FORMATS)})")
     fit = Fitting.of_flags()
-    fit = fit._replace(size=fit.size or 64, channels=fit.channels or _channels(paths))
-    shape = (fit.size, fit.size, fit.channels)
-    in_memory = len(paths) * np.prod(shape) <= IN_MEMORY_BYTES
-    good, images = [], []
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for path, image in zip(paths, pool.map(lambda p: _try_image(p, fit), paths)):
-            if isinstance(image, str):
-                logging.warning("left out %s: %s", path, image)
-                continue
-            good.append(path)
-            if in_memory:
-                images.append(image)
-    if len(good) < len(paths):
-        logging.warning("%d of %d images left out", len(paths) - len(good), len(paths))
+    fit = fit._replace(channels=fit.channels or (1 if all(map(_is_grey, paths)) else 3))
+    paths = list(itertools.chain(*_taken(name, split, {"train": paths})))
+    good, held = [], None
+    for path, image in _readable(name, paths, fit):
+        if not good:
+            shape = image.shape
+            if len(paths) * image.size <= IN_MEMORY_BYTES:
+                held = np.empty((len(paths), *shape), np.uint8)
+        if image.shape != shape:
+            sizes = f"{image.shape[1]}x{image.shape[0]}, not {shape[1]}x{shape[0]} pixels"
+            raise UsageError(f"{path} is {sizes} as {good[0]}: set --image_size")
+        if held is not None:
+            held[len(good)] = image
+        good.append(path)
     if not good:
-        raise UserError(f"none of the {len(paths)} images below {root} can be read")
-    if in_memory:
-        return _held(str(root), np.stack(images), split)
-    return FolderExamples(str(root), good[_part(str(root), split, len(good))], fit, shape)
+        raise UserError(f"none of the {len(paths)} images below {name} can be read")
+    if held is not None:
+        return HeldExamples(name, held[: len(good)])
+    return FileExamples(name, good, shape, fit)
 
 
-def _try_image(path, fit):
-    """The image, or why it cannot be read."""
+def _readable(name, paths, fit):
+    """(path, image) of each image that can be read; names the others."""
+
+    def read_or_name(i):
+        try:
+            return fit.read(paths[i])
+        except BAD_IMAGE as error:
+            logging.warning("left out %s: %s", paths[i], _line(error))
+            return np.empty(0, np.uint8)
+
+    images = tf.data.Dataset.range(len(paths)).map(
+        _in_python(read_or_name), tf.data.AUTOTUNE
+    )
+    bad = 0
+    for i, image in enumerate(images.as_numpy_iterator()):
+        _report("%s: %d of %d images read", name, i, len(paths))
+        if image.size:
+            yield paths[i], image
+        bad += not image.size
+    if bad:
+        logging.warning("%s: %d of %d images left out", name, bad, len(paths))
+
+
+def _image_paths(root):
+    def unreadable(error):
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    return sorted(
+        pathlib.Path(folder, file)
+        for folder, _, files in os.walk(root, onerror=unreadable)
+        for file in files
+        if file.lower().endswith(FORMATS) and not file.startswith(".")
+    )
+
+
+def _is_grey(path):
+    """As its header says; of a file without one, True."""
     try:
-        return _read_image(path, fit)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return str(error) or type(error).__name__
+        with Image.open(path) as image:
+            return image.getbands() in GREY
+    except BAD_IMAGE:
+        return True
 
 
-def _channels(paths):
-    """Colour if any of the first hundred readable images is."""
-    for path in paths[:100]:
-        try:
-            with Image.open(path) as image:
-                if image.mode not in ("1", "L", "I", "I;16", "LA"):
-                    return 3
-        except OSError:
-            continue
-    return 1
-
-
-def _tfds(name):
+def _tfds(name, split):
     """An image set of tensorflow-datasets: in memory where it fits, else streamed."""
-
-    def load(split):
-        builder = _builder(name)
-        info = builder.info
-        if "image" not in (info.features or {}):
-            raise UsageError(f"{name} is not a set of images: it has no feature 'image'")
-        try:
-            size = info.splits[split].num_examples
-        except (KeyError, ValueError) as error:
-            raise UsageError(
-                f"{name} has the splits {', '.join(info.splits)}, not {split!r}"
-            ) from error
-        fit, shape = Fitting.of_flags(), info.features["image"].shape
-        if None in shape[:2] and not fit.size:
-            raise UsageError(f"the images of {name} differ in size: set --image_size")
-        raw = builder.as_dataset(split=split, shuffle_files=False)
-        shape = fit.array(next(iter(raw.take(1)))["image"].numpy()).shape
-
-        def fitted(example):
-            image = tf.numpy_function(fit.array, [example["image"]], tf.uint8)
-            return tf.ensure_shape(image, shape)
-
-        images = raw.map(fitted, num_parallel_calls=2, deterministic=True)
-        if size * np.prod(shape) > IN_MEMORY_BYTES:
-            return StreamedExamples(name, images, size, shape)
-        blocks = list(images.batch(1024).as_numpy_iterator())
-        return Examples(name, np.concatenate(blocks))
-
-    return load
+    builder = _builder(name)
+    feature, splits = builder.info.features["image"], builder.info.splits
+    infos = [splits[part.splitname] for part in _parts(name, split, splits)]
+    where = f"{name} in {builder.data_dir}"
+    files = [str(path) for info in infos for path in info.filepaths]
+    stored = sum(tf.io.gfile.stat(f).length for f in files if tf.io.gfile.exists(f))
+    due = sum(info.num_bytes for info in infos)
+    if stored < due:  # better now than in the middle of a run
+        raise UserError(f"{where} has {stored:,} bytes of {due:,}: {REMEDY}")
+    fit = Fitting.of_flags()
+    shape = fit.shape(*feature.shape)
+    if None in shape:
+        raise UsageError(f"the images of {name} differ in size: set --image_size")
+    decode = feature.decode_example
+    if not fit.keeps(feature.shape):
+        decode = _in_python(lambda encoded: fit.read(io.BytesIO(encoded)))
+    examples = RecordExamples(where, splits[split].file_instructions, shape, decode)
+    if examples.size * np.prod(shape) > IN_MEMORY_BYTES:
+        return examples
+    return HeldExamples(name, np.concatenate(list(examples.blocks())))
 
 
 def _builder(name):
     """A prepared tfds builder. Touches the network only to download what is missing."""
+    folder = _DATA_DIR.value and os.path.expanduser(_DATA_DIR.value)
     try:
-        builder = tfds.builder(name, data_dir=_DATA_DIR.value, try_gcs=False)
-    except (tfds.core.DatasetNotFoundError, ValueError, KeyError) as error:
-        sets = f"{', '.join(SOURCES)}, or a set of tensorflow-datasets"
-        raise UsageError(f"there is no data set {name!r}: try {sets}") from error
-    if builder.is_prepared():
-        return builder
+        builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+    except ImportError as error:
+        raise UserError(f"{name} needs a further package: {error}") from error
+    except (json.JSONDecodeError, json_format.ParseError) as error:
+        raise UserError(f"the folder of {name} is unclear ({error}): {REMEDY}") from error
+    except (AssertionError, ValueError) as error:  # no such set, configuration or version
+        known = [*SOURCES, *tfds.list_builders(with_community_datasets=False)]
+        like = difflib.get_close_matches(name, known, cutoff=0.5) or list(SOURCES)
+        raise UsageError(
+            f"there is no data set {name!r}; there is {', '.join(like)}, or any image set "
+            "of tensorflow.org/datasets/catalog"
+        ) from error
+    features = builder.info.features
+    named = isinstance(features, tfds.features.FeaturesDict) and "image" in features
+    image = features["image"] if named else None
+    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
+        raise UsageError(f"{name} is not a set of images: it has no 'image' of 8 bits")
+    if not builder.is_prepared():
+        _prepare(name, builder)
+    return builder
+
+
+def _prepare(name, builder):
+    """Download and write to disk, if --download."""
     remedy = (
-        f"Prepare it on a machine with a network, `tfds build {name}`, and copy the folder "
-        f"to {builder.data_dir}; or name another with --data_dir"
+        f"Prepare it where there is a network (tfds build {name}) and copy the folder to "
+        f"{builder.data_dir}, or put what it downloads into "
+        f"{builder.data_dir_root / 'downloads' / 'manual'}, or name another --data_dir"
     )
     if not _DOWNLOAD.value:
         raise UserError(f"{name} is not in {builder.data_dir}. {remedy}")
     logging.info("%s is not in %s: downloading it", name, builder.data_dir)
+    downloader.MAX_RETRIES = DOWNLOAD_RETRIES
     try:
         builder.download_and_prepare()
-    except (OSError, AssertionError, tfds.download.DownloadError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{name} could not be prepared ({reason}). {remedy}") from error
-    return builder
+    except BAD_DOWNLOAD as error:
+        raise UserError(f"{name} cannot be prepared ({_line(error)}). {remedy}") from error
+    if not builder.is_prepared():  # tensorflow-datasets leaves a folder that is there
+        raise UserError(f"{name} in {builder.data_dir} has no dataset_info.json: {REMEDY}")
 
 
-SOURCES = {
+def _line(error):
+    """What an error says, on one line, without TensorFlow's frame."""
+    frame = r"\{\{.*?\}\}|\[Op:.*|Traceback.*"
+    text = textwrap.shorten(re.sub(frame, "", str(error), flags=re.DOTALL), 400)
+    return text or type(error).__name__
+
+
+SOURCES: dict[str, Callable[[str], Examples]] = {
     "digits": _digits,
     "ring": _ring,
     "gaussian": _gaussian,
@@ -456,7 +577,12 @@ SOURCES = {
 }
 
 
-def load(split):
-    """The Examples of one split of `--dataset`."""
+def load(split: str) -> Examples:
+    """One split of `--dataset`, written as tensorflow-datasets writes splits.
+
+    Raises:
+        UsageError: there is no such set or split, or the flags do not fit the set.
+        UserError: the data are not there, or cannot be read.
+    """
     name = _DATASET.value
-    return SOURCES.get(name, _tfds(name))(split)
+    return SOURCES[name](split) if name in SOURCES else _tfds(name, split)

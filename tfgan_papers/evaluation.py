@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import flags, logging
 
 from tfgan_papers import data, noise, records, training
+from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import METRICS
 
@@ -39,7 +40,9 @@ def check():
         raise UsageError("--record needs --metrics")
 
 
-def generated(model, n, seed, batch_size=1000):
+def generated(
+    model: AdversarialModel, n: int, seed: int, batch_size: int = 1000
+) -> np.ndarray:
     """n samples of the generator in inference mode, float32, in its value range."""
     generate = tf.function(lambda z: model.generator(z, training=False))
     base = tf.constant([seed, 0], tf.int64)
@@ -52,7 +55,7 @@ def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
     first of them on the validation split, and take them all at the end."""
     check()
-    training.train(_validation_scorer() if _METRICS.value else None)
+    training.train(_validation_scorer if _METRICS.value else None)
     if _METRICS.value:
         evaluate()
 
@@ -61,6 +64,7 @@ def _validation_scorer():
     """model -> its score on the validation split, higher is better."""
     metric = METRICS[_METRICS.value[0]]
     validation = data.load(FLAGS.validation_split).all(FLAGS.value_range)
+    data.load(FLAGS.test_split)  # which is needed at the end: find out now if it is there
 
     def scorer(model):
         samples = generated(model, metric.SAMPLES, _SCORE_SEED.value)

@@ -1,18 +1,20 @@
 """A trained model as a SavedModel that needs nothing of this package."""
 
 import json
+import pathlib
 import shutil
 
 import keras
 import tensorflow as tf
 
 from tfgan_papers import noise
+from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.data import RANGES
 
 SERVING_BATCH_NORM = "inference mode: moving averages, each image alone"
 
 
-def export(model, folder, value_range, facts):
+def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, facts: dict):
     """Write generator and discriminator with named endpoints, and manifest.json beside.
 
     generate(z) -> images, in the network's value range; also serving_default.
@@ -21,9 +23,9 @@ def export(model, folder, value_range, facts):
 
     Args:
         model: a built `AdversarialModel`.
-        folder: pathlib.Path, replaced if it is there.
+        folder: replaced if it is there.
         value_range: name in `data.RANGES`.
-        facts: dict, further entries of the manifest.
+        facts: further entries of the manifest.
     """
     generator, discriminator = (
         _portable(n) for n in (model.generator, model.discriminator)

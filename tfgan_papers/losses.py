@@ -7,6 +7,7 @@ score, in its numerically stable form.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import tensorflow as tf
 from keras import ops
 
 
@@ -18,22 +19,22 @@ class AdversarialLoss(NamedTuple):
     generator: Callable
 
 
-def real_cross_entropy(scores):
+def real_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
     """-log D(x) (GAN, 2014, Eq. 1: D ascends V, so descends -V)."""
     return ops.softplus(-scores)
 
 
-def fake_cross_entropy(scores):
+def fake_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
     """-log(1 - D(G(z))) (GAN, 2014, Eq. 1)."""
     return ops.softplus(scores)
 
 
-def minimax(scores):
+def minimax(scores: tf.Tensor) -> tf.Tensor:
     """log(1 - D(G(z))), which G descends in Algorithm 1 (GAN, 2014)."""
     return -ops.softplus(scores)
 
 
-def non_saturating(scores):
+def non_saturating(scores: tf.Tensor) -> tf.Tensor:
     """-log D(G(z)): the same fixed point, strong gradients early (GAN, 2014, Sec. 3)."""
     return ops.softplus(-scores)
 

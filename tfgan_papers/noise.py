@@ -11,6 +11,7 @@ with XLA does not change its noise (normal latents: by a rounding of log and cos
 
 import contextlib
 import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,7 @@ WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
 PRIORS = ("uniform", "uniform_01", "uniform_sqrt3", "normal")
 
 
-def bits(seed, shape, first_row=0):
+def bits(seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
     """Random 32-bit words, uint32, of `shape` = (rows, ...).
 
     Row i is row `first_row + i` of the one endless table that `seed`, an int64 pair,
@@ -42,7 +43,7 @@ def bits(seed, shape, first_row=0):
     return tf.reshape(words[:, :row_size], tf.stack([rows, *shape[1:]]))
 
 
-def uniform(seed, shape, low=0.0, high=1.0, first_row=0):
+def uniform(seed: tf.Tensor, shape: Sequence, low=0.0, high=1.0, first_row=0) -> tf.Tensor:
     """U[low, high) as float32; 24 random bits a value."""
     words = tf.bitwise.right_shift(bits(seed, shape, first_row), tf.constant(8, tf.uint32))
     unit = tf.cast(words, tf.float32) * 2.0**-24
@@ -50,14 +51,14 @@ def uniform(seed, shape, low=0.0, high=1.0, first_row=0):
     return (low + high) / 2 + (high - low) / 2 * (2.0 * unit - 1.0)
 
 
-def normal(seed, shape, first_row=0):
+def normal(seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
     """N(0, 1) as float32, by the Box-Muller transform of two uniforms a value."""
     u = uniform(seed, (shape[0], 2, int(np.prod(shape[1:]))), first_row=first_row)
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - u[:, 0]))  # 1 - u is in (0, 1]
     return tf.reshape(radius * tf.cos(2 * np.pi * u[:, 1]), tf.stack(shape))
 
 
-def latents(prior, seed, shape, first_row=0):
+def latents(prior: str, seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
     """Latent vectors z, float32 (n, latent_dim), by the name of their law.
 
     `uniform` is U(-1, 1); `uniform_01` U(0, 1); `uniform_sqrt3` U(-sqrt 3, sqrt 3), of
@@ -80,16 +81,16 @@ class Stream:
     n rows is rows [replica * n, (replica + 1) * n) of the global batch's draw.
     """
 
-    def __init__(self, base, replica):
+    def __init__(self, base: tf.Tensor, replica):
         self.base, self.replica = base, replica
         self.drawn = self.branches = 0
 
     @classmethod
-    def of_step(cls, run_seed, step, replica):
+    def of_step(cls, run_seed: int, step: tf.Tensor, replica) -> "Stream":
         number = tf.cast(step, tf.int64) * (BRANCHES * DRAWS)
         return cls(tf.stack([tf.cast(run_seed, tf.int64), number]), replica)
 
-    def branch(self):
+    def branch(self) -> tf.Tensor:
         """The `base` of the next branch: draws for a function that is traced once and
         called several times in a step."""
         self.branches += 1
@@ -97,24 +98,24 @@ class Stream:
             raise ValueError(f"more than {BRANCHES} branches in one training step")
         return self.base + [0, self.branches * DRAWS]
 
-    def next_seed(self):
+    def next_seed(self) -> tf.Tensor:
         if self.drawn == DRAWS:
             raise ValueError(f"more than {DRAWS} random draws in one function")
         self.drawn += 1
         return self.base + [0, self.drawn - 1]
 
-    def reseed(self, index, dtype):
+    def reseed(self, index: int, dtype: str) -> tf.Tensor:
         """State for a Keras `SeedGenerator`, another one each step and replica."""
         place = tf.cast(self.replica, tf.int64) * BRANCHES + index
         return tf.cast(self.base + tf.stack([place * 2**32, 0]), dtype)
 
-    def latents(self, prior, shape):
+    def latents(self, prior: str, shape: Sequence) -> tf.Tensor:
         return latents(prior, self.next_seed(), shape, self.replica * shape[0])
 
-    def uniform(self, shape):
+    def uniform(self, shape: Sequence) -> tf.Tensor:
         return uniform(self.next_seed(), shape, first_row=self.replica * shape[0])
 
-    def normal(self, shape):
+    def normal(self, shape: Sequence) -> tf.Tensor:
         return normal(self.next_seed(), shape, self.replica * shape[0])
 
 
@@ -124,7 +125,7 @@ _ACTIVE = threading.local()
 
 
 @contextlib.contextmanager
-def use(stream):
+def use(stream: Stream) -> Iterator[Stream]:
     """Within the block, the layers of `tfgan_papers.layers` draw from `stream`."""
     outer, _ACTIVE.stream = active(), stream
     try:
@@ -133,6 +134,6 @@ def use(stream):
         _ACTIVE.stream = outer
 
 
-def active():
+def active() -> Stream | None:
     """The stream of the enclosing `use`, or None."""
     return getattr(_ACTIVE, "stream", None)

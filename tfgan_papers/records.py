@@ -10,7 +10,9 @@ import subprocess
 VERDICTS = ("reproduced", "within noise", "not reached")
 
 
-def verdict(value, paper_value, paper_spread, spread):
+def verdict(
+    value: float, paper_value: float, paper_spread: float | None, spread: float | None
+) -> str:
     """How `value` compares with the paper's, where more is better.
 
     Within noise: short by less than the two spreads together.
@@ -21,7 +23,7 @@ def verdict(value, paper_value, paper_spread, spread):
     return "within noise" if short <= (paper_spread or 0) + (spread or 0) else "not reached"
 
 
-def machine():
+def machine() -> str:
     """The machine in a few words: processor, cores, accelerator, system."""
     model = platform.processor() or platform.machine()
     info = pathlib.Path("/proc/cpuinfo")
@@ -31,18 +33,20 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def commit():
-    """The commit of the code that runs, or None outside a checkout."""
+def commit() -> str | None:
+    """The commit of the code that runs, "-dirty" if it is changed; None outside git."""
     here = pathlib.Path(__file__).parent
-    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
 
 
-def write(path, **fields):
+def write(path: str | pathlib.Path, **fields):
     """Write one record, whole or not at all; machine, commit and date are added."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     record = {**fields, "machine": machine(), "commit": commit(), "date": date}

@@ -46,7 +46,7 @@ _CPU_DEVICES = flags.DEFINE_integer(
 TIMED_STEPS = 7  # of each way, by --jit_compile=auto
 
 
-def start(seed):
+def start(seed: int) -> tf.distribute.Strategy:
     """Configure TensorFlow from the flags, before its first operation; the strategy."""
     keras.utils.set_random_seed(seed)
     if _DETERMINISTIC.value:
@@ -82,7 +82,7 @@ def _multi_worker():
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def check(strategy, batch_size):
+def check(strategy: tf.distribute.Strategy, batch_size: int):
     """Refuse what the strategy cannot run.
 
     Raises:
@@ -97,7 +97,7 @@ def check(strategy, batch_size):
         raise UsageError("--steps_per_execution works on one device only")
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes the run folder."""
     resolver = strategy.cluster_resolver
     return not (resolver and resolver.task_id)

@@ -1,6 +1,8 @@
 """Pictures of samples: sheets of images, scatters of points, Fig. 1 of GAN (2014)."""
 
 import io
+import pathlib
+from collections.abc import Callable
 
 import matplotlib
 import numpy as np
@@ -13,7 +15,7 @@ GAP = 2  # pixels between the images of a sheet
 SMALLEST = 32  # images below this height are shown enlarged, pixel by pixel
 
 
-def sheet(images, columns):
+def sheet(images: np.ndarray, columns: int) -> np.ndarray:
     """uint8 images (n, h, w, c) in rows of `columns`, as one uint8 image (h, w, 3)."""
     images = np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
     zoom = -(-SMALLEST // images.shape[1])
@@ -27,7 +29,7 @@ def sheet(images, columns):
     return page
 
 
-def plane(samples, real):
+def plane(samples: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Samples over data, points in the plane, as a uint8 image."""
     figure, axes = plt.subplots(figsize=(4, 4))
     axes.plot(*real.T[:2], ".", color="0.75", markersize=2, label="data")
@@ -37,7 +39,9 @@ def plane(samples, real):
     return _picture(figure)
 
 
-def line(z, samples, real, verdict):
+def line(
+    z: np.ndarray, samples: np.ndarray, real: np.ndarray, verdict: Callable
+) -> np.ndarray:
     """Fig. 1 of GAN (2014) for points on a line: the density of data (dotted), that of
     samples, D(x) (dashed) beside D*(x), and below them how z maps to x.
 
@@ -85,7 +89,7 @@ def _picture(figure):
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-def save(picture, path):
+def save(picture: np.ndarray, path: pathlib.Path):
     """Write a uint8 image as PNG, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -93,7 +97,7 @@ def save(picture, path):
     partial.replace(path)
 
 
-def nearest(samples, examples):
+def nearest(samples: np.ndarray, examples: np.ndarray) -> np.ndarray:
     """For each sample the nearest example in squared Euclidean distance."""
     flat, samples = examples.reshape(len(examples), -1), samples.reshape(len(samples), -1)
     squares = (flat**2).sum(1) - 2 * samples @ flat.T  # less |sample|^2, the same for all

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ import tensorflow as tf
 from absl import flags, logging
 from tensorboard.plugins.hparams import api as hparams
 
-from tfgan_papers import callbacks, data, export, noise, runtime, sheets
+from tfgan_papers import callbacks, data, export, noise, records, runtime, sheets
+from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.checkpoints import Checkpoints
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS
@@ -95,7 +97,7 @@ class Run:
         self.paper = PAPERS[FLAGS.model]
         self.facts = self.read("run.json") or {}
 
-    def read(self, name):
+    def read(self, name: str):
         """A JSON file of the folder, or None if it is not there."""
         path = self.folder / name
         try:
@@ -103,11 +105,11 @@ class Run:
         except ValueError as error:
             raise UserError(f"{path} is damaged: {error}") from error
 
-    def write(self, name, content):
+    def write(self, name: str, content):
         """A JSON file of the folder, whole or not at all."""
         self.write_text(name, json.dumps(content, indent=2) + "\n")
 
-    def write_text(self, name, text):
+    def write_text(self, name: str, text: str):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             partial = self.folder / f".{name}.partial"
@@ -116,7 +118,7 @@ class Run:
         except OSError as error:
             raise UserError(f"{self.folder / name} cannot be written: {error}") from error
 
-    def settings(self, shape, mean, size):
+    def settings(self, shape: Sequence[int], mean: np.ndarray, size: int) -> Settings:
         return Settings(
             dataset=FLAGS.dataset,
             network=_NETWORK.value,
@@ -129,7 +131,7 @@ class Run:
             mean=mean,
         )
 
-    def restored(self, kind="last"):
+    def restored(self, kind: str = "last") -> tuple[AdversarialModel, int]:
         """The trained model of this folder, on one device, and its step.
 
         Raises:
@@ -146,7 +148,7 @@ class Run:
         return model, step
 
 
-def defining_flags():
+def defining_flags() -> dict:
     """The flags that decide what a run computes, as name -> value."""
     modules = FLAGS.flags_by_module_dict()
     paper = PAPERS[FLAGS.model].__name__
@@ -242,6 +244,7 @@ def train(make_score=None):
         "jit_compile_why": why,
     }
     run.facts.setdefault("run_id", _run_id())
+    run.facts.setdefault("commit", records.commit())
     if runtime.is_chief(strategy):
         run.write("run.json", run.facts)
         stored = {**defining_flags(), "steps": _STEPS.value}
@@ -279,7 +282,8 @@ def _compile_options(strategy, run, settings, examples, batch_size):
     change its arithmetic."""
     if "jit_compile" in run.facts and FLAGS.jit_compile == "auto":
         options = {"steps_per_execution": FLAGS.steps_per_execution}
-        return {**options, "jit_compile": run.facts["jit_compile"]}, "as the run began"
+        chosen = {**options, "jit_compile": run.facts["jit_compile"]}
+        return chosen, run.facts["jit_compile_why"]
 
     def model_of(jit_compile):
         return run.paper.build(settings, jit_compile)
@@ -393,12 +397,12 @@ def _write_flags(writer):
         hparams.hparams(values)
 
 
-def manifest(run, step):
+def manifest(run: Run, step: int) -> dict:
     """Further entries of the export's manifest.json."""
     return {"model": FLAGS.model, "run_id": run.facts["run_id"], "step": step, **versions()}
 
 
-def versions():
+def versions() -> dict:
     packages = ("tfgan-papers", "tensorflow", "keras", "numpy")
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"versions": {**found, "python": platform.python_version()}}

@@ -9,6 +9,7 @@ likelihood, and it can rank a generator that copies cluster centres above the da
 themselves (Theis et al. 2016, Sec. 3.3). It is here to compare with the paper's number.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,9 @@ class Score(NamedTuple):
     test_examples: int
 
 
-def log_likelihoods(samples, examples, sigmas):
+def log_likelihoods(
+    samples: np.ndarray, examples: np.ndarray, sigmas: Sequence[float]
+) -> np.ndarray:
     """Log density of each example under the window of each sigma, float64 (sigmas, n).
 
     log p(x) = logmeanexp_j(-|x - s_j|^2 / (2 sigma^2)) - D log(sigma sqrt(2 pi)).
@@ -57,14 +60,14 @@ def log_likelihoods(samples, examples, sigmas):
     return found
 
 
-def best_sigma(samples, validation):
+def best_sigma(samples: np.ndarray, validation: np.ndarray) -> tuple[float, float]:
     """The sigma of the highest mean log-likelihood, and that likelihood."""
     samples, validation = _flat(samples), _flat(validation[:VALIDATION_EXAMPLES])
     means = log_likelihoods(samples, validation, SIGMAS).mean(axis=1)
     return float(SIGMAS[means.argmax()]), float(means.max())
 
 
-def validation_score(samples, validation):
+def validation_score(samples: np.ndarray, validation: np.ndarray) -> float:
     """What chooses the best checkpoint; higher is better."""
     return best_sigma(samples, validation)[1]
 
@@ -73,7 +76,7 @@ def _flat(images):
     return np.reshape(images, (len(images), -1))
 
 
-def score(samples, validation, test):
+def score(samples: np.ndarray, validation: np.ndarray, test: np.ndarray) -> Score:
     """The paper's score.
 
     Args:

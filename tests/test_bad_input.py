@@ -1,0 +1,305 @@
+"""What a person gets wrong, or a machine: one line says what, the exit code is 1 or 2,
+nothing is lost and nothing left behind."""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import numpy as np
+import pytest
+
+from tests import launch
+
+CHECKPOINT_BYTES = 16 << 20  # and a little less, of the run on digits
+EXTENDED = (*launch.BASE, f"--steps={launch.STEPS + 3}")
+CLUSTER = {"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 1}}
+
+
+def refusal(ended):
+    """The one line in which the process says what is wrong."""
+    assert ended.code in (1, 2), ended.err
+    assert "Traceback" not in ended.out + ended.err, ended.err
+    starts = ("error: ", "FATAL Flags parsing error: ")
+    lines = ended.err.splitlines()
+    (place,) = [i for i, line in enumerate(lines) if line.startswith(starts)]
+    hint = "Pass --helpshort or --helpfull to see help on flags."  # absl's
+    assert [line for line in lines[place + 1 :] if line] in ([], [hint])
+    assert len(lines[place]) < 500
+    return lines[place]
+
+
+CASES = {
+    # name: (flags, exit code, what the line must say)
+    "unknown flag": ("--colour=red", 1, ["colour"]),
+    "flag without dashes": ("gan", 2, ["'gan'", "--name=value"]),
+    "value after a space": ("--deterministic true", 2, ["'true'", "--name=value"]),
+    "unknown model": ("--model=wgan", 1, ["--model=wgan", "gan", "began"]),
+    "unknown mode": ("--mode=fly", 1, ["--mode=fly", "train", "sample"]),
+    "unknown fidelity": ("--fidelity=both", 1, ["--fidelity=both", "paper|code"]),
+    "unknown loss": (
+        "--loss=wasserstein",
+        2,
+        ["--loss=wasserstein", "--model=gan", "non_saturating", "minimax"],
+    ),
+    "unknown network": ("--network=unet", 2, ["networks", "mnist", "points"]),
+    "unknown data set": ("--dataset=nope", 2, ["there is no data set 'nope'"]),
+    "not a number": ("--batch_size=many", 1, ["--batch_size", "many"]),
+    "no step": ("--steps=0", 1, ["--steps=0", "positive"]),
+    "no port": ("--tensorboard_port=70000", 1, ["--tensorboard_port", "65535"]),
+    "k of the authors' code": ("--k=2 --fidelity=code", 2, ["--k", "--fidelity=paper"]),
+    "a batch that is the data": ("--batch_size=1798", 2, ["1797", "1798"]),
+    "a batch that does not divide": (
+        "--strategy=mirrored --cpu_devices=2 --batch_size=101",
+        2,
+        ["--batch_size=101", "2 replicas"],
+    ),
+    "several steps a call on replicas": (
+        "--strategy=mirrored --cpu_devices=2 --steps_per_execution=2 --report_steps=4",
+        2,
+        ["--steps_per_execution", "one device"],
+    ),
+    "several steps a call that do not fit": (
+        "--steps_per_execution=3 --report_steps=4",
+        2,
+        ["--report_steps=4", "--steps_per_execution=3"],
+    ),
+    "XLA in a deterministic run": (
+        "--deterministic --jit_compile=true",
+        2,
+        ["--deterministic", "--jit_compile=true"],
+    ),
+    "unknown score": (
+        "--metrics=fid --validation_split=train[90%:]",
+        2,
+        ["--metrics=fid", "parzen_window"],
+    ),
+    "score without validation": (
+        "--metrics=parzen_window",
+        2,
+        ["--metrics", "--validation_split", "train[90%:]"],
+    ),
+    "score without a test split": (
+        "--metrics=parzen_window --validation_split=train[90%:]",
+        2,
+        ["digits", "'test'"],
+    ),
+    "record without a score": ("--record=x.json", 2, ["--record", "--metrics"]),
+    "evaluation of nothing": (
+        "--mode=evaluate",
+        2,
+        ["--mode=evaluate", "--metrics", "parzen_window"],
+    ),
+    "no cluster": ("--strategy=multi_worker", 1, ["TF_CONFIG", '"worker"']),
+    "samples of no run": ("--mode=sample", 1, ["not a run folder"]),
+    "export of no run": ("--mode=export", 1, ["not a run folder"]),
+    "evaluation of no run": (
+        "--mode=evaluate --metrics=parzen_window --validation_split=train[90%:]",
+        1,
+        ["not a run folder"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_makes_no_sense_is_refused_in_one_line(case, tmp_path):
+    arguments, code, said = CASES[case]
+    ended = launch.fork(f"--logdir={tmp_path}/run", *arguments.split())
+    line = refusal(ended)
+    assert ended.code == code
+    for words in said:
+        assert words in line, line
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_real_command_says_it_too(tmp_path):
+    """The others here are forks of a process that has imported main.py's modules."""
+    ended = launch.main("--loss=wasserstein", f"--logdir={tmp_path}/run")
+    assert ended.code == 2 and "Traceback" not in ended.err
+    assert ended.err.splitlines()[-1].startswith("error: --loss=wasserstein")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "cluster", ["", "worker 3 of 4", "{}", json.dumps(CLUSTER)], ids=str
+)
+def test_a_cluster_that_is_none_is_refused(cluster, tmp_path):
+    ended = launch.fork(
+        f"--logdir={tmp_path}/run",
+        "--strategy=multi_worker",
+        environment={"TF_CONFIG": cluster},
+    )
+    assert "TF_CONFIG" in refusal(ended)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_in_the_place_of_the_run_folder_is_named_and_kept(below, tmp_path):
+    file = tmp_path / "notes"
+    file.write_text("mine")
+    ended = launch.fork(f"--logdir={file}{below}", *launch.BASE)
+    assert f"{file}{below}" in refusal(ended) and ended.code == 1
+    assert launch.contents(tmp_path) == {"notes": b"mine"}
+
+
+# A run that is there.
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """A trained run that no test here may leave changed."""
+    with launch.copy_of_trained("export", "history", "tensorboard") as folder:
+        before = launch.contents(folder)
+        yield folder
+        assert launch.contents(folder) == before
+
+
+def test_flags_that_contradict_the_run_are_named_with_what_is_there(folder):
+    before = launch.contents(folder)
+    ended = launch.fork(f"--logdir={folder}", "--batch_size=40", "--fidelity=code")
+    line = refusal(ended)
+    assert ended.code == 2 and str(folder) in line
+    for words in ("--batch_size=40 (there: 20)", "--fidelity=code (there: paper)"):
+        assert words in line
+    assert "--learning_rate" not in line and "--k=" not in line
+    assert launch.contents(folder) == before
+
+
+def test_a_checkpoint_that_was_never_kept_is_refused(folder):
+    ended = launch.fork(f"--logdir={folder}", "--mode=export", "--checkpoint=best")
+    assert "no checkpoint (best)" in refusal(ended) and ended.code == 1
+    assert not list(folder.glob("export*"))
+
+
+@contextlib.contextmanager
+def damaged(path, content):
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        yield
+        assert path.read_bytes() == content  # not even mended in silence
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("mode", ["train", "sample"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", b""),
+        ("run.json", b'{"shape": [8, 8'),
+        ("run.json", bytes(range(256))),
+        ("flags.txt", b"--batch_size=2x\n"),
+        ("flags.txt", b"--fidelity=\xff\xfe\n"),
+    ],
+)
+def test_a_damaged_file_of_the_run_is_named(folder, name, content, mode):
+    with damaged(folder / name, content):
+        ended = launch.fork(f"--logdir={folder}", f"--mode={mode}")
+        line = refusal(ended)
+    assert ended.code == 1
+    assert f"{folder / name} is damaged" in line
+
+
+def test_a_run_that_diverges_stops_and_its_last_good_checkpoint_stays(tmp_path):
+    diverging = f"--learning_rate={2 * launch.LEARNING_RATE}"
+    ended = launch.fork(f"--logdir={tmp_path}", *launch.BASE, diverging)
+    line = refusal(ended)
+    assert ended.code == 1
+    assert line.startswith(("error: d_loss is ", "error: g_loss is "))
+    assert "--learning_rate" in line
+    kept = launch.kept_steps(tmp_path)
+    assert kept and kept[-1] < launch.STEPS
+    for step in kept:
+        for name, array in launch.tensors(tmp_path, step).items():
+            assert np.isfinite(array).all(), (step, name)
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_run_that_diverges_at_once_leaves_no_checkpoint(tmp_path):
+    ended = launch.fork(f"--logdir={tmp_path}", *launch.BASE, "--learning_rate=1e30")
+    assert "between steps 0 and 1" in refusal(ended) and ended.code == 1
+    assert launch.kept_steps(tmp_path) == []
+
+
+# A disk that is full.
+
+
+@contextlib.contextmanager
+def disk(size, *options):
+    """A file system of its own, of so many bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tests", folder]
+        if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("mounting a file system is not permitted here")
+        try:
+            yield pathlib.Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def size(folder):
+    return sum(len(content) for content in launch.contents(folder).values())
+
+
+def test_a_checkpoint_too_large_to_write_leaves_the_older_ones():
+    with launch.copy_of_trained("export", "history") as folder:
+        before = launch.contents(folder / "checkpoints")
+        limit = CHECKPOINT_BYTES // 2
+        ended = launch.fork(f"--logdir={folder}", *EXTENDED, largest_file=limit)
+        line = refusal(ended)
+        assert ended.code == 1
+        for words in ("step 23", "File too large", "newest kept is step-000000020"):
+            assert words in line
+        assert launch.contents(folder / "checkpoints") == before
+        assert not list(folder.glob("checkpoints/*/*_temp"))
+
+
+def test_a_disk_that_fills_up_during_a_checkpoint_leaves_the_older_ones_to_go_on_from():
+    with launch.copy_of_trained("export", "history") as original:
+        free = CHECKPOINT_BYTES // 2
+        with disk(size(original) + free) as mounted:
+            folder = mounted / "run"
+            subprocess.run(["cp", "-r", str(original), str(folder)], check=True)
+            before = launch.contents(folder / "checkpoints")
+            ended = launch.fork(f"--logdir={folder}", *EXTENDED)
+            line = refusal(ended)
+            assert ended.code == 1
+            for words in ("step 23", "No space left", "newest kept is step-000000020"):
+                assert words in line
+            assert launch.contents(folder / "checkpoints") == before
+            remount = ["mount", "-o", "remount,size=1g", str(mounted)]
+            subprocess.run(remount, check=True)
+            ended = launch.fork(f"--logdir={folder}", *EXTENDED)
+            assert ended.code == 0, ended.err
+            assert launch.kept_steps(folder)[-1] == 23
+
+
+@pytest.mark.parametrize(("free", "file"), [(0, "run.json"), (16 << 10, "")])
+def test_a_disk_that_is_full_for_anything_else_is_named_too(free, file):
+    """At the start; at the first sample sheet or report."""
+    with disk(1 << 20) as mounted:
+        folder = mounted / "run"
+        folder.mkdir()
+        (mounted / "other").write_bytes(bytes((1 << 20) - free - (4 << 10)))
+        with contextlib.suppress(OSError), open(mounted / "more", "wb") as more:
+            while not free:  # to the brim
+                more.write(bytes(512))
+                more.flush()
+        ended = launch.fork(f"--logdir={folder}", *launch.BASE)
+        line = refusal(ended)
+        assert ended.code == 1
+        assert str(folder / file) in line and "No space left" in line
+
+
+def test_a_run_folder_that_cannot_be_written_is_named(folder):
+    with disk(size(folder) + (1 << 20)) as mounted:
+        subprocess.run(["cp", "-r", str(folder), f"{mounted}/run"], check=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+        for mode in ("train", "sample"):
+            ended = launch.fork(f"--logdir={mounted}/run", f"--mode={mode}")
+            line = refusal(ended)
+            assert ended.code == 1
+            assert f"{mounted}/run" in line and "Read-only file system" in line

@@ -1,0 +1,394 @@
+"""The command line: what a run prints and leaves in its folder, the other modes, --help,
+the recipes."""
+
+import importlib.metadata
+import io
+import json
+import pathlib
+import re
+import shlex
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import tensorflow as tf
+from absl import flags
+from PIL import Image
+from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import tfgan_papers.__main__
+from tests import launch
+from tfgan_papers.papers import PAPERS, PLANNED
+
+REPORTED = [1, 5, 10, 15, 20]
+SCALARS = {"d_loss", "g_loss", "d_real", "d_fake"}
+PIXELS, SIDE, GAP = 8, 32, 2  # of a digit, enlarged on a sheet, between them
+RECIPES = sorted(launch.ROOT.glob("flags/*.flags"))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return launch.trained()
+
+
+@pytest.fixture(scope="module")
+def summary(run):
+    return json.loads((run.folder / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def variants(run):
+    """name -> (folder, process) of runs that differ from `run` in one respect."""
+    several = (*launch.BASE, f"--steps_per_execution={launch.REPORT_STEPS}")
+    scored = (
+        *("--model=gan", "--batch_size=20", "--steps=2", "--report_steps=2"),
+        *("--metrics=parzen_window", "--validation_split=train[80%:90%]"),
+        *("--test_split=train[90%:]", "--strategy=mirrored", "--cpu_devices=2"),
+    )
+    commands = {
+        "replayed": [f"--flagfile={run.folder}/flags.txt"],
+        "several_steps_a_call": several,
+        "scored": scored,
+    }
+    with tempfile.TemporaryDirectory() as root:
+        folders = {name: pathlib.Path(root, name) for name in commands}
+        futures = {
+            name: launch.POOL.submit(launch.fork, *command, f"--logdir={folders[name]}")
+            for name, command in commands.items()
+        }
+        yield {name: (folders[name], future.result()) for name, future in futures.items()}
+
+
+@pytest.fixture(scope="module")
+def events(run):
+    unlimited = {event_accumulator.TENSORS: 0}
+    events = event_accumulator.EventAccumulator(
+        str(run.folder / "tensorboard"), size_guidance=unlimited
+    )
+    return events.Reload()
+
+
+def plugin_tags(events, plugin):
+    tags = events.Tags()["tensors"]
+    metadata = {tag: events.SummaryMetadata(tag).plugin_data for tag in tags}
+    return {tag for tag, data in metadata.items() if data.plugin_name == plugin}
+
+
+def series(events, tag):
+    """step -> array."""
+    return {e.step: tf.make_ndarray(e.tensor_proto) for e in events.Tensors(tag)}
+
+
+def tiles(path):
+    """The images of a sheet of digits, enlarged, int (n, 32, 32, 3), row by row."""
+    page = np.asarray(Image.open(path), int)
+    rows, columns = ((side - GAP) // (SIDE + GAP) for side in page.shape[:2])
+    assert page.shape == (rows * (SIDE + GAP) + GAP, columns * (SIDE + GAP) + GAP, 3)
+    return np.stack(
+        [
+            page[top : top + SIDE, left : left + SIDE]
+            for top in range(GAP, rows * (SIDE + GAP), SIDE + GAP)
+            for left in range(GAP, columns * (SIDE + GAP), SIDE + GAP)
+        ]
+    )
+
+
+def enlarged(images):
+    """uint8 digits (n, 8, 8, 1) as they stand on a sheet."""
+    zoom = SIDE // PIXELS
+    return images.astype(int).repeat(zoom, 1).repeat(zoom, 2).repeat(3, 3)
+
+
+# Training.
+
+
+def test_it_trains_and_prints_one_line_a_report(run):
+    assert run.ended.code == 0, run.ended.err
+    *lines, last = run.ended.out.splitlines()
+    assert last == f"{launch.STEPS} steps; samples, export and summary.json are in " + str(
+        run.folder
+    )
+    form = r"step +(\d+)/20((?:  \w+ +-?\d+\.\d{4})+)  [\d,]+ images/s"
+    found = [re.fullmatch(form, line) for line in lines]
+    assert all(found), lines
+    assert [int(match[1]) for match in found] == REPORTED
+    for match in found:
+        assert set(match[2].split()[::2]) == SCALARS
+
+
+def test_summary_has_the_keys_that_others_rely_on(run, summary):
+    keys = """model loss dataset steps batch_size seed images_per_second ms_per_step
+        compile_seconds peak_memory_mb parameters scalars versions jit_compile
+        mixed_precision strategy run_id command"""
+    assert set(keys.split()) <= set(summary)
+    assert summary["model"], summary["loss"] == ("gan", "non_saturating")
+    assert (summary["dataset"], summary["seed"]) == ("digits", 1)
+    assert (summary["steps"], summary["batch_size"]) == (launch.STEPS, launch.BATCH_SIZE)
+    assert (summary["mixed_precision"], summary["strategy"]) == ("float32", "one")
+    assert summary["jit_compile"] is False  # --deterministic
+    assert summary["run_id"].startswith("gan-digits-")
+    assert shlex.split(summary["command"]) == ["python", "main.py", *run.arguments]
+    versions = summary["versions"]
+    assert versions.pop("python") == ".".join(map(str, sys.version_info[:3]))
+    assert {"tfgan-papers", "tensorflow", "keras"} <= set(versions)
+    assert versions == {name: importlib.metadata.version(name) for name in versions}
+
+
+def test_summarys_parameters_are_those_of_the_networks(summary):
+    g = (100 * 1200 + 1200) + (1200 * 1200 + 1200) + (1200 * 64 + 64)
+    d = (64 * 5 * 240 + 5 * 240) + (240 * 5 * 240 + 5 * 240) + (240 + 1)
+    assert summary["parameters"] == {"generator": g, "discriminator": d}
+
+
+def test_summarys_speed_is_that_of_the_reports(run, summary):
+    product = summary["images_per_second"] * summary["ms_per_step"]
+    assert product == pytest.approx(1000 * launch.BATCH_SIZE)
+    printed = re.findall(r"([\d,]+) images/s", run.ended.out)
+    speeds = sorted(float(speed.replace(",", "")) for speed in printed[1:])
+    assert speeds[0] - 1 <= summary["images_per_second"] <= speeds[-1] + 1
+    first = launch.BATCH_SIZE / float(printed[0].replace(",", ""))
+    assert 0.2 < summary["compile_seconds"] < 1.5 * first + 1
+    assert 200 < summary["peak_memory_mb"] < 8000
+
+
+def test_tensorboard_has_the_scalars_that_are_printed(run, summary, events):
+    scalars = plugin_tags(events, "scalars")
+    assert scalars == {*SCALARS, "images_per_s"}
+    for name in SCALARS:
+        values = series(events, name)
+        assert list(values) == REPORTED
+        printed = re.findall(rf"{name} +(-?\d+\.\d+)", run.ended.out)
+        assert [f"{value:.4f}" for value in values.values()] == printed
+        assert summary["scalars"][name] == pytest.approx(float(values[launch.STEPS]))
+    assert set(summary["scalars"]) == SCALARS
+
+
+def test_tensorboard_has_the_sheets_that_are_in_the_folder(run, events):
+    assert plugin_tags(events, "images") == {"samples"}
+    pictures = series(events, "samples")
+    files = sorted(path.name for path in (run.folder / "samples").iterdir())
+    assert files == [f"step-{step:09d}.png" for step in REPORTED]
+    for step, (_, _, encoded) in pictures.items():
+        image = np.asarray(Image.open(io.BytesIO(encoded)))
+        side = 8 * (SIDE + GAP) + GAP
+        assert image.shape == (side, side, 3)
+        stored = Image.open(run.folder / "samples" / f"step-{step:09d}.png")
+        assert stored.format == "PNG"
+        np.testing.assert_array_equal(image, np.asarray(stored))
+    assert list(pictures) == REPORTED
+
+
+def test_tensorboard_has_a_histogram_of_every_weight(run, events):
+    tags = plugin_tags(events, "histograms")
+    counts = []
+    for tag in tags:
+        histograms = series(events, tag)
+        assert list(histograms) == REPORTED
+        counts.append(int(histograms[launch.STEPS][:, 2].sum()))
+    weights = launch.tensors(run.folder)
+    sizes = [a.size for name, a in weights.items() if "_trainable_variables" in name]
+    assert sorted(counts) == sorted(sizes) and len(sizes) == 12
+
+
+def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
+    lines = (run.folder / "flags.txt").read_text().splitlines()
+    stored = dict(line.removeprefix("--").split("=", 1) for line in lines)
+    assert stored["batch_size"] == "20" and stored["learning_rate"] == "2.0"
+    assert stored.pop("steps") == "20"
+    assert plugin_tags(events, "text") == {"flags"}
+    (text,) = series(events, "flags").values()
+    rows = text.item().decode().lower().splitlines()
+    assert {f"| {name} | {value} |" for name, value in stored.items()} <= set(rows)
+    data = [
+        plugin_data_pb2.HParamsPluginData.FromString(
+            events.SummaryMetadata(tag).plugin_data.content
+        )
+        for tag in plugin_tags(events, "hparams")
+    ]
+    (hparams,) = [
+        d.session_start_info.hparams for d in data if d.session_start_info.hparams
+    ]
+    assert set(hparams) == set(stored)
+    assert hparams["batch_size"].number_value == 20
+    assert hparams["fidelity"].string_value == "paper"
+
+
+def test_flags_txt_replays_the_run(run, variants):
+    folder, ended = variants["replayed"]
+    assert ended.code == 0, ended.err
+    found, expected = launch.tensors(folder), launch.tensors(run.folder)
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, name)
+    assert launch.contents(folder)["flags.txt"] == launch.contents(run.folder)["flags.txt"]
+
+
+def test_several_steps_a_call_neither_overrun_nor_change_the_run(run, variants):
+    folder, ended = variants["several_steps_a_call"]
+    assert ended.code == 0, ended.err
+    steps = [int(step) for step in re.findall(r"step +(\d+)/", ended.out)]
+    assert steps == REPORTED
+    assert launch.kept_steps(folder) == launch.kept_steps(run.folder) == [10, 15, 20]
+    found = launch.tensors(folder)
+    for name, array in launch.tensors(run.folder).items():
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-6, err_msg=name)
+
+
+def test_metrics_keep_the_best_checkpoint_and_are_taken_at_the_end(variants):
+    folder, ended = variants["scored"]
+    assert ended.code == 0, ended.err
+    (score,) = json.loads((folder / "scores.json").read_text())
+    assert (score["metric"], score["step"]) == ("parzen_window", 2)
+    sizes = (score["validation_examples"], score["test_examples"])
+    assert sizes == (179, 180)  # of 1797: from 1438, from 1617 on
+    assert f"at step 2: {score['value']:.2f} +- " in ended.out.splitlines()[-1]
+    best = [path.name for path in (folder / "checkpoints" / "best").glob("*.index")]
+    assert best == ["step-000000002.index"]
+    reader = tf.train.load_checkpoint(
+        str(folder / "checkpoints" / "best" / "step-000000002")
+    )
+    kept = float(reader.get_tensor("best_score/.ATTRIBUTES/VARIABLE_VALUE"))
+    assert f"{kept:.2f} on the validation split" in ended.err
+
+
+def test_a_complete_run_started_again_changes_nothing():
+    with launch.copy_of_trained("history") as folder:
+        before = launch.contents(folder)
+        ended = launch.fork(*launch.BASE, f"--logdir={folder}")
+        assert ended.code == 0, ended.err
+        (line,) = ended.out.splitlines()
+        assert line == f"the run in {folder} is complete; --steps=N takes it further"
+        after = launch.contents(folder)
+        for name, content in before.items():
+            if not name.startswith("export/"):
+                assert after[name] == content, name
+        added = {name.split("/")[0] for name in set(after) - set(before)}
+        assert added <= {"tensorboard"}
+
+
+# The other modes.
+
+
+@pytest.fixture(scope="module")
+def pictures(run):
+    """name of the picture -> its path; no flag is given but --logdir and these."""
+    commands = {
+        "sheet": ["--sample=sheet"],
+        "five": ["--sample=sheet", "--num_samples=5", "--sample_seed=7"],
+        "nearest": ["--sample=nearest"],
+        "line": ["--sample=line"],
+    }
+    with launch.copy_of_trained("export", "history", "tensorboard") as folder:
+        futures = {
+            name: launch.POOL.submit(
+                launch.fork, "--mode=sample", *command, f"--logdir={folder}"
+            )
+            for name, command in commands.items()
+        }
+        paths = {}
+        for name, future in futures.items():
+            ended = future.result()
+            assert ended.code == 0, ended.err
+            paths[name] = pathlib.Path(ended.out.strip())
+            assert paths[name].parent == folder / "samples"
+        yield paths
+
+
+@pytest.fixture(scope="module")
+def served(run):
+    return tf.saved_model.load(str(run.folder / "export"))
+
+
+def test_mode_sample_draws_the_sheet_of_training(run, pictures):
+    last = tiles(run.folder / "samples" / f"step-{launch.STEPS:09d}.png")
+    drawn = tiles(pictures["sheet"])
+    assert drawn.shape == (64, SIDE, SIDE, 3)
+    assert abs(drawn - last).max() <= 1
+
+
+def test_mode_sample_draws_as_many_as_asked_from_the_seed_asked(pictures, served):
+    drawn = tiles(pictures["five"])
+    assert drawn.shape == (6, SIDE, SIDE, 3)  # three columns, two rows
+    expected = enlarged(served.sample(n=5, seed=7).numpy())
+    assert abs(drawn[:5] - expected).max() <= 1
+    assert (drawn[5] == 255).all()
+
+
+def test_mode_sample_shows_the_nearest_training_image_beside_the_fifth(pictures, served):
+    drawn = tiles(pictures["nearest"]).reshape(4, 6, SIDE, SIDE, 3)
+    expected = enlarged(served.sample(n=20, seed=0).numpy())
+    assert abs(drawn[:, :5].reshape(expected.shape) - expected).max() <= 1
+    digits = sklearn.datasets.load_digits().images
+    digits = np.uint8(np.rint(digits * 255 / 16)).reshape(-1, 64).astype(int)
+    pixels = drawn[:, :, :: SIDE // PIXELS, :: SIDE // PIXELS, 0].reshape(4, 6, 64)
+    for row in pixels:
+        distances = ((digits - row[4]) ** 2).sum(1)
+        (which,) = np.flatnonzero((digits == row[5]).all(1))[:1]
+        assert distances[which] <= 1.001 * distances.min()
+
+
+def test_mode_sample_draws_lines_between_samples(pictures, served):
+    drawn = tiles(pictures["line"]).reshape(4, 10, SIDE, SIDE, 3)
+    ends = enlarged(served.sample(n=8, seed=0).numpy())
+    assert abs(drawn[:, 0] - ends[:4]).max() <= 1
+    assert abs(drawn[:, -1] - ends[4:]).max() <= 1
+    leaps = abs(np.diff(drawn, axis=1)).mean((0, 2, 3, 4))
+    whole = abs(drawn[:, -1] - drawn[:, 0]).mean()
+    assert leaps.max() < whole / 2
+
+
+# Flags.
+
+
+def test_help_lists_every_flag_of_the_package_under_its_module():
+    ended = launch.fork("--help")
+    assert ended.code == 0
+    heads = re.split(r"^(tfgan_papers\.\S+):$", ended.out, flags=re.MULTILINE)
+    sections = dict(zip(heads[1::2], heads[2::2], strict=True))
+    defined = {
+        module: [flag.name for flag in found]
+        for module, found in flags.FLAGS.flags_by_module_dict().items()
+        if module.startswith("tfgan_papers")
+    }
+    assert "tfgan_papers.__main__" in defined and len(defined) >= 7
+    assert set(sections) == set(defined)
+    for module, names in defined.items():
+        listed = re.findall(r"^  --(?:\[no\])?(\w+):", sections[module], re.MULTILINE)
+        assert sorted(listed) == sorted(names)
+
+
+def test_the_console_script_is_main():
+    (script,) = importlib.metadata.entry_points(name="tfgan-papers")
+    assert script.load() is tfgan_papers.__main__.run
+
+
+@pytest.mark.parametrize("model", PLANNED)
+def test_a_paper_that_is_planned_is_refused_with_those_that_are_there(model, tmp_path):
+    ended = launch.fork(f"--model={model}", f"--logdir={tmp_path}/run")
+    assert ended.code == 2
+    (error,) = ended.errors
+    assert f"--model={model} is not there yet" in error
+    assert error.endswith(", ".join(PAPERS))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_valid_and_names_its_source(recipe):
+    ended = launch.fork(f"--flagfile={recipe}", "--only_check_args")
+    assert ended.code == 0, ended.err
+    lines = recipe.read_text().splitlines()
+    head = " ".join(line[1:].strip() for line in lines if line.startswith("#"))
+    assert lines[0].startswith("#")
+    assert re.search(r"\(\d{4}\)", head), "no paper with its year"
+    assert re.search(r"Fig\.|Table|Sec\.|Algorithm|\w+\.(yaml|py)\b", head), "no place"
+    given = [line for line in lines if line.startswith("--")]
+    names = [re.match(r"--(?:no)?(\w+)", line)[1] for line in given]
+    assert len(names) == len(set(names))
+    assert {"model", "dataset", "logdir"} <= set(names)
+
+
+def test_there_are_recipes():
+    assert RECIPES
