@@ -246,7 +246,8 @@ class Trained(NamedTuple):
 
 
 @functools.cache
-def _training():
+def begin_training():
+    """Begin the run of `BASE`, unless that is done."""
     folder = pathlib.Path(tempfile.mkdtemp(), "run")
     atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
     arguments = (f"--logdir={folder}", *BASE)
@@ -255,7 +256,7 @@ def _training():
 
 def trained():
     """The run of `BASE`, trained once a session by a fresh process. Do not change it."""
-    folder, arguments, future = _training()
+    folder, arguments, future = begin_training()
     return Trained(folder, arguments, future.result())
 
 

@@ -47,6 +47,7 @@ def variants(run):
         *("--model=gan", "--batch_size=20", "--steps=2", "--report_steps=2"),
         *("--metrics=parzen_window", "--validation_split=train[80%:90%]"),
         *("--test_split=train[90%:]", "--strategy=mirrored", "--cpu_devices=2"),
+        "--mixed_precision=mixed_bfloat16",
     )
     commands = {
         "replayed": [f"--flagfile={run.folder}/flags.txt"],
@@ -252,6 +253,18 @@ def test_metrics_keep_the_best_checkpoint_and_are_taken_at_the_end(variants):
     )
     kept = float(reader.get_tensor("best_score/.ATTRIBUTES/VARIABLE_VALUE"))
     assert f"{kept:.2f} on the validation split" in ended.err
+
+
+def test_another_mode_works_in_the_precision_of_the_run(variants):
+    """Here mixed_bfloat16, of which float32 differs by far more than nothing."""
+    folder, _ = variants["scored"]
+    z = np.random.default_rng(5).uniform(-1.7, 1.7, (50, 100)).astype("float32")
+    first = tf.saved_model.load(str(folder / "export"))
+    images = first.generate(z).numpy()
+    ended = launch.fork("--mode=export", "--checkpoint=best", f"--logdir={folder}")
+    assert ended.code == 0, ended.err
+    second = tf.saved_model.load(str(folder / "export"))
+    np.testing.assert_array_equal(second.generate(z), images)
 
 
 def test_a_complete_run_started_again_changes_nothing():

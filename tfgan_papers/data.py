@@ -521,8 +521,8 @@ def _builder(name):
     folder = _DATA_DIR.value and os.path.expanduser(_DATA_DIR.value)
     try:
         builder = tfds.builder(name, data_dir=folder, try_gcs=False)
-    except ImportError as error:
-        raise UserError(f"{name} needs a further package: {error}") from error
+    except (ImportError, OSError, RuntimeError) as error:  # what only this set needs
+        raise UserError(f"{name} cannot be opened: {_line(error)}") from error
     except (json.JSONDecodeError, json_format.ParseError) as error:
         raise UserError(f"the folder of {name} is unclear ({error}): {REMEDY}") from error
     except (AssertionError, ValueError) as error:  # no such set, configuration or version

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags, logging
@@ -139,6 +140,7 @@ class Run:
         """
         if not self.facts:
             raise UserError(f"{self.folder} is not a run folder: train there first")
+        keras.config.set_dtype_policy(FLAGS.mixed_precision)
         shape = self.facts["shape"]
         settings = self.settings(shape, np.zeros(shape), self.facts["examples"])
         model = self.paper.build(settings, jit_compile=False)
