@@ -114,10 +114,11 @@ class Launched:
 
         assert self.wait(met), f"no report of step {step}: {self.ended()}"
 
-    def wrote(self, folder, pattern):
-        """Wait for a file or folder to appear."""
+    def wrote(self, folder, pattern, before=()):
+        """Wait for a file to appear that was not there `before`."""
         folder = pathlib.Path(folder)
-        assert self.wait(lambda: any(folder.glob(pattern))), self.ended()
+        found = self.wait(lambda: set(folder.glob(pattern)).difference(before))
+        assert found, self.ended()
 
     def signal(self, signum):
         assert self.poll() is None, f"ended too early: {self.ended()}"

@@ -126,10 +126,12 @@ def slow(tmp_path_factory):
         "diverging at once": (launch.fork, *launch.BASE, "--learning_rate=1e30"),
     }
     folders = {name: tmp_path_factory.mktemp("slow") / "run" for name in commands}
-    return {
+    processes = {
         name: (folders[name], launch.POOL.submit(*command, f"--logdir={folders[name]}"))
         for name, command in commands.items()
     }
+    full = {f.__name__: (None, launch.POOL.submit(f)) for f in (too_large, filling_up)}
+    return processes | full
 
 
 def test_the_real_command_says_it_too(slow):
@@ -248,7 +250,7 @@ def test_a_run_that_diverges_at_once_leaves_no_checkpoint(slow):
 
 
 @contextlib.contextmanager
-def disk(size, *options):
+def disk(size):
     """A file system of its own, of so many bytes."""
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tests", folder]
@@ -264,37 +266,50 @@ def size(folder):
     return sum(len(content) for content in launch.contents(folder).values())
 
 
-def test_a_checkpoint_too_large_to_write_leaves_the_older_ones():
+def too_large():
+    """Go on with a run that may not write a file as large as a checkpoint: the process,
+    and the checkpoints before and after."""
     with launch.copy_of_trained("export", "history") as folder:
         before = launch.contents(folder / "checkpoints")
         limit = CHECKPOINT_BYTES // 2
         ended = launch.fork(f"--logdir={folder}", *EXTENDED, largest_file=limit)
-        line = refusal(ended)
-        assert ended.code == 1
-        for words in ("step 23", "File too large", "newest kept is step-000000020"):
-            assert words in line
-        assert launch.contents(folder / "checkpoints") == before
-        assert not list(folder.glob("checkpoints/*/*_temp"))
+        return ended, before, launch.contents(folder / "checkpoints")
 
 
-def test_a_disk_that_fills_up_during_a_checkpoint_leaves_the_older_ones_to_go_on_from():
+def filling_up():
+    """Go on with a run on a disk without room for another checkpoint: the same, and then
+    with room: the process, and the steps of the checkpoints."""
     with launch.copy_of_trained("export", "history") as original:
-        free = CHECKPOINT_BYTES // 2
-        with disk(size(original) + free) as mounted:
+        with disk(size(original) + CHECKPOINT_BYTES // 2) as mounted:
             folder = mounted / "run"
             subprocess.run(["cp", "-r", str(original), str(folder)], check=True)
             before = launch.contents(folder / "checkpoints")
             ended = launch.fork(f"--logdir={folder}", *EXTENDED)
-            line = refusal(ended)
-            assert ended.code == 1
-            for words in ("step 23", "No space left", "newest kept is step-000000020"):
-                assert words in line
-            assert launch.contents(folder / "checkpoints") == before
+            after = launch.contents(folder / "checkpoints")
             remount = ["mount", "-o", "remount,size=1g", str(mounted)]
             subprocess.run(remount, check=True)
-            ended = launch.fork(f"--logdir={folder}", *EXTENDED)
-            assert ended.code == 0, ended.err
-            assert launch.kept_steps(folder)[-1] == 23
+            again = launch.fork(f"--logdir={folder}", *EXTENDED)
+            return ended, before, after, again, launch.kept_steps(folder)
+
+
+def test_a_checkpoint_too_large_to_write_leaves_the_older_ones(slow):
+    ended, before, after = slow["too_large"][1].result()
+    line = refusal(ended)
+    assert ended.code == 1
+    for words in ("step 23", "File too large", "newest kept is step-000000020"):
+        assert words in line
+    assert after == before
+
+
+def test_a_disk_that_fills_up_during_a_checkpoint_leaves_the_older_ones_to_go_on_from(slow):
+    ended, before, after, again, kept = slow["filling_up"][1].result()
+    line = refusal(ended)
+    assert ended.code == 1
+    for words in ("step 23", "No space left", "newest kept is step-000000020"):
+        assert words in line
+    assert after == before
+    assert again.code == 0, again.err
+    assert kept[-1] == 23
 
 
 @pytest.mark.parametrize(("free", "file"), [(0, "run.json"), (16 << 10, "")])

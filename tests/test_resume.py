@@ -50,17 +50,19 @@ def kills(folder):
         (draw.randint(1, LATEST_KILL), draw.uniform(0.0, 0.3)) for _ in range(3)
     )
     stops = []
+    writing = "checkpoints/*/*_temp/*"  # of which a kill may leave some
     for moment in [*moments, "writing"]:
+        before = set(folder.glob(writing))
         arguments = (f"--logdir={folder}", *launch.BASE)
         process = launch.Launched(*arguments, fresh=not stops)
         if moment == "writing":
-            process.wrote(folder, "checkpoints/*/*_temp")
+            process.wrote(folder, writing, before)
         else:
             process.reported(moment[0])
             time.sleep(moment[1])
         process.signal(signal.SIGKILL)
         stops.append((process.ended(), max(launch.kept_steps(folder), default=0)))
-    ended = launch.main(f"--logdir={folder}", *launch.BASE)
+    ended = launch.fork(f"--logdir={folder}", *launch.BASE)
     return moments, [*stops, (ended, launch.kept_steps(folder)[-1])]
 
 
@@ -68,8 +70,7 @@ def interruptions(folder):
     """SIGINT, SIGTERM, to the end: the processes."""
     processes = []
     for signum in (signal.SIGINT, signal.SIGTERM):
-        fresh = signum == signal.SIGINT
-        process = launch.Launched(f"--logdir={folder}", *ONE_PERIOD, fresh=fresh)
+        process = launch.Launched(f"--logdir={folder}", *ONE_PERIOD, fresh=False)
         process.reported(1)
         if signum == signal.SIGINT:  # the picture of step 1 takes longer than a step
             process.wrote(folder, "samples/step-000000001.png")
@@ -114,6 +115,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_weights_of_the_uninterrupted(c
     for (_, kept), (next_process, _) in zip(stops, stops[1:], strict=False):
         assert restarted_from(next_process) == kept  # neither from the start, nor later
     assert_same(launch.tensors(folder), launch.tensors(launch.trained().folder))
+    assert not list(folder.glob("checkpoints/*/*_temp"))
 
 
 def test_its_sample_sheets_and_export_are_those_of_the_uninterrupted_too(chains):

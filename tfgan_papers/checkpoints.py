@@ -58,6 +58,8 @@ class Checkpoints:
         path = self.folder / kind / f"step-{step:09d}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            for abandoned in path.parent.glob("step-*_temp"):  # by a process killed here
+                shutil.rmtree(abandoned)
             self.checkpoint.write(str(path))
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(f"{path}_temp", ignore_errors=True)
