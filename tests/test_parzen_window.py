@@ -63,12 +63,13 @@ def test_score_reports_error_and_the_edge_of_the_grid():
     draw = np.random.default_rng(3)
     samples = np.zeros((10, 2, 2, 1), np.float32)
     wide = draw.normal(size=(60, 2, 2, 1)) * 5
-    score = parzen_window.score(samples, wide[:30], wide[30:])
+    score = parzen_window.score(samples, parzen_window.Reference(wide[:30], wide[30:]))
     each = naive(np.zeros((10, 4)), wide[30:].reshape(30, 4), 1.0)
     assert score.sigma == 1.0 and score.at_grid_edge
     np.testing.assert_allclose(score.value, each.mean(), rtol=1e-10)
     np.testing.assert_allclose(score.standard_error, each.std() / np.sqrt(30), rtol=1e-10)
-    inside = parzen_window.score(samples, wide[:30] * 0.06, wide[30:] * 0.06)
+    narrow = parzen_window.Reference(wide[:30] * 0.06, wide[30:] * 0.06)
+    inside = parzen_window.score(samples, narrow)
     assert not inside.at_grid_edge
 
 
@@ -83,4 +84,4 @@ def test_only_the_first_thousand_validation_examples_choose():
 def test_samples_that_are_not_finite_are_refused():
     samples = np.full((3, 4), np.nan)
     with pytest.raises(UserError, match="not finite"):
-        parzen_window.score(samples, np.zeros((2, 4)), np.zeros((2, 4)))
+        parzen_window.score(samples, parzen_window.Reference(*np.zeros((2, 2, 4))))

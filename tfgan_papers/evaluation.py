@@ -1,11 +1,12 @@
 """Scores of a trained run, and what they say about the paper's claims."""
 
+import functools
 import shlex
 import sys
 
 import numpy as np
 import tensorflow as tf
-from absl import flags, logging
+from absl import flags
 
 from tfgan_papers import data, noise, records, training
 from tfgan_papers.adversarial import AdversarialModel
@@ -34,8 +35,8 @@ def check():
     for name in _METRICS.value:
         if name not in METRICS:
             raise UsageError(f"--metrics={name}: there is {', '.join(METRICS)}")
-    if _METRICS.value and not FLAGS.validation_split:
-        raise UsageError("--metrics needs --validation_split, as train[90%:]")
+        if "validation" in METRICS[name].SPLITS and not FLAGS.validation_split:
+            raise UsageError(f"--metrics={name} needs --validation_split, as train[90%:]")
     if _RECORD.value and not _METRICS.value:
         raise UsageError("--record needs --metrics")
 
@@ -53,24 +54,33 @@ def generated(
 
 def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
-    first of them on the validation split, and take them all at the end."""
+    first of them, and take them all at the end."""
     check()
-    training.train(_validation_scorer if _METRICS.value else None)
+    training.train(_selection if _METRICS.value else None)
     if _METRICS.value:
         evaluate()
 
 
-def _validation_scorer():
-    """model -> its score on the validation split, higher is better."""
-    metric = METRICS[_METRICS.value[0]]
-    validation = data.load(FLAGS.validation_split).all(FLAGS.value_range)
-    data.load(FLAGS.test_split)  # which is needed at the end: find out now if it is there
+def _references():
+    """name -> what the samples are compared with, of --metrics."""
+    load = functools.cache(lambda kind: data.load(FLAGS[f"{kind}_split"].value))
+    splits = {name: METRICS[name].SPLITS for name in _METRICS.value}
+    return {
+        name: METRICS[name].reference(FLAGS.value_range, **{k: load(k) for k in kinds})
+        for name, kinds in splits.items()
+    }
 
-    def scorer(model):
-        samples = generated(model, metric.SAMPLES, _SCORE_SEED.value)
-        return metric.validation_score(samples, validation)
 
-    return scorer
+def _selection():
+    """model -> its score by the first of --metrics, higher is better."""
+    references = _references()  # of all, to find out now if one cannot be had
+    name = _METRICS.value[0]
+
+    def select(model):
+        samples = generated(model, METRICS[name].SAMPLES, _SCORE_SEED.value)
+        return METRICS[name].selection(samples, references[name])
+
+    return select
 
 
 def evaluate():
@@ -85,23 +95,26 @@ def evaluate():
 
 def score(run, model, step):
     """Print the scores, add them to the run's scores.json, and write the record."""
-    splits = [data.load(split) for split in (FLAGS.validation_split, FLAGS.test_split)]
-    validation, test = (split.all(FLAGS.value_range) for split in splits)
-    for name in _METRICS.value:
+    for name, reference in _references().items():
         metric = METRICS[name]
         samples = generated(model, metric.SAMPLES, _SCORE_SEED.value)
-        found = metric.score(samples, validation, test)._asdict()
-        print(
-            f"{metric.NAME} at step {step}: {found['value']:.2f} +- "
-            f"{found['standard_error']:.2f} {metric.UNIT} "
-            + ", ".join(f"{k} {v}" for k, v in list(found.items())[2:])
-        )
-        if found["at_grid_edge"]:
-            logging.warning("sigma is at the edge of its grid: the score is a lower bound")
+        found = metric.score(samples, reference)._asdict()
+        print(f"{metric.NAME} at step {step}: {_written(found, metric.UNIT)}")
         entry = {"metric": name, "step": step, "seed": _SCORE_SEED.value, **found}
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
         if _RECORD.value:
             _record(run, name, metric, step, found)
+
+
+def _written(found, unit):
+    """A score on a line: the value, its error, and what it rests on."""
+    error = f" +- {found['standard_error']:.2f}" if "standard_error" in found else ""
+    details = (
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in found.items()
+        if name not in ("value", "standard_error")
+    )
+    return f"{found['value']:.2f}{error} {unit}, {', '.join(details)}"
 
 
 def _record(run, name, metric, step, found):
@@ -111,6 +124,7 @@ def _record(run, name, metric, step, found):
         raise UsageError(
             f"the paper claims no {name} on {FLAGS.dataset}: leave out --record"
         )
+    error = found.get("standard_error")
     records.write(
         _RECORD.value,
         **claim._asdict(),
@@ -118,14 +132,14 @@ def _record(run, name, metric, step, found):
         dataset=FLAGS.dataset,
         unit=metric.UNIT,
         value=found["value"],
-        spread=found["standard_error"],
-        spread_is="standard error over test examples",
+        spread=error,
+        spread_is="standard error over test examples" if error is not None else None,
         details=found,
         seeds=[FLAGS.seed],
         steps=step,
         budget_share=step / claim.paper_steps if claim.paper_steps else None,
         verdict=records.verdict(
-            found["value"], claim.paper_value, claim.paper_spread, found["standard_error"]
+            found["value"], claim.paper_value, claim.paper_spread, error
         ),
         run_id=run.facts["run_id"],
         command=shlex.join(["python", *sys.argv]),

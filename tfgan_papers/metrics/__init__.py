@@ -1,5 +1,19 @@
-"""Scores, one a file, by the name that `--metrics` takes."""
+"""Scores, one a file, by the name that `--metrics` takes.
 
-from tfgan_papers.metrics import parzen_window
+A score is a module with
 
-METRICS = {"parzen_window": parzen_window}
+    NAME, UNIT    for people and records
+    SAMPLES       how many samples it takes
+    SPLITS        the splits it needs, of "train", "validation", "test"
+    reference(value_range, **splits) -> what samples are compared with, made once a run
+                  from the `Examples` of these splits
+    score(samples, reference) -> a NamedTuple: `value`, the score itself; where there is
+                  one its `standard_error`; then whatever else the value rests on
+    selection(samples, reference) -> float, higher is better: chooses the best checkpoint
+
+`samples` are float32 (SAMPLES, ...) in the network's value range.
+"""
+
+from tfgan_papers.metrics import mode_coverage, parzen_window
+
+METRICS = {"parzen_window": parzen_window, "mode_coverage": mode_coverage}

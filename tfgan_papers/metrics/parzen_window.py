@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from scipy.special import logsumexp
 
 from tfgan_papers.errors import UserError
@@ -22,6 +23,12 @@ SIGMAS = np.logspace(-1, 0, 10)  # parzen_ll.py: --sigma_start, --sigma_end, --c
 VALIDATION_EXAMPLES = 1000  # parzen_ll.py: --limit_size
 BATCH_SIZE = 100  # parzen_ll.py: --batch_size; bounds the memory, not the value
 NAME, UNIT = "Parzen-window log-likelihood", "nats"
+SPLITS = ("validation", "test")
+
+
+class Reference(NamedTuple):
+    validation: np.ndarray  # examples that choose sigma; the first 1,000 are used
+    test: np.ndarray  # examples that the score is of
 
 
 class Score(NamedTuple):
@@ -67,36 +74,42 @@ def best_sigma(samples: np.ndarray, validation: np.ndarray) -> tuple[float, floa
     return float(SIGMAS[means.argmax()]), float(means.max())
 
 
-def validation_score(samples: np.ndarray, validation: np.ndarray) -> float:
-    """What chooses the best checkpoint; higher is better."""
-    return best_sigma(samples, validation)[1]
+def reference(value_range: str, validation, test) -> Reference:
+    """Both splits as arrays."""
+    return Reference(validation.all(value_range), test.all(value_range))
+
+
+def selection(samples: np.ndarray, examples: Reference) -> float:
+    """The mean log-likelihood of the validation examples."""
+    return best_sigma(samples, examples.validation)[1]
 
 
 def _flat(images):
     return np.reshape(images, (len(images), -1))
 
 
-def score(samples: np.ndarray, validation: np.ndarray, test: np.ndarray) -> Score:
+def score(samples: np.ndarray, examples: Reference) -> Score:
     """The paper's score.
 
     Args:
         samples: (m, ...) images from the generator, in [0, 1] as the paper's.
-        validation: examples that choose sigma; the first 1,000 are used.
-        test: examples that the score is of.
 
     Raises:
         UserError: a sample is not finite.
     """
     if not np.isfinite(samples).all():
         raise UserError("the generator's samples are not finite: there is nothing to score")
-    sigma, _ = best_sigma(samples, validation)
-    likelihoods = log_likelihoods(_flat(samples), _flat(test), [sigma])[0]
+    sigma, _ = best_sigma(samples, examples.validation)
+    at_grid_edge = sigma in (SIGMAS[0], SIGMAS[-1])
+    if at_grid_edge:
+        logging.warning("sigma is at the edge of its grid: the score is a lower bound")
+    likelihoods = log_likelihoods(_flat(samples), _flat(examples.test), [sigma])[0]
     return Score(
         value=float(likelihoods.mean()),
-        standard_error=float(likelihoods.std() / np.sqrt(len(test))),
+        standard_error=float(likelihoods.std() / np.sqrt(len(examples.test))),
         sigma=sigma,
-        at_grid_edge=sigma in (SIGMAS[0], SIGMAS[-1]),
+        at_grid_edge=at_grid_edge,
         samples=len(samples),
-        validation_examples=min(len(validation), VALIDATION_EXAMPLES),
-        test_examples=len(test),
+        validation_examples=min(len(examples.validation), VALIDATION_EXAMPLES),
+        test_examples=len(examples.test),
     )
