@@ -22,5 +22,5 @@ class Dropout(keras.layers.Dropout):
         keep = 1.0 - self.rate
         if self.noise_shape is not None:
             raise ValueError("noise_shape is not supported within a training step")
-        kept = stream.uniform((tf.shape(inputs)[0], *inputs.shape[1:])) < keep
-        return tf.where(kept, inputs / keep, tf.zeros_like(inputs))
+        kept = stream.bernoulli((tf.shape(inputs)[0], *inputs.shape[1:]), keep)
+        return inputs * (tf.cast(kept, inputs.dtype) / keep)

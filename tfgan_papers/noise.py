@@ -43,6 +43,20 @@ def bits(seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
     return tf.reshape(words[:, :row_size], tf.stack([rows, *shape[1:]]))
 
 
+def bernoulli(seed: tf.Tensor, shape: Sequence, probability: float, first_row=0):
+    """True with `probability`, rounded to a multiple of 2^-16; bool of `shape`.
+
+    Two values a word: an element of a dropout mask needs no 24 bits.
+    """
+    size = int(np.prod(shape[1:]))
+    words = bits(seed, (shape[0], -(-size // 2)), first_row)
+    halves = tf.reshape(tf.bitcast(words, tf.uint16), (shape[0], -1))[:, :size]
+    threshold = round(probability * 2**16)
+    if threshold > 2**16 - 1:
+        return tf.ones(tf.stack(shape), tf.bool)
+    return tf.reshape(halves, tf.stack(shape)) < tf.constant(threshold, tf.uint16)
+
+
 def uniform(seed: tf.Tensor, shape: Sequence, low=0.0, high=1.0, first_row=0) -> tf.Tensor:
     """U[low, high) as float32; 24 random bits a value."""
     words = tf.bitwise.right_shift(bits(seed, shape, first_row), tf.constant(8, tf.uint32))
@@ -114,6 +128,11 @@ class Stream:
 
     def uniform(self, shape: Sequence) -> tf.Tensor:
         return uniform(self.next_seed(), shape, first_row=self.replica * shape[0])
+
+    def bernoulli(self, shape: Sequence, probability: float) -> tf.Tensor:
+        return bernoulli(
+            self.next_seed(), shape, probability, first_row=self.replica * shape[0]
+        )
 
     def normal(self, shape: Sequence) -> tf.Tensor:
         return normal(self.next_seed(), shape, self.replica * shape[0])

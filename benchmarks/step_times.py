@@ -1,0 +1,275 @@
+"""Training steps against eager PyTorch and against the machine's own matrix product.
+
+    python benchmarks/step_times.py gan_mnist [--rounds=20] [--seconds=0.5]
+
+Each contestant is a process that lives as long as the benchmark. In a round each in turn
+trains for about `seconds` while the others wait, so that what else happens on the machine
+meets all alike; ratios are taken within a round, and the table has their median and, in
+brackets, their quartiles. A round during which the machine did much else (`DISTURBED`), or
+its host gave its processors to others, is thrown away. Needs the extra `bench`.
+
+- `plain`, `XLA`: `fit` as a user gets it, input included.
+- `PyTorch`: the same networks and losses in an eager two-pass step (pytorch_steps.py).
+- GEMM: a 2048 x 2048 `tf.matmul` in the precision of the step, in the same process and
+  round. The step's arithmetic counts its matrix products and convolutions alone, at two
+  operations a multiply-add.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import psutil
+
+BURST = 10  # steps between two looks at the clock
+DISTURBED = 0.04  # share of the processors' time, in a turn, that was not the contestant's
+
+
+class Setting(NamedTuple):
+    """`model` is (jit_compile) -> a compiled model, `examples` () -> data.Examples."""
+
+    model: Callable
+    examples: Callable
+    batch_size: int
+    value_range: str
+    multiply_adds: Callable  # of a step and example, from per-layer counts of G and of D
+
+
+def gan_mnist():
+    import numpy as np
+
+    from tfgan_papers.papers import gan
+
+    def model(jit_compile):
+        networks = gan.mnist_networks((28, 28, 1), np.full(784, 0.5), gan.Draw(0))
+        model = gan.GAN(*networks, simultaneous=True, prior="uniform_sqrt3")
+        rates = [gan.HeavyBall(0.1, 500) for _ in range(2)]
+        model.compile(*rates, jit_compile=jit_compile)
+        return model
+
+    return Setting(model, made_images((28, 28, 1), 50_000), 100, "unit", simultaneous)
+
+
+SETTINGS = {"gan_mnist": gan_mnist}
+
+
+def made_images(shape, n):
+    def examples():
+        import numpy as np
+
+        from tfgan_papers.data import HeldExamples
+
+        draw = np.random.default_rng(0)
+        return HeldExamples("noise", draw.integers(0, 256, (n, *shape), np.uint8))
+
+    return examples
+
+
+# The arithmetic. A layer costs its count once forward, once for the gradient of its
+# weights, and once for that of its input, which a first layer has no use for.
+
+
+def trained(layers):
+    return 3 * sum(layers) - layers[0]
+
+
+def simultaneous(generator, discriminator):
+    """D on data and on fakes; G's loss through the same pass of D down to the fakes."""
+    return trained(generator) + 2 * trained(discriminator) + sum(discriminator)
+
+
+def layer_counts(network):
+    """Multiply-adds of each layer with a kernel, for one example."""
+    counts = []
+    for layer in network._flatten_layers(include_self=False):
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None:
+            continue
+        transposed = "Transpose" in type(layer).__name__
+        positions = (layer.input if transposed else layer.output).shape[1:-1]
+        counts.append(int(np_product(kernel.shape) * np_product(positions)))
+    return counts
+
+
+def np_product(numbers):
+    import math
+
+    return math.prod(numbers)
+
+
+# The contestants: each answers a line on its standard input with a number.
+
+
+def serve(commands):
+    """Answer `commands[line]()` to each line until the input ends."""
+    for line in sys.stdin:
+        print("answer", commands[line.strip()](), flush=True)
+
+
+def ours(name, jit_compile, precision):
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+    import tensorflow as tf
+
+    keras.config.set_dtype_policy(precision)
+    setting = SETTINGS[name]()
+    model = setting.model(jit_compile)
+    dtype = keras.config.dtype_policy().compute_dtype
+    matrix = tf.cast(tf.random.normal((2048, 2048)), dtype)
+    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)[:1]))
+    counts = [layer_counts(n) for n in (model.generator, model.discriminator)]
+    gflop = 2 * setting.batch_size * setting.multiply_adds(*counts) / 1e9
+
+    def gemm():
+        seconds = []
+        for _ in range(6):
+            begin = time.perf_counter()
+            float(multiply())
+            seconds.append(time.perf_counter() - begin)
+        return 2 * 2048**3 / statistics.median(seconds[1:]) / 1e9
+
+    class Served(keras.callbacks.Callback):
+        """Waits before each epoch for the word to go, and tells what it took."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            for line in sys.stdin:
+                if line.strip() == "step":
+                    self.begin = time.perf_counter()
+                    return
+                print("answer", {"gemm": gemm, "gflop": lambda: gflop}[line.strip()]())
+                sys.stdout.flush()
+            sys.exit()
+
+        def on_epoch_end(self, epoch, logs=None):
+            print("answer", (time.perf_counter() - self.begin) / BURST, flush=True)
+
+    stream = setting.examples().stream(setting.batch_size, 0, setting.value_range)
+    model.fit(
+        stream, steps_per_epoch=BURST, epochs=10**9, verbose=0, callbacks=[Served()]
+    )
+
+
+def pytorch(name, precision):
+    import pytorch_steps
+
+    step = getattr(pytorch_steps, name)()
+
+    def burst():
+        begin = time.perf_counter()
+        for _ in range(BURST):
+            step()
+        return (time.perf_counter() - begin) / BURST
+
+    serve({"step": burst})
+
+
+class Contestant:
+    def __init__(self, name, kind, precision):
+        command = [sys.executable, __file__, name, "--serve", kind, "--precision", precision]
+        pipe = subprocess.PIPE
+        quiet = subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=quiet, text=True
+        )
+        self.bursts, self.usage = 1, psutil.Process(self.process.pid)
+
+    def ask(self, question):
+        self.process.stdin.write(question + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("answer "):
+                return float(line.split()[1])
+        sys.exit(f"a contestant ended: {' '.join(self.process.args)}")
+
+    def step(self):
+        """Seconds a step, over `bursts` bursts; None if it was disturbed."""
+        before, own_before = psutil.cpu_times(), self.usage.cpu_times()
+        seconds = statistics.median(self.ask("step") for _ in range(self.bursts))
+        spent = [b - a for a, b in zip(before, psutil.cpu_times(), strict=True)]
+        spent = dict(zip(before._fields, spent, strict=True))
+        own = sum(self.usage.cpu_times()[:2]) - sum(own_before[:2])
+        idle, every = spent["idle"] + spent.get("iowait", 0), sum(spent.values())
+        return seconds if every - idle - own < DISTURBED * every else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("setting", choices=SETTINGS)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=0.5, help="a turn")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--record", help="write the table's numbers to this JSON file")
+    parser.add_argument("--serve", choices=["plain", "XLA", "PyTorch"])
+    options = parser.parse_args()
+    if options.serve == "PyTorch":
+        return pytorch(options.setting, options.precision)
+    if options.serve:
+        return ours(options.setting, options.serve == "XLA", options.precision)
+    kinds = ("plain", "XLA", "PyTorch")
+    contestants = {k: Contestant(options.setting, k, options.precision) for k in kinds}
+    for contestant in contestants.values():
+        contestant.ask("step")  # compiles
+        seconds = BURST * contestant.ask("step")
+        contestant.bursts = max(1, round(options.seconds / seconds))
+    gflop = contestants["plain"].ask("gflop")
+    rounds, disturbed = [], 0
+    while len(rounds) < options.rounds:
+        found = {kind: contestant.step() for kind, contestant in contestants.items()}
+        found["GEMM"] = contestants["plain"].ask("gemm")
+        if None in found.values():
+            disturbed += 1
+            print(f"{len(rounds)} rounds, {disturbed} disturbed", end="\r", flush=True)
+        else:
+            rounds.append(found)
+    report(options, gflop, rounds)
+    for contestant in contestants.values():
+        contestant.process.stdin.close()
+
+
+def report(options, gflop, rounds):
+    """The table, and with --record its numbers."""
+
+    def spread(values, form):
+        low, middle, high = statistics.quantiles(values, n=4)
+        return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
+
+    print(
+        f"{options.setting}, {options.precision}: {gflop:.2f} GFLOP a step, "
+        f"{len(rounds)} rounds; {machine()}\n"
+    )
+    print("| step | ms | times as fast as PyTorch | share of the GEMM rate |")
+    print("|---|---|---|---|")
+    for kind in ("plain", "XLA", "PyTorch"):
+        ms = spread([1e3 * r[kind] for r in rounds], ".1f")
+        ratio = spread([r["PyTorch"] / r[kind] for r in rounds], ".2f")
+        share = spread([gflop / r[kind] / r["GEMM"] for r in rounds], ".0%")
+        print(f"| {kind} | {ms} | {ratio} | {'-' if kind == 'PyTorch' else share} |")
+    print(f"\nGEMM rate, GFLOP/s: {spread([r['GEMM'] for r in rounds], '.0f')}")
+    if options.record:
+        content = {
+            "command": " ".join(["python", *sys.argv]),
+            "setting": options.setting,
+            "precision": options.precision,
+            "machine": machine(),
+            "date": time.strftime("%Y-%m-%d"),
+            "gflop_per_step": gflop,
+            "rounds": rounds,
+        }
+        with open(options.record, "w") as file:
+            json.dump(content, file, indent=1)
+
+
+def machine():
+    from tfgan_papers import records
+
+    return records.machine()
+
+
+if __name__ == "__main__":
+    main()
