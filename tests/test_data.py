@@ -60,13 +60,13 @@ def real(name):
     return name
 
 
-def own_reading(name, split, data_dir=PREPARED):
+def own_reading(name, split, data_dir=PREPARED, key="image"):
     """The images of a split as tensorflow-datasets itself reads them, file by file."""
     config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
     stored = tfds.builder(name, data_dir=data_dir).as_dataset(
         split=split, read_config=config
     )
-    return np.stack([example["image"] for example in tfds.as_numpy(stored)])
+    return np.stack([example[key] for example in tfds.as_numpy(stored)])
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -74,9 +74,10 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     image = tfds.features.Image(shape=(6, 6, 1))
+    label = tf.int64
 
     def _info(self):
-        features = tfds.features.FeaturesDict({"image": self.image, "label": tf.int64})
+        features = tfds.features.FeaturesDict({"image": self.image, "label": self.label})
         return tfds.core.DatasetInfo(builder=self, features=features)
 
     def _split_generators(self, dl_manager):
@@ -93,11 +94,17 @@ def others(feature):
     return "" if isinstance(feature, tfds.features.Text) else np.zeros((), feature.np_dtype)
 
 
-def prepare(builder, shards=1, **splits):
-    """Write made images as a set on disk, with the writer of tensorflow-datasets."""
+def prepare(builder, shards=1, labels=None, **splits):
+    """Write made images as a set on disk, with the writer of tensorflow-datasets; with
+    `labels` image -> label."""
     rest = others(builder.info.features)
+
+    def example(image):
+        known = {"label": labels(image)} if labels else {}
+        return {"image": image, **rest, **known}
+
     made = {
-        split: ((i, {"image": image, **rest}) for i, image in enumerate(images))
+        split: ((i, example(image)) for i, image in enumerate(images))
         for split, images in splits.items()
     }
     config = tfds.download.DownloadConfig(num_shards=shards)
@@ -364,6 +371,110 @@ def test_mean_is_over_more_than_one_block(rng):
     found = data.HeldExamples("made", images)
     assert np.allclose(found.mean("raw"), images.mean(0), rtol=0, atol=1e-6)
     assert found.stored.dtype == tf.uint8
+
+
+# Labels.
+
+THREE = ("bird", "cat", "dog")  # image i is of class i % 3
+
+
+@pytest.fixture(params=["array", "files", "records", "records in memory"])
+def labelled(request, tmp_path, monkeypatch):
+    """The numbered images with labels, from each kind of source."""
+    if "records" in request.param:
+        monkeypatch.setattr(Tiny, "label", tfds.features.ClassLabel(names=THREE))
+        prepare(Tiny(data_dir=tmp_path), 3, lambda x: int(x[0, 0, 0]) % 3, train=NUMBERED)
+    else:
+        for i, image in enumerate(NUMBERED):
+            save(tmp_path / THREE[i % 3] / "deeper" / f"{i:03}.png", image[..., 0])
+    in_memory = request.param in ("array", "records in memory")
+    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    dataset = "tiny" if "records" in request.param else "folder"
+    found = load(dataset=dataset, data_dir=str(tmp_path))
+    assert isinstance(found, data.HeldExamples) == in_memory
+    return found
+
+
+def test_labels_are_those_of_their_images(labelled):
+    assert labelled.classes == 3 and labelled.class_names == THREE
+    images, labels = labelled.labelled("raw")
+    assert images.dtype == np.float32 and images.shape == (COUNT, 6, 6, 1)
+    assert labels.dtype == np.int32 and labels.shape == (COUNT,)
+    assert np.array_equal(labels, images[:, 0, 0, 0] % 3)
+    assert np.array_equal(images, labelled.all("raw"))
+    some = labelled.labelled("raw", 7)
+    assert np.array_equal(some[0], images[:7]) and np.array_equal(some[1], labels[:7])
+
+
+def test_stream_with_labels_shows_the_same_examples_in_the_same_order(labelled):
+    stream = labelled.stream(BATCH, 3, "unit", first_step=4, labels=True)
+    assert stream.element_spec == (
+        tf.TensorSpec((BATCH, 6, 6, 1), tf.float32),
+        tf.TensorSpec((BATCH,), tf.int32),
+    )
+    bare = labelled.stream(BATCH, 3, "unit", first_step=4)
+    for images, (same, labels) in zip(
+        bare.take(PER_EPOCH), stream.take(PER_EPOCH), strict=True
+    ):
+        assert np.array_equal(images, same)
+        assert np.array_equal(labels, np.rint(images[:, 0, 0, 0] * 255) % 3)
+
+
+def test_labels_of_a_part_keep_the_meaning_they_have_in_the_whole(tmp_path):
+    for i, name in enumerate(["b", "a", "c"]):
+        save(tmp_path / name / "x.png", np.full((4, 4), i, np.uint8))
+    images, labels = folder(tmp_path, "train[1:]").labelled("raw")
+    assert list(images[:, 0, 0, 0]) == [0, 2] and list(labels) == [1, 2]
+
+
+def test_digits_labels_are_scikit_learns():
+    found = load("train[100:]", dataset="digits")
+    assert found.class_names == tuple("0123456789")
+    labels = found.labelled("unit")[1]
+    assert np.array_equal(labels, sklearn.datasets.load_digits().target[100:])
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("mnist", "9"), ("fashion_mnist", "Ankle boot"), ("cifar10", "truck")],
+)
+def test_labels_are_read_as_tensorflow_datasets_reads_them(name, last, network):
+    found = load("test[:300]", dataset=real(name))
+    assert found.classes == 10 and found.class_names[-1] == last
+    expected = own_reading(name, "test[:300]", key="label")
+    assert np.array_equal(found.labelled("unit")[1], expected)
+    assert not network
+
+
+@pytest.mark.parametrize("ask", ["labelled", "stream"])
+@pytest.mark.parametrize("dataset", ["ring", "folder"])
+def test_set_without_labels_says_which_sets_have_some(ask, dataset, tmp_path):
+    save(tmp_path / "in" / "a.png", np.zeros((4, 4), np.uint8))
+    save(tmp_path / "z.png", np.zeros((4, 4), np.uint8))
+    found = load(dataset=dataset, data_dir=str(tmp_path))
+    assert found.classes == 0 and found.class_names is None
+    with pytest.raises(UsageError, match="has no labels. .*digits.*mnist.*subfolders"):
+        if ask == "stream":
+            found.stream(2, 1, "raw", labels=True)
+        else:
+            found.labelled("raw")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_labels_that_are_withheld_are_told_once_they_are_asked_for(
+    in_memory, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Tiny, "label", tfds.features.ClassLabel(names=THREE))
+    prepare(Tiny(data_dir=tmp_path), labels=lambda x: -1, test=NUMBERED)
+    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    found = load("test", dataset="tiny", data_dir=str(tmp_path))
+    assert found.all("raw").shape == (COUNT, 6, 6, 1)
+    for ask in (
+        lambda: found.labelled("raw"),
+        lambda: found.stream(5, 1, "raw", labels=True),
+    ):
+        with pytest.raises(UserError, match="tiny.* label -1, .* none of its 3 classes"):
+            ask()
 
 
 # Splits.

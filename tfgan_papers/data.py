@@ -38,6 +38,10 @@ BAD_DOWNLOAD = (
     tfds.download.extractor.ExtractError,
     *(AssertionError, ImportError, ValueError),  # by hand; other packages; old version
 )
+LABELLED = (
+    "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, hwdb, and "
+    "a folder all of whose images lie in subfolders"
+)
 REMEDY = "it is damaged; delete that folder and prepare it again"
 
 _DATASET = flags.DEFINE_string(
@@ -129,6 +133,7 @@ class Examples:
         name: str, for messages.
         size: int, how many examples.
         shape: (height, width, channels) of images, (dimensions,) of points.
+        class_names: tuple of str, what the labels 0, 1, ... mean; None without labels.
         window: int, so many keys change places among themselves; all, if not told.
     """
 
@@ -136,8 +141,22 @@ class Examples:
     mean_of = 10_000  # examples at most that `mean` looks at
     remedy = "start again, and what is damaged is left out"
 
-    def __init__(self, name: str, size: int, shape: Sequence[int]):
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        shape: Sequence[int],
+        labels: np.ndarray | None = None,
+        class_names: Sequence[str] | None = None,
+    ):
         self.name, self.size, self.shape, self.window = name, size, tuple(shape), size
+        self.labels = None if labels is None else np.int32(labels)  # by number
+        self.class_names = class_names and tuple(class_names)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels tell apart; 0 without labels."""
+        return len(self.class_names or ())
 
     def keys(self) -> tf.data.Dataset:
         """One key an example, in the order of the split; here its number."""
@@ -147,17 +166,28 @@ class Examples:
         """In a graph: keys (n,) -> examples (n, *shape) as they are stored."""
         raise NotImplementedError
 
+    def read_labels(self, keys: tf.Tensor) -> tf.Tensor:
+        """In a graph: keys (n,) -> labels, int32 (n,)."""
+        return tf.gather(self.labels, keys)
+
     def stream(
-        self, batch_size: int, seed: int, value_range: str, first_step: int = 0
+        self,
+        batch_size: int,
+        seed: int,
+        value_range: str,
+        first_step: int = 0,
+        labels: bool = False,
     ) -> tf.data.Dataset:
         """Endless batches, float32 (batch_size, *shape), from that of `first_step` on.
 
-        An epoch shows each example at most once; a last, partial batch is dropped.
+        An epoch shows each example at most once; a last, partial batch is dropped. With
+        `labels` the same batches, each with its labels: (images, int32 (batch_size,)).
 
         Raises:
-            UsageError: fewer examples than a batch, or points in a range of pixels.
+            UsageError: fewer examples than a batch, points in a range of pixels, or no
+                labels.
         """
-        convert, per_epoch = self._to_network(value_range), self.size // batch_size
+        read, per_epoch = self._reader(value_range, labels), self.size // batch_size
         if not per_epoch:
             raise UsageError(
                 f"{self.name} has {self.size} examples, fewer than a batch of {batch_size}"
@@ -179,18 +209,19 @@ class Examples:
             tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             .flat_map(epoch)
             .skip(skipped)
-            .map(lambda keys: convert(self.read(keys)), self.parallel_calls)
+            .map(read, self.parallel_calls)
             .prefetch(2)
         )
 
-    def blocks(self, limit: int | None = None) -> Iterator[tf.Tensor]:
-        """The examples, or the first `limit`, as they are stored, 1024 at a time."""
+    def blocks(self, limit: int | None = None, read: Callable | None = None) -> Iterator:
+        """`read`, by default the examples as they are stored, of all keys or the first
+        `limit`, 1024 at a time."""
         done, keys = 0, self.keys().take(limit or self.size).batch(1024)
         try:
-            for block in keys.map(self.read, self.parallel_calls):
+            for block in keys.map(read or self.read, self.parallel_calls):
                 yield block
-                done += len(block)
-                _report("%s: %d examples read", self.name, done)
+                done += 1024
+                _report("%s: %d examples read", self.name, min(done, self.size))
         except tf.errors.OpError as error:
             raise UserError(
                 f"{self.name} cannot be read ({_line(error)}): {self.remedy}"
@@ -198,18 +229,50 @@ class Examples:
 
     def all(self, value_range: str, limit: int | None = None) -> np.ndarray:
         """The examples, or the first `limit`, float32 (n, *shape)."""
-        convert = self._to_network(value_range)
-        return np.concatenate([convert(block) for block in self.blocks(limit)])
+        return np.concatenate([*self.blocks(limit, self._reader(value_range))])
+
+    def labelled(
+        self, value_range: str, limit: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same with their labels, int32 (n,).
+
+        Raises:
+            UsageError: there are no labels.
+            UserError: a label is not one of the classes.
+        """
+        images, labels = zip(
+            *self.blocks(limit, self._reader(value_range, labels=True)), strict=True
+        )
+        return np.concatenate(images), np.concatenate(labels)
 
     def mean(self, value_range: str) -> np.ndarray:
         """The mean example, float64; of a set on disk that of its first 10,000."""
-        convert, n = self._to_network(value_range), min(self.size, self.mean_of)
-        return sum(np.sum(convert(b), 0, dtype=np.float64) for b in self.blocks(n)) / n
+        read, n = self._reader(value_range), min(self.size, self.mean_of)
+        return sum(np.sum(b, 0, dtype=np.float64) for b in self.blocks(n, read)) / n
 
-    def _to_network(self, value_range):
+    def _reader(self, value_range, labels=False):
+        """In a graph: keys -> what networks see, with labels or without."""
         if len(self.shape) == 1 and value_range != "raw":
             raise UsageError(f"{self.name} holds points: they need --value_range=raw")
-        return RANGES[value_range].to_network
+        if labels and not self.classes:
+            raise UsageError(f"{self.name} has no labels. Sets that have: {LABELLED}")
+        convert = RANGES[value_range].to_network
+        if not labels:
+            return lambda keys: convert(self.read(keys))
+        self._check_labels()
+        return lambda keys: (convert(self.read(keys)), self.read_labels(keys))
+
+    def _check_labels(self):
+        """Of a set on disk the first block's: where labels are withheld, all are."""
+        found = self.labels
+        if found is None:
+            (found,) = self.blocks(1024, self.read_labels)
+        bad = np.setdiff1d(found, range(self.classes))
+        if bad.size:
+            raise UserError(
+                f"{self.name} has the label {bad[0]}, which is none of its {self.classes} "
+                "classes: a split whose labels are withheld serves without labels only"
+            )
 
 
 class HeldExamples(Examples):
@@ -218,8 +281,8 @@ class HeldExamples(Examples):
     parallel_calls = None  # a slice is too cheap for two
     mean_of = sys.maxsize
 
-    def __init__(self, name, stored):
-        super().__init__(name, len(stored), stored.shape[1:])
+    def __init__(self, name, stored, labels=None, class_names=None):
+        super().__init__(name, len(stored), stored.shape[1:], labels, class_names)
         with tf.device("CPU"):
             self.stored = tf.convert_to_tensor(stored)
 
@@ -230,8 +293,8 @@ class HeldExamples(Examples):
 class FileExamples(Examples):
     """Image files, decoded when their turn comes."""
 
-    def __init__(self, name, paths, shape, fit):
-        super().__init__(name, len(paths), shape)
+    def __init__(self, name, paths, shape, fit, labels=None, class_names=None):
+        super().__init__(name, len(paths), shape, labels, class_names)
         self.read_file = _in_python(lambda i: fit.read(paths[i]))
 
     def read(self, keys):
@@ -248,8 +311,9 @@ class RecordExamples(Examples):
 
     remedy = REMEDY
 
-    def __init__(self, name, files, shape, decode):
-        super().__init__(name, sum(file.take for file in files), shape)
+    def __init__(self, name, files, shape, decode, class_names=None):
+        size = sum(file.take for file in files)
+        super().__init__(name, size, shape, class_names=class_names)
         self.files, self.decode, self.window = files, decode, SHUFFLE_WINDOW
 
     def keys(self):
@@ -264,6 +328,10 @@ class RecordExamples(Examples):
     def read(self, keys):
         stored = {"image": tf.io.FixedLenFeature((), tf.string)}
         return _each(self.decode, tf.io.parse_example(keys, stored)["image"], self.shape)
+
+    def read_labels(self, keys):
+        stored = {"label": tf.io.FixedLenFeature((), tf.int64)}
+        return tf.cast(tf.io.parse_example(keys, stored)["label"], tf.int32)
 
 
 def _each(read, keys, shape):
@@ -364,20 +432,25 @@ def _taken(name, split, splits: Mapping[str, Sequence]) -> list[Sequence]:
     return [splits[p.splitname][p.from_ : p.to] for p in _parts(name, split, infos)]
 
 
-def _held(name, split, **splits):
+def _held(name, split, splits, labels=None, class_names=None):
+    """In memory: arrays by split, and their labels likewise."""
     stored = np.concatenate(_taken(name, split, splits))
+    if labels is not None:
+        labels = np.concatenate(_taken(name, split, labels))
     if stored.ndim == 4:
         fit = Fitting.of_flags()
         stored = np.stack([fit(Image.fromarray(image[..., 0])) for image in stored])
-    return HeldExamples(name, stored)
+    return HeldExamples(name, stored, labels, class_names)
 
 
 def _digits(split):
     """The 1,797 real 8x8 digits that come with scikit-learn."""
     import sklearn.datasets  # here, for the other sets need not wait for it
 
-    images = sklearn.datasets.load_digits().images  # 0 .. 16
-    return _held("digits", split, train=np.uint8(np.rint(images * 255 / 16))[..., None])
+    stored = sklearn.datasets.load_digits()
+    images = np.uint8(np.rint(stored.images * 255 / 16))[..., None]  # from 0 .. 16
+    labels, names = {"train": stored.target}, map(str, stored.target_names)
+    return _held("digits", split, {"train": images}, labels, tuple(names))
 
 
 def _ring(split):
@@ -386,13 +459,13 @@ def _ring(split):
     angle = draw.integers(8, size=100_000) * (2 * np.pi / 8)
     points = np.stack([np.sin(angle), np.cos(angle)], 1)
     points += 0.01 * draw.standard_normal(points.shape)
-    return _held("ring", split, train=np.float32(points))
+    return _held("ring", split, {"train": np.float32(points)})
 
 
 def _gaussian(split):
     """N(0, 1) on a line, for Fig. 1 of GAN (2014), which gives no numbers."""
     points = np.random.default_rng(2014).standard_normal((100_000, 1))
-    return _held("gaussian", split, train=np.float32(points))
+    return _held("gaussian", split, {"train": np.float32(points)})
 
 
 def _tfd(split):
@@ -414,12 +487,13 @@ def _tfd(split):
     except (*bad, scipy.io.matlab.MatReadError) as error:
         raise UserError(f"{path} cannot be read as the TFD file: {_line(error)}") from error
     codes = {"unlabeled": 0, "train": 1, "valid": 2, "test": 3}  # pylearn2's TFD.mapper
-    return _held("tfd", split, **{key: images[folds == codes[key]] for key in codes})
+    return _held("tfd", split, {key: images[folds == codes[key]] for key in codes})
 
 
 def _folder(split):
-    """The images below --data_dir in the order of their paths. Of the split, what cannot
-    be read is named and left out."""
+    """The images below --data_dir in the order of their paths. Where all lie in folders
+    of it, these are the classes. Of the split, what cannot be read is named and left out.
+    """
     if not _DATA_DIR.value:
         raise UsageError("--dataset=folder needs --data_dir, the folder of your images")
     name = os.path.expanduser(_DATA_DIR.value)
@@ -428,6 +502,7 @@ def _folder(split):
         raise UserError(f"{name} holds no image ({' '.join(FORMATS)})")
     fit = Fitting.of_flags()
     fit = fit._replace(channels=fit.channels or (1 if all(map(_is_grey, paths)) else 3))
+    class_names = _folders(name, paths)
     paths = list(itertools.chain(*_taken(name, split, {"train": paths})))
     good, held = [], None
     for path, image in _readable(name, paths, fit):
@@ -443,9 +518,19 @@ def _folder(split):
         good.append(path)
     if not good:
         raise UserError(f"none of the {len(paths)} images below {name} can be read")
+    labels = None
+    if class_names:
+        number = {folder: i for i, folder in enumerate(class_names)}
+        labels = [number[path.relative_to(name).parts[0]] for path in good]
     if held is not None:
-        return HeldExamples(name, held[: len(good)])
-    return FileExamples(name, good, shape, fit)
+        return HeldExamples(name, held[: len(good)], labels, class_names)
+    return FileExamples(name, good, shape, fit, labels, class_names)
+
+
+def _folders(root, paths):
+    """The folders of `root` that hold the images, sorted; None if some lie in none."""
+    parts = [path.relative_to(root).parts for path in paths]
+    return sorted({p[0] for p in parts}) if all(len(p) > 1 for p in parts) else None
 
 
 def _readable(name, paths, fit):
@@ -495,7 +580,8 @@ def _is_grey(path):
 def _tfds(name, split):
     """An image set of tensorflow-datasets: in memory where it fits, else streamed."""
     builder = _builder(name)
-    feature, splits = builder.info.features["image"], builder.info.splits
+    features, splits = dict(builder.info.features), builder.info.splits
+    feature, label = features["image"], features.get("label")
     infos = [splits[part.splitname] for part in _parts(name, split, splits)]
     where = f"{name} in {builder.data_dir}"
     files = [str(path) for info in infos for path in info.filepaths]
@@ -510,10 +596,15 @@ def _tfds(name, split):
     decode = feature.decode_example
     if not fit.keeps(feature.shape):
         decode = _in_python(lambda encoded: fit.read(io.BytesIO(encoded)))
-    examples = RecordExamples(where, splits[split].file_instructions, shape, decode)
+    names = label.names if isinstance(label, tfds.features.ClassLabel) else None
+    files = splits[split].file_instructions
+    examples = RecordExamples(where, files, shape, decode, names)
     if examples.size * np.prod(shape) > IN_MEMORY_BYTES:
         return examples
-    return HeldExamples(name, np.concatenate(list(examples.blocks())))
+    if not names:
+        return HeldExamples(name, np.concatenate([*examples.blocks()]))
+    pairs = examples.blocks(read=lambda k: (examples.read(k), examples.read_labels(k)))
+    return HeldExamples(name, *map(np.concatenate, zip(*pairs, strict=True)), names)
 
 
 def _builder(name):
