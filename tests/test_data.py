@@ -434,13 +434,11 @@ def test_digits_labels_are_scikit_learns():
     assert np.array_equal(labels, sklearn.datasets.load_digits().target[100:])
 
 
-@pytest.mark.parametrize(
-    ("name", "last"),
-    [("mnist", "9"), ("fashion_mnist", "Ankle boot"), ("cifar10", "truck")],
-)
-def test_labels_are_read_as_tensorflow_datasets_reads_them(name, last, network):
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_labels_are_read_as_tensorflow_datasets_reads_them(name, network):
     found = load("test[:300]", dataset=real(name))
-    assert found.classes == 10 and found.class_names[-1] == last
+    feature = tfds.builder(name, data_dir=PREPARED).info.features["label"]
+    assert found.classes == 10 and found.class_names == tuple(feature.names)
     expected = own_reading(name, "test[:300]", key="label")
     assert np.array_equal(found.labelled("unit")[1], expected)
     assert not network
