@@ -18,6 +18,8 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from tfgan_papers import data
+from tfgan_papers.data import examples as examples_module
+from tfgan_papers.data.examples import FileExamples, HeldExamples, RecordExamples
 from tfgan_papers.errors import UsageError, UserError
 
 PREPARED = pathlib.Path(
@@ -145,10 +147,12 @@ def stored(tmp_path_factory):
 @pytest.fixture(params=["array", "files", "records"])
 def examples(request, stored, monkeypatch):
     """The numbered images: in memory, from files, from tensorflow-datasets' files."""
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", (request.param == "array") << 30)
+    monkeypatch.setattr(
+        examples_module, "IN_MEMORY_BYTES", (request.param == "array") << 30
+    )
     dataset = "tiny" if request.param == "records" else "folder"
     found = load(dataset=dataset, data_dir=str(stored))
-    kinds = (data.HeldExamples, data.FileExamples, data.RecordExamples)
+    kinds = (HeldExamples, FileExamples, RecordExamples)
     assert type(found) is kinds[["array", "files", "records"].index(request.param)]
     return found
 
@@ -331,16 +335,16 @@ def test_order_ignores_the_global_seed(examples):
 
 def test_order_of_a_folder_is_the_same_from_memory_and_from_disk(stored, monkeypatch):
     held = folder(stored)
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", NUMBERED.size - 1)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", NUMBERED.size - 1)
     streamed = folder(stored)
-    assert [type(e) for e in (held, streamed)] == [data.HeldExamples, data.FileExamples]
+    assert [type(e) for e in (held, streamed)] == [HeldExamples, FileExamples]
     orders = [ids(e.stream(BATCH, 1, "raw"), 2 * PER_EPOCH) for e in (held, streamed)]
     assert np.array_equal(*orders)
 
 
 def test_streamed_set_is_shuffled_by_windows_of_whole_batches(stored, monkeypatch):
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(data, "SHUFFLE_WINDOW", BATCH + 3)  # that is two batches
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(examples_module, "SHUFFLE_WINDOW", BATCH + 3)  # that is two batches
     found = load(dataset="tiny", data_dir=str(stored))
     order = np.int64(found.all("raw"))[:, 0, 0, 0]
     ranks = np.argsort(order)[ids(found.stream(BATCH, 1, "raw"), 2 * PER_EPOCH)]
@@ -368,7 +372,7 @@ def test_all_and_mean_are_those_of_the_images(examples):
 
 def test_mean_is_over_more_than_one_block(rng):
     images = np.uint8(rng.integers(0, 256, (2500, 3, 3, 1)))
-    found = data.HeldExamples("made", images)
+    found = HeldExamples("made", images)
     assert np.allclose(found.mean("raw"), images.mean(0), rtol=0, atol=1e-6)
     assert found.stored.dtype == tf.uint8
 
@@ -388,10 +392,10 @@ def labelled(request, tmp_path, monkeypatch):
         for i, image in enumerate(NUMBERED):
             save(tmp_path / THREE[i % 3] / "deeper" / f"{i:03}.png", image[..., 0])
     in_memory = request.param in ("array", "records in memory")
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", in_memory << 30)
     dataset = "tiny" if "records" in request.param else "folder"
     found = load(dataset=dataset, data_dir=str(tmp_path))
-    assert isinstance(found, data.HeldExamples) == in_memory
+    assert isinstance(found, HeldExamples) == in_memory
     return found
 
 
@@ -464,7 +468,7 @@ def test_labels_that_are_withheld_are_told_once_they_are_asked_for(
 ):
     monkeypatch.setattr(Tiny, "label", tfds.features.ClassLabel(names=THREE))
     prepare(Tiny(data_dir=tmp_path), labels=lambda x: -1, test=NUMBERED)
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", in_memory << 30)
     found = load("test", dataset="tiny", data_dir=str(tmp_path))
     assert found.all("raw").shape == (COUNT, 6, 6, 1)
     for ask in (
@@ -542,7 +546,7 @@ def test_celeb_a_is_cropped_and_resized_as_asked(
     in_memory, tmp_path, rng, monkeypatch, network
 ):
     made_celeb_a(tmp_path, rng)
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", in_memory << 30)
     values = dict(dataset="celeb_a", data_dir=str(tmp_path))
     found = pixels(load(**values, crop="108", image_size=64))
     expected = [
@@ -569,7 +573,7 @@ def test_lsun_of_varied_sizes_needs_an_image_size(tmp_path, rng):
 
 def test_batches_of_a_streamed_set_are_of_the_one_size(tmp_path, rng, monkeypatch):
     made_celeb_a(tmp_path, rng, 5)
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
     found = load(dataset="celeb_a", data_dir=str(tmp_path), image_size=24, channels="1")
     stream = found.stream(2, 1, "unit")
     assert stream.element_spec.shape == (2, 24, 24, 1)
@@ -666,7 +670,7 @@ def flip(path):
 )
 def test_damaged_set_is_told(file, damage, in_memory, tmp_path, monkeypatch, network):
     damage(tiny(tmp_path) / file)
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", in_memory << 30)
     values = dict(dataset="tiny", data_dir=str(tmp_path))
     if damage is flip and not in_memory:  # that takes a reading
         with pytest.raises(UserError, match="tiny in .* cannot be read .* it is damaged"):
@@ -952,7 +956,7 @@ def test_bad_files_are_named_counted_and_left_out(
     good = [np.uint8(rng.integers(0, 256, (6, 6, 3))) for _ in range(3)]
     for name, image in zip(["a.png", "d.png", "z.png"], good, strict=True):
         save(tmp_path / name, image)
-    monkeypatch.setattr(data, "IN_MEMORY_BYTES", in_memory << 30)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", in_memory << 30)
     found = folder(tmp_path)
     assert found.size == 3 and np.array_equal(pixels(found), np.stack(good))
     said = [

@@ -1,0 +1,68 @@
+"""Data sets by name: `load(split)` gives the `Examples` of a split of --dataset."""
+
+from collections.abc import Callable
+
+from absl import flags
+
+from tfgan_papers.data import catalog, embedded, folder, tfd
+from tfgan_papers.data.examples import Examples, HeldExamples
+from tfgan_papers.data.ranges import RANGES
+
+__all__ = ["RANGES", "SOURCES", "Examples", "HeldExamples", "load"]
+
+# The sources read these as FLAGS.name.
+_DATASET = flags.DEFINE_string(
+    "dataset",
+    "digits",
+    "digits (embedded), ring, gaussian (synthetic), folder (your images), tfd (your "
+    "Toronto Face Database), or any image set of tensorflow-datasets: mnist, "
+    "fashion_mnist, cifar10, svhn_cropped, celeb_a, lsun/bedroom, imagenet2012, ...",
+)
+flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder of the data: your images with --dataset=folder, TFD_48x48.mat with tfd, else "
+    "that of tensorflow-datasets. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+)
+flags.DEFINE_bool(
+    "download", True, "Let tensorflow-datasets download a set that is not on disk."
+)
+flags.DEFINE_integer(
+    "image_size", 0, "Height and width in pixels; 0 keeps the set's own.", lower_bound=0
+)
+flags.DEFINE_enum("channels", "0", ["0", "1", "3"], "1 grey, 3 colour, 0 the set's own.")
+flags.DEFINE_string(
+    "crop",
+    "square",
+    "Before resizing: square cuts out the largest centred square, a number the centred "
+    "square of so many pixels (or of all there are), none nothing (the aspect is lost).",
+)
+flags.DEFINE_string(
+    "train_split", "train", "Split to train on, such as train[:50000] or train[:90%]."
+)
+flags.DEFINE_string(
+    "validation_split", "", "Split on which scores choose their own parameters."
+)
+flags.DEFINE_string("test_split", "test", "Split that scores are of.")
+flags.DEFINE_integer(
+    "tfd_fold", 0, "Which of TFD's five folds, 0 to 4.", lower_bound=0, upper_bound=4
+)
+
+SOURCES: dict[str, Callable[[str], Examples]] = {
+    "digits": embedded.digits,
+    "ring": embedded.ring,
+    "gaussian": embedded.gaussian,
+    "folder": folder.load,
+    "tfd": tfd.load,
+}
+
+
+def load(split: str) -> Examples:
+    """One split of `--dataset`, written as tensorflow-datasets writes splits.
+
+    Raises:
+        UsageError: there is no such set or split, or the flags do not fit the set.
+        UserError: the data are not there, or cannot be read.
+    """
+    name = _DATASET.value
+    return SOURCES[name](split) if name in SOURCES else catalog.load(name, split, SOURCES)

@@ -1,0 +1,115 @@
+"""Image sets of tensorflow-datasets."""
+
+import difflib
+import io
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import flags, logging
+from google.protobuf import json_format
+from tensorflow_datasets.core.download import downloader
+
+from tfgan_papers.data.examples import (
+    REMEDY,
+    HeldExamples,
+    RecordExamples,
+    fits_in_memory,
+    in_python,
+    one_line,
+)
+from tfgan_papers.data.images import Fitting
+from tfgan_papers.data.splits import parts
+from tfgan_papers.errors import UsageError, UserError
+
+FLAGS = flags.FLAGS
+DOWNLOAD_RETRIES = 3  # the 10 of tensorflow-datasets take 200 s to miss a network
+BAD_DOWNLOAD = (
+    *(OSError, tf.errors.OpError, tfds.download.DownloadError),  # requests': OSErrors
+    tfds.download.download_manager.NonMatchingChecksumError,  # a quota page, too
+    tfds.download.extractor.ExtractError,
+    *(AssertionError, ImportError, ValueError),  # by hand; other packages; old version
+)
+
+
+def load(name, split, others):
+    """An image set of tensorflow-datasets: in memory where it fits, else streamed.
+
+    Args:
+        others: names of sets that it does not have, to say them where `name` is none.
+    """
+    builder = _builder(name, others)
+    features, splits = dict(builder.info.features), builder.info.splits
+    feature, label = features["image"], features.get("label")
+    infos = [splits[part.splitname] for part in parts(name, split, splits)]
+    where = f"{name} in {builder.data_dir}"
+    files = [str(path) for info in infos for path in info.filepaths]
+    stored = sum(tf.io.gfile.stat(f).length for f in files if tf.io.gfile.exists(f))
+    due = sum(info.num_bytes for info in infos)
+    if stored < due:  # better now than in the middle of a run
+        raise UserError(f"{where} has {stored:,} bytes of {due:,}: {REMEDY}")
+    fit = Fitting.of_flags()
+    shape = fit.shape(*feature.shape)
+    if None in shape:
+        raise UsageError(f"the images of {name} differ in size: set --image_size")
+    decode = feature.decode_example
+    if not fit.keeps(feature.shape):
+        decode = in_python(lambda encoded: fit.read(io.BytesIO(encoded)))
+    names = label.names if isinstance(label, tfds.features.ClassLabel) else None
+    files = splits[split].file_instructions
+    examples = RecordExamples(where, files, shape, decode, names)
+    if not fits_in_memory(examples.size, shape):
+        return examples
+    if not names:
+        return HeldExamples(name, np.concatenate([*examples.blocks()]))
+    pairs = examples.blocks(read=lambda k: (examples.read(k), examples.read_labels(k)))
+    return HeldExamples(name, *map(np.concatenate, zip(*pairs, strict=True)), names)
+
+
+def _builder(name, others):
+    """A prepared tfds builder. Touches the network only to download what is missing."""
+    folder = FLAGS.data_dir and os.path.expanduser(FLAGS.data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+    except (ImportError, OSError, RuntimeError) as error:  # what only this set needs
+        raise UserError(f"{name} cannot be opened: {one_line(error)}") from error
+    except (json.JSONDecodeError, json_format.ParseError) as error:
+        raise UserError(f"the folder of {name} is unclear ({error}): {REMEDY}") from error
+    except (AssertionError, ValueError) as error:  # no such set, configuration or version
+        known = [*others, *tfds.list_builders(with_community_datasets=False)]
+        like = difflib.get_close_matches(name, known, cutoff=0.5) or list(others)
+        raise UsageError(
+            f"there is no data set {name!r}; there is {', '.join(like)}, or any image set "
+            "of tensorflow.org/datasets/catalog"
+        ) from error
+    features = builder.info.features
+    named = isinstance(features, tfds.features.FeaturesDict) and "image" in features
+    image = features["image"] if named else None
+    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
+        raise UsageError(f"{name} is not a set of images: it has no 'image' of 8 bits")
+    if not builder.is_prepared():
+        _prepare(name, builder)
+    return builder
+
+
+def _prepare(name, builder):
+    """Download and write to disk, if --download."""
+    remedy = (
+        f"Prepare it where there is a network (tfds build {name}) and copy the folder to "
+        f"{builder.data_dir}, or put what it downloads into "
+        f"{builder.data_dir_root / 'downloads' / 'manual'}, or name another --data_dir"
+    )
+    if not FLAGS.download:
+        raise UserError(f"{name} is not in {builder.data_dir}. {remedy}")
+    logging.info("%s is not in %s: downloading it", name, builder.data_dir)
+    downloader.MAX_RETRIES = DOWNLOAD_RETRIES
+    try:
+        builder.download_and_prepare()
+    except BAD_DOWNLOAD as error:
+        raise UserError(
+            f"{name} cannot be prepared ({one_line(error)}). {remedy}"
+        ) from error
+    if not builder.is_prepared():  # tensorflow-datasets leaves a folder that is there
+        raise UserError(f"{name} in {builder.data_dir} has no dataset_info.json: {REMEDY}")

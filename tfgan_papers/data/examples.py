@@ -1,0 +1,259 @@
+"""A split of a data set, as batches in the value range that a network wants.
+
+The order of examples is a function of (seed, epoch), so the batches from any step on
+are too: a resumed run reads what the uninterrupted one would have read.
+"""
+
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfgan_papers.data.ranges import RANGES
+from tfgan_papers.errors import UsageError, UserError
+
+IN_MEMORY_BYTES = 2 << 30  # of uint8; larger sets are read from disk, batch by batch
+SHUFFLE_WINDOW = 8192  # examples of a streamed set that change places among themselves
+LABELLED = (
+    "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, hwdb, and "
+    "a folder all of whose images lie in subfolders"
+)
+REMEDY = "it is damaged; delete that folder and prepare it again"
+
+
+class Examples:
+    """A split. Subclasses say by what keys its examples go, and how to read them.
+
+    Attributes:
+        name: str, for messages.
+        size: int, how many examples.
+        shape: (height, width, channels) of images, (dimensions,) of points.
+        class_names: tuple of str, what the labels 0, 1, ... mean; None without labels.
+        window: int, so many keys change places among themselves; all, if not told.
+    """
+
+    parallel_calls = tf.data.AUTOTUNE  # how many batches are read at once
+    mean_of = 10_000  # examples at most that `mean` looks at
+    remedy = "start again, and what is damaged is left out"
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        shape: Sequence[int],
+        labels: np.ndarray | None = None,
+        class_names: Sequence[str] | None = None,
+    ):
+        self.name, self.size, self.shape, self.window = name, size, tuple(shape), size
+        self.labels = None if labels is None else np.int32(labels)  # by number
+        self.class_names = class_names and tuple(class_names)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels tell apart; 0 without labels."""
+        return len(self.class_names or ())
+
+    def keys(self) -> tf.data.Dataset:
+        """One key an example, in the order of the split; here its number."""
+        return tf.data.Dataset.range(self.size)
+
+    def read(self, keys: tf.Tensor) -> tf.Tensor:
+        """In a graph: keys (n,) -> examples (n, *shape) as they are stored."""
+        raise NotImplementedError
+
+    def read_labels(self, keys: tf.Tensor) -> tf.Tensor:
+        """In a graph: keys (n,) -> labels, int32 (n,)."""
+        return tf.gather(self.labels, keys)
+
+    def stream(
+        self,
+        batch_size: int,
+        seed: int,
+        value_range: str,
+        first_step: int = 0,
+        labels: bool = False,
+    ) -> tf.data.Dataset:
+        """Endless batches, float32 (batch_size, *shape), from that of `first_step` on.
+
+        An epoch shows each example at most once; a last, partial batch is dropped. With
+        `labels` the same batches, each with its labels: (images, int32 (batch_size,)).
+
+        Raises:
+            UsageError: fewer examples than a batch, points in a range of pixels, or no
+                labels.
+        """
+        read, per_epoch = self._reader(value_range, labels), self.size // batch_size
+        if not per_epoch:
+            raise UsageError(
+                f"{self.name} has {self.size} examples, fewer than a batch of {batch_size}"
+            )
+        window = -(-min(self.window, self.size) // batch_size) * batch_size
+
+        def epoch(number):
+            def batches(i, keys):
+                order = tf.random.fold_in(tf.stack([seed, number]), i)
+                keys = tf.random.experimental.stateless_shuffle(keys, order)
+                whole = keys[: tf.size(keys) // batch_size * batch_size]
+                whole = tf.reshape(whole, (-1, batch_size))
+                return tf.data.Dataset.from_tensor_slices(whole)
+
+            return self.keys().batch(window).prefetch(1).enumerate().flat_map(batches)
+
+        first_epoch, skipped = divmod(first_step, per_epoch)
+        return (
+            tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+            .flat_map(epoch)
+            .skip(skipped)
+            .map(read, self.parallel_calls)
+            .prefetch(2)
+        )
+
+    def blocks(self, limit: int | None = None, read: Callable | None = None) -> Iterator:
+        """`read`, by default the examples as they are stored, of all keys or the first
+        `limit`, 1024 at a time."""
+        done, keys = 0, self.keys().take(limit or self.size).batch(1024)
+        try:
+            for block in keys.map(read or self.read, self.parallel_calls):
+                yield block
+                done += 1024
+                report("%s: %d examples read", self.name, min(done, self.size))
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"{self.name} cannot be read ({one_line(error)}): {self.remedy}"
+            ) from error
+
+    def all(self, value_range: str, limit: int | None = None) -> np.ndarray:
+        """The examples, or the first `limit`, float32 (n, *shape)."""
+        return np.concatenate([*self.blocks(limit, self._reader(value_range))])
+
+    def labelled(
+        self, value_range: str, limit: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same with their labels, int32 (n,).
+
+        Raises:
+            UsageError: there are no labels.
+            UserError: a label is not one of the classes.
+        """
+        images, labels = zip(
+            *self.blocks(limit, self._reader(value_range, labels=True)), strict=True
+        )
+        return np.concatenate(images), np.concatenate(labels)
+
+    def mean(self, value_range: str) -> np.ndarray:
+        """The mean example, float64; of a set on disk that of its first 10,000."""
+        read, n = self._reader(value_range), min(self.size, self.mean_of)
+        return sum(np.sum(b, 0, dtype=np.float64) for b in self.blocks(n, read)) / n
+
+    def _reader(self, value_range, labels=False):
+        """In a graph: keys -> what networks see, with labels or without."""
+        if len(self.shape) == 1 and value_range != "raw":
+            raise UsageError(f"{self.name} holds points: they need --value_range=raw")
+        if labels and not self.classes:
+            raise UsageError(f"{self.name} has no labels. Sets that have: {LABELLED}")
+        convert = RANGES[value_range].to_network
+        if not labels:
+            return lambda keys: convert(self.read(keys))
+        self._check_labels()
+        return lambda keys: (convert(self.read(keys)), self.read_labels(keys))
+
+    def _check_labels(self):
+        """Of a set on disk the first block's: where labels are withheld, all are."""
+        found = self.labels
+        if found is None:
+            (found,) = self.blocks(1024, self.read_labels)
+        bad = np.setdiff1d(found, range(self.classes))
+        if bad.size:
+            raise UserError(
+                f"{self.name} has the label {bad[0]}, which is none of its {self.classes} "
+                "classes: a split whose labels are withheld serves without labels only"
+            )
+
+
+class HeldExamples(Examples):
+    """In memory as one tensor: uint8 images or float32 points."""
+
+    parallel_calls = None  # a slice is too cheap for two
+    mean_of = sys.maxsize
+
+    def __init__(self, name, stored, labels=None, class_names=None):
+        super().__init__(name, len(stored), stored.shape[1:], labels, class_names)
+        with tf.device("CPU"):
+            self.stored = tf.convert_to_tensor(stored)
+
+    def read(self, keys):
+        return tf.gather(self.stored, keys)
+
+
+class FileExamples(Examples):
+    """Image files, decoded when their turn comes."""
+
+    def __init__(self, name, paths, shape, fit, labels=None, class_names=None):
+        super().__init__(name, len(paths), shape, labels, class_names)
+        self.read_file = in_python(lambda i: fit.read(paths[i]))
+
+    def read(self, keys):
+        return _each(self.read_file, keys, self.shape)
+
+
+class RecordExamples(Examples):
+    """Files of tensorflow-datasets; a key is a serialized example.
+
+    Args:
+        files: `FileInstruction`s: which examples of which file.
+        decode: in a graph, the string of an encoded image -> uint8 of `shape`.
+    """
+
+    remedy = REMEDY
+
+    def __init__(self, name, files, shape, decode, class_names=None):
+        size = sum(file.take for file in files)
+        super().__init__(name, size, shape, class_names=class_names)
+        self.files, self.decode, self.window = files, decode, SHUFFLE_WINDOW
+
+    def keys(self):
+        names = [str(file.filename) for file in self.files]
+        rows = np.int64([(file.skip, file.take) for file in self.files])
+        return (
+            tf.data.Dataset.from_tensor_slices((names, rows))
+            .flat_map(lambda f, row: tf.data.TFRecordDataset(f).skip(row[0]).take(row[1]))
+            .apply(tf.data.experimental.assert_cardinality(self.size))
+        )
+
+    def read(self, keys):
+        stored = {"image": tf.io.FixedLenFeature((), tf.string)}
+        return _each(self.decode, tf.io.parse_example(keys, stored)["image"], self.shape)
+
+    def read_labels(self, keys):
+        stored = {"label": tf.io.FixedLenFeature((), tf.int64)}
+        return tf.cast(tf.io.parse_example(keys, stored)["label"], tf.int32)
+
+
+def fits_in_memory(size: int, shape: Sequence[int]) -> bool:
+    """Whether so many uint8 examples are held as one tensor."""
+    return size * np.prod(shape) <= IN_MEMORY_BYTES
+
+
+def _each(read, keys, shape):
+    """Image by image: read(key) -> uint8 of `shape`."""
+    return tf.map_fn(read, keys, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+
+def in_python(read):
+    """read(key) -> uint8 array, for use in a graph."""
+    return lambda key: tf.numpy_function(read, [key], tf.uint8)
+
+
+def report(line, *values):
+    logging.log_every_n_seconds(logging.INFO, line, 10, *values)
+
+
+def one_line(error):
+    """What an error says, on one line, without TensorFlow's frame."""
+    frame = r"\{\{.*?\}\}|\[Op:.*|Traceback.*"
+    text = textwrap.shorten(re.sub(frame, "", str(error), flags=re.DOTALL), 400)
+    return text or type(error).__name__

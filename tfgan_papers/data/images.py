@@ -1,0 +1,68 @@
+"""Images of any size to one size."""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from absl import flags
+from PIL import Image, ImageOps
+
+from tfgan_papers.errors import UsageError
+
+FLAGS = flags.FLAGS
+GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
+BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+class Fitting(NamedTuple):
+    """How images come to one size and number of channels; 0 as they are."""
+
+    size: int  # height and width, pixels
+    crop: int  # side of the centred square that is cut out first, pixels at most
+    channels: int
+
+    @classmethod
+    def of_flags(cls):
+        crop = {"none": "0", "square": str(sys.maxsize)}.get(FLAGS.crop, FLAGS.crop)
+        if not crop.isdecimal() or FLAGS.crop == "0":
+            raise UsageError(f"--crop={FLAGS.crop}: square, none or a number of pixels")
+        return cls(FLAGS.image_size, int(crop), int(FLAGS.channels))
+
+    def shape(self, height, width, channels):
+        """What an image of this shape becomes; None where that depends on the image."""
+        if self.crop and None not in (height, width):
+            height = width = min(self.crop, height, width)
+        if self.size:
+            height = width = self.size
+        return height, width, self.channels or (1 if channels == 1 else 3)
+
+    def keeps(self, shape):
+        """Whether images of this shape stay as they are."""
+        return shape == self.shape(*shape) == self._replace(size=0).shape(*shape)
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """uint8 (height, width, channels); upright, 16 bits as 8, transparency on white."""
+        channels = self.channels or (1 if image.getbands() in GREY else 3)
+        image = ImageOps.exif_transpose(image)
+        if image.mode[0] in "IF":
+            levels = np.asarray(image)
+            if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+                raise ValueError("its pixels are neither of 8 nor of 16 bits")
+            image = Image.fromarray(np.uint8(np.rint(levels / 257)))
+        if "A" in image.getbands() or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("L" if channels == 1 else "RGB")
+        if self.crop:
+            side = min(self.crop, *image.size)
+            left, top = ((length - side) // 2 for length in image.size)
+            image = image.crop((left, top, left + side, top + side))
+        if self.size:
+            size = (self.size, self.size)
+            image = image.resize(size, Image.Resampling.BILINEAR)  # antialiased
+        return np.atleast_3d(np.asarray(image))
+
+    def read(self, file) -> np.ndarray:
+        """The same of a path or an open file."""
+        with Image.open(file) as image:
+            return self(image)

@@ -1,0 +1,48 @@
+"""How stored examples become what networks see, and back."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class ValueRange(NamedTuple):
+    """How stored examples become what networks see, and back."""
+
+    to_network: Callable  # uint8 (batch, h, w, c), or float points -> float32
+    to_pixels: Callable  # float32 -> uint8, for pictures
+
+
+def _norm55(images):
+    """Each image less its mean, scaled to norm 55 (gcn: 55. in cifar10_*.yaml)."""
+    images = tf.cast(images, tf.float32)
+    axes = list(range(1, len(images.shape)))
+    images -= tf.reduce_mean(images, axes, keepdims=True)
+    norm = tf.sqrt(tf.reduce_sum(images**2, axes, keepdims=True)) / 55.0
+    # pylearn2 leaves images of vanishing norm as they are
+    return images / tf.where(norm < 1e-8, tf.ones_like(norm), norm)
+
+
+def _as_pixels(unit):
+    return tf.cast(tf.round(tf.clip_by_value(unit, 0.0, 1.0) * 255.0), tf.uint8)
+
+
+def _norm55_pixels(images):
+    """Divided by the largest magnitude of all, as the authors show CIFAR-10 samples
+    (show_samples_cifar_full_paper.py)."""
+    largest = tf.maximum(tf.reduce_max(tf.abs(images)), 1e-8)
+    return _as_pixels((images / largest + 1.0) / 2.0)
+
+
+RANGES = {
+    "unit": ValueRange(lambda x: tf.cast(x, tf.float32) / 255.0, _as_pixels),  # [0, 1]
+    "symmetric": ValueRange(  # [-1, 1]
+        lambda x: tf.cast(x, tf.float32) / 127.5 - 1.0,
+        lambda x: _as_pixels((x + 1.0) / 2.0),
+    ),
+    "norm55": ValueRange(_norm55, _norm55_pixels),
+    "raw": ValueRange(  # images in [0, 255]; points as they are, here and back
+        lambda x: tf.cast(x, tf.float32),
+        lambda x: x if len(x.shape) == 2 else _as_pixels(x / 255.0),
+    ),
+}
