@@ -245,18 +245,29 @@ def test_digits_take_another_size_and_colour():
     assert np.allclose(found.mean((1, 2, 3)), small.mean((1, 2, 3)), rtol=0, atol=3)
 
 
-def test_ring_is_eight_even_gaussians_of_std_one_hundredth_on_the_unit_circle():
-    points = load(dataset="ring").all("raw").astype(np.float64)
+@pytest.mark.parametrize(("kind", "shares"), [("clean", 8), ("authors", 9)])
+def test_ring_is_gaussians_of_std_one_hundredth_on_the_unit_circle(kind, shares):
+    found = load(dataset="ring", ring=kind)
+    points = found.all("raw").astype(np.float64)
     assert points.shape == (100_000, 2)
     angles = np.arange(8) * np.pi / 4
     centres = np.stack([np.sin(angles), np.cos(angles)], 1)
     offsets = points[:, None] - centres
     nearest = np.square(offsets).sum(-1).argmin(1)
     counts = np.bincount(nearest, minlength=8)
-    assert np.abs(counts - 12_500).max() < 5 * np.sqrt(12_500)
+    weights = np.ones(8) / shares
+    weights[0] += 1 - weights.sum()  # linspace(0, 2 pi, 9) has the angle 0 twice
+    assert np.abs(counts - 1e5 * weights).max() < 5 * np.sqrt(1e5 / 8)
+    assert np.allclose(found.modes.centres, centres, rtol=0, atol=1e-12)
+    assert np.allclose(found.modes.weights, weights, rtol=0, atol=1e-12)
+    assert found.modes.std == 0.01
     residues = offsets[np.arange(len(points)), nearest]
     assert np.abs(residues.std(0) - 0.01).max() < 2e-4
     assert np.abs(residues.mean(0)).max() < 2e-4
+
+
+def test_sets_whose_modes_are_not_known_have_none():
+    assert load(dataset="gaussian").modes is None
 
 
 def test_gaussian_is_standard_normal_on_a_line():

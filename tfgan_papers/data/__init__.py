@@ -44,6 +44,13 @@ flags.DEFINE_string(
     "validation_split", "", "Split on which scores choose their own parameters."
 )
 flags.DEFINE_string("test_split", "test", "Split that scores are of.")
+flags.DEFINE_enum(
+    "ring",
+    "clean",
+    ["clean", "authors"],
+    "clean: ring's eight modes alike; authors: one of them twice as often, as in the code "
+    "of LSGAN's authors.",
+)
 flags.DEFINE_integer(
     "tfd_fold", 0, "Which of TFD's five folds, 0 to 4.", lower_bound=0, upper_bound=4
 )

@@ -1,8 +1,13 @@
 """Sets that need no file: scikit-learn's digits and synthetic points."""
 
 import numpy as np
+from absl import flags
 
 from tfgan_papers.data import splits
+from tfgan_papers.data.examples import Modes
+
+FLAGS = flags.FLAGS
+RING_STD = 0.01
 
 
 def digits(split):
@@ -16,12 +21,18 @@ def digits(split):
 
 
 def ring(split):
-    """Eight Gaussians, std .01, on the unit circle (LSGAN, mixture_gaussian/)."""
+    """Eight Gaussians, std .01, on the unit circle (LSGAN, mixture_gaussian/). The authors
+    draw from nine angles, 0 to 2 pi inclusive, so that the first centre comes twice."""
+    components = {"clean": 8, "authors": 9}[FLAGS.ring]
+    mode_of = np.arange(components) % 8
+    angles = np.arange(8) * (2 * np.pi / 8)
+    centres = np.stack([np.sin(angles), np.cos(angles)], 1)
     draw = np.random.default_rng(2016)
-    angle = draw.integers(8, size=100_000) * (2 * np.pi / 8)
-    points = np.stack([np.sin(angle), np.cos(angle)], 1)
-    points += 0.01 * draw.standard_normal(points.shape)
-    return splits.held("ring", split, {"train": np.float32(points)})
+    points = centres[mode_of[draw.integers(components, size=100_000)]]
+    points += RING_STD * draw.standard_normal(points.shape)
+    examples = splits.held("ring", split, {"train": np.float32(points)})
+    examples.modes = Modes(centres, RING_STD, np.bincount(mode_of) / components)
+    return examples
 
 
 def gaussian(split):

@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,14 @@ LABELLED = (
 REMEDY = "it is damaged; delete that folder and prepare it again"
 
 
+class Modes(NamedTuple):
+    """A mixture of Gaussians that are equal but for their centres."""
+
+    centres: np.ndarray  # (k, dimensions)
+    std: float
+    weights: np.ndarray  # (k,), of sum 1
+
+
 class Examples:
     """A split. Subclasses say by what keys its examples go, and how to read them.
 
@@ -33,11 +42,13 @@ class Examples:
         size: int, how many examples.
         shape: (height, width, channels) of images, (dimensions,) of points.
         class_names: tuple of str, what the labels 0, 1, ... mean; None without labels.
+        modes: Modes that points are drawn from; None if not known.
         window: int, so many keys change places among themselves; all, if not told.
     """
 
     parallel_calls = tf.data.AUTOTUNE  # how many batches are read at once
     mean_of = 10_000  # examples at most that `mean` looks at
+    modes: Modes | None = None
     remedy = "start again, and what is damaged is left out"
 
     def __init__(
