@@ -18,6 +18,7 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from tfgan_papers import data
+from tfgan_papers.data import catalog
 from tfgan_papers.data import examples as examples_module
 from tfgan_papers.data.examples import FileExamples, HeldExamples, RecordExamples
 from tfgan_papers.errors import UsageError, UserError
@@ -582,6 +583,27 @@ def test_lsun_of_varied_sizes_needs_an_image_size(tmp_path, rng):
     assert (found.size, found.shape) == (2, (16, 16, 3))
 
 
+def test_lsun_scenes_become_112_pixels_with_the_aspect_ignored(tmp_path, rng):
+    """vgg.py, train_lsun.py of LSGAN's authors."""
+    name, image = "lsun/church_outdoor", np.uint8(rng.integers(0, 256, (3, 4, 3)))
+    image = np.asarray(Image.fromarray(image).resize((160, 120)))
+    prepare(tfds.builder(name, data_dir=tmp_path), train=[image])
+    values = dict(dataset=name, data_dir=str(tmp_path))
+    (found,) = pixels(load(**values, crop="none", image_size=112))
+    expected = np.stack([resized(image[..., c], 112) for c in range(3)], -1)
+    assert np.abs(found - expected).mean() < 3  # JPEG is lossy
+
+
+@pytest.mark.parametrize("scene", ["bedroom", "church_outdoor", "conference_room"])
+def test_missing_lsun_is_told_before_it_is_downloaded_in_vain(
+    scene, network, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(catalog.NEEDS, "lsun", "a_package_that_is_not_there")
+    said = message(UserError, dataset=f"lsun/{scene}", data_dir=str(tmp_path))
+    assert f"tfds build lsun/{scene}" in said and "a_package_that_is_not_there" in said
+    assert not network
+
+
 def test_batches_of_a_streamed_set_are_of_the_one_size(tmp_path, rng, monkeypatch):
     made_celeb_a(tmp_path, rng, 5)
     monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
@@ -596,7 +618,8 @@ def test_batches_of_a_streamed_set_are_of_the_one_size(tmp_path, rng, monkeypatc
 
 @pytest.mark.parametrize(
     ("name", "near"), [("mnits", "mnist"), ("imagenet", "imagenet"), ("foo bar", "digits"),
-                       ("", "folder"), ("mnist/nope", "mnist"), ("mnist:9.9.9", "mnist")]
+                       ("", "folder"), ("mnist/nope", "mnist"), ("mnist:9.9.9", "mnist"),
+                       ("lsun/church", "lsun/church_outdoor"), ("ring/clean", "ring")]
 )  # fmt: skip
 def test_unknown_set_is_told_with_those_that_are_near(name, near, network):
     said = message(UsageError, dataset=name)
