@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from tfgan_papers.data import catalog, embedded, folder, tfd
+from tfgan_papers.data import catalog, embedded, folder, hwdb, tfd
 from tfgan_papers.data.examples import Examples, HeldExamples
 from tfgan_papers.data.ranges import RANGES
 
@@ -15,14 +15,16 @@ _DATASET = flags.DEFINE_string(
     "dataset",
     "digits",
     "digits (embedded), ring, gaussian (synthetic), folder (your images), tfd (your "
-    "Toronto Face Database), or any image set of tensorflow-datasets: mnist, "
-    "fashion_mnist, cifar10, svhn_cropped, celeb_a, lsun/bedroom, imagenet2012, ...",
+    "Toronto Face Database), hwdb (your CASIA HWDB1.0, handwritten Chinese characters), or "
+    "any image set of tensorflow-datasets: mnist, fashion_mnist, cifar10, svhn_cropped, "
+    "celeb_a, lsun/bedroom, imagenet2012, ...",
 )
 flags.DEFINE_string(
     "data_dir",
     None,
-    "Folder of the data: your images with --dataset=folder, TFD_48x48.mat with tfd, else "
-    "that of tensorflow-datasets. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+    "Folder of the data: your images with --dataset=folder, TFD_48x48.mat with tfd, GNT "
+    "files with hwdb, else that of tensorflow-datasets. Default: $TFDS_DATA_DIR or "
+    "~/tensorflow_datasets.",
 )
 flags.DEFINE_bool(
     "download", True, "Let tensorflow-datasets download a set that is not on disk."
@@ -61,6 +63,7 @@ SOURCES: dict[str, Callable[[str], Examples]] = {
     "gaussian": embedded.gaussian,
     "folder": folder.load,
     "tfd": tfd.load,
+    "hwdb": hwdb.load,
 }
 
 

@@ -201,14 +201,18 @@ class HeldExamples(Examples):
 
 
 class FileExamples(Examples):
-    """Image files, decoded when their turn comes."""
+    """Images in files, decoded when their turn comes.
 
-    def __init__(self, name, paths, shape, fit, labels=None, class_names=None):
-        super().__init__(name, len(paths), shape, labels, class_names)
-        self.read_file = in_python(lambda i: fit.read(paths[i]))
+    Args:
+        decode: in Python, the number of an example -> uint8 of `shape`.
+    """
+
+    def __init__(self, name, size, shape, decode, labels=None, class_names=None):
+        super().__init__(name, size, shape, labels, class_names)
+        self.decode = in_python(decode)
 
     def read(self, keys):
-        return _each(self.read_file, keys, self.shape)
+        return _each(self.decode, keys, self.shape)
 
 
 class RecordExamples(Examples):

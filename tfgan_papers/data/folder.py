@@ -32,7 +32,7 @@ def load(split):
     if not FLAGS.data_dir:
         raise UsageError("--dataset=folder needs --data_dir, the folder of your images")
     name = os.path.expanduser(FLAGS.data_dir)
-    paths = _image_paths(name)
+    paths = files(name, FORMATS)
     if not paths:
         raise UserError(f"{name} holds no image ({' '.join(FORMATS)})")
     fit = Fitting.of_flags()
@@ -59,7 +59,11 @@ def load(split):
         labels = [number[path.relative_to(name).parts[0]] for path in good]
     if held is not None:
         return HeldExamples(name, held[: len(good)], labels, class_names)
-    return FileExamples(name, good, shape, fit, labels, class_names)
+
+    def decode(number):
+        return fit.read(good[number])
+
+    return FileExamples(name, len(good), shape, decode, labels, class_names)
 
 
 def _folders(root, paths):
@@ -91,15 +95,17 @@ def _readable(name, paths, fit):
         logging.warning("%s: %d of %d images left out", name, bad, len(paths))
 
 
-def _image_paths(root):
+def files(root, formats):
+    """The files below `root` whose names end in one of `formats`, sorted."""
+
     def unreadable(error):
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     return sorted(
         pathlib.Path(folder, file)
-        for folder, _, files in os.walk(root, onerror=unreadable)
-        for file in files
-        if file.lower().endswith(FORMATS) and not file.startswith(".")
+        for folder, _, names in os.walk(root, onerror=unreadable)
+        for file in names
+        if file.lower().endswith(formats) and not file.startswith(".")
     )
 
 
