@@ -17,6 +17,7 @@ its host gave its processors to others, is thrown away. Needs the extra `bench`.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -93,14 +94,8 @@ def layer_counts(network):
             continue
         transposed = "Transpose" in type(layer).__name__
         positions = (layer.input if transposed else layer.output).shape[1:-1]
-        counts.append(int(np_product(kernel.shape) * np_product(positions)))
+        counts.append(math.prod(kernel.shape) * math.prod(positions))
     return counts
-
-
-def np_product(numbers):
-    import math
-
-    return math.prod(numbers)
 
 
 # The contestants: each answers a line on its standard input with a number.
@@ -150,9 +145,7 @@ def ours(name, jit_compile, precision):
             print("answer", (time.perf_counter() - self.begin) / BURST, flush=True)
 
     stream = setting.examples().stream(setting.batch_size, 0, setting.value_range)
-    model.fit(
-        stream, steps_per_epoch=BURST, epochs=10**9, verbose=0, callbacks=[Served()]
-    )
+    model.fit(stream, steps_per_epoch=BURST, epochs=10**9, verbose=0, callbacks=[Served()])
 
 
 def pytorch(name, precision):
@@ -171,7 +164,8 @@ def pytorch(name, precision):
 
 class Contestant:
     def __init__(self, name, kind, precision):
-        command = [sys.executable, __file__, name, "--serve", kind, "--precision", precision]
+        options = [name, "--serve", kind, "--precision", precision]
+        command = [sys.executable, __file__, *options]
         pipe = subprocess.PIPE
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(

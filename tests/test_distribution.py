@@ -105,7 +105,7 @@ class Unfolded(GAN):
     """The other one: every replica draws the same noise."""
 
     def start_step(self, data):
-        images, stream = super().start_step(data)
+        images, _, stream = super().start_step(data)
         return images, noise.Stream(stream.base, 0)
 
 
@@ -122,7 +122,7 @@ class NoiseProbe(adversarial.AdversarialModel):
     scalars = ("d_loss",)
 
     def train_step(self, data):
-        images, stream = self.start_step(data)
+        images, _, stream = self.start_step(data)
 
         def draw(images):
             kept = self.discriminator.layers[-1](tf.ones_like(images), training=True)

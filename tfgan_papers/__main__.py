@@ -1,5 +1,6 @@
 """The command line: pick the paper, lay its defaults under the flags, run the mode."""
 
+import pathlib
 import sys
 
 import tensorflow as tf
@@ -42,9 +43,17 @@ def main(arguments):
 def run():
     """Entry point of `main.py` and of the console script."""
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(_is_ours_or_serious)
+    tf.get_logger().setLevel("WARNING")
     if HELP & set(sys.argv[1:]):
         return _help()
     app.run(main)
+
+
+def _is_ours_or_serious(record):
+    """TensorFlow tells of its inside at the level at which a run tells of itself."""
+    ours = record.pathname.startswith(str(pathlib.Path(__file__).parent))
+    return ours or record.levelno > logging.converter.STANDARD_INFO
 
 
 def _help():

@@ -26,6 +26,9 @@ class AdversarialModel(keras.Model):
             the paper's critic gives.
         prior: law of the latents, one of `noise.PRIORS`.
         seed: int, of everything random in training.
+        classes: 0, or the number of classes that both networks are conditioned on:
+            then each takes int32 labels (batch,) as a second input, and `fit` (images,
+            labels).
     """
 
     scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
@@ -36,14 +39,15 @@ class AdversarialModel(keras.Model):
         discriminator: keras.Model,
         prior: str = "uniform",
         seed: int = 0,
+        classes: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         if prior not in noise.PRIORS:
             raise ValueError(f"prior {prior!r} is none of {', '.join(noise.PRIORS)}")
         self.generator, self.discriminator = generator, discriminator
-        self.prior_law, self.seed = prior, seed
-        self.latent_dim = generator.input_shape[-1]
+        self.prior_law, self.seed, self.classes = prior, seed, classes
+        self.latent_dim = generator.inputs[0].shape[-1]
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -88,13 +92,25 @@ class AdversarialModel(keras.Model):
         d_optimizer.build(self.discriminator.trainable_variables)
         g_optimizer.build(self.generator.trainable_variables)
         self.compiled_islands = {} if jit_compile and self.replicas > 1 else None
+        if jit_compile and not tf.config.list_physical_devices("GPU"):
+            for layer in _layers(self.generator, self.discriminator):
+                if hasattr(layer, "subpixel"):
+                    layer.subpixel = True  # XLA's own form is slow on a CPU
 
     def call(self, z, training=False):
         return self.generator(z, training=training)
 
-    def verdict(self, images):
+    def given(self, inputs, labels):
+        """What a network is called on: `inputs`, with their labels if it takes any."""
+        return [inputs, labels] if self.classes else inputs
+
+    def generate(self, z, labels=None) -> tf.Tensor:
+        """Images in inference mode, float32; `labels` (batch,) where there are classes."""
+        return self.generator(self.given(z, labels), training=False)
+
+    def verdict(self, images, labels=None):
         """D's judgement of images in inference mode, for people; here its raw output."""
-        return self.discriminator(images, training=False)
+        return self.discriminator(self.given(images, labels), training=False)
 
     @property
     def metrics(self):
@@ -118,16 +134,17 @@ class AdversarialModel(keras.Model):
 
     # The verbs.
 
-    def start_step(self, data) -> tuple[tf.Tensor, noise.Stream]:
-        """The batch's images, and the noise stream of this step on this replica."""
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    def start_step(self, data) -> tuple[tf.Tensor, tf.Tensor | None, noise.Stream]:
+        """The batch's images and labels, None without, and the noise stream of this step
+        on this replica."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
         for i, generator in enumerate(self.foreign_seeds):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
-        return images, stream
+        return images, labels, stream
 
-    def island(self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor):
+    def island(self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor | None):
         """`function(*tensors)`, pure but for its draws from `stream`, compiled by XLA
         where the step as a whole cannot be. Layers and `prior` draw from `stream`."""
 
@@ -168,12 +185,15 @@ class AdversarialModel(keras.Model):
         return logs
 
 
+def _layers(*networks):
+    return [x for net in networks for x in net._flatten_layers(include_self=False)]
+
+
 def _seed_generators(*networks):
     """Those of Keras' own stochastic layers, which know neither step nor replica."""
     return [
         layer.seed_generator
-        for network in networks
-        for layer in network._flatten_layers(include_self=False)
+        for layer in _layers(*networks)
         if isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator)
         and not getattr(layer, "draws_from_step", False)
     ]

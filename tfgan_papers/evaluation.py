@@ -44,11 +44,16 @@ def check():
 def generated(
     model: AdversarialModel, n: int, seed: int, batch_size: int = 1000
 ) -> np.ndarray:
-    """n samples of the generator in inference mode, float32, in its value range."""
-    generate = tf.function(lambda z: model.generator(z, training=False))
+    """n samples of the generator in inference mode, float32, in its value range; of all
+    classes in turn, where there are any."""
+    generate = tf.function(model.generate)
     base = tf.constant([seed, 0], tf.int64)
     z = noise.latents(model.prior_law, base, (n, model.latent_dim))
-    parts = [generate(z[i : i + batch_size]) for i in range(0, n, batch_size)]
+    labels = tf.range(n) % model.classes if model.classes else None
+    parts = []
+    for i in range(0, n, batch_size):
+        part = slice(i, i + batch_size)
+        parts.append(generate(z[part], None if labels is None else labels[part]))
     return np.concatenate(parts)
 
 

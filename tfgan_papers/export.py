@@ -21,6 +21,8 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     sample(n, seed) -> n uint8 images, the same for the same seed.
     score(images) -> D's output on images in the network's value range.
 
+    With classes `generate` and `score` take besides labels (n,), and `sample` one label.
+
     Args:
         model: a built `AdversarialModel`.
         folder: replaced if it is there.
@@ -32,42 +34,46 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     )
     law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
 
-    def generate(z):
-        return generator(z, training=False)
+    def generate(z, *label):
+        return generator([z, *label] if label else z, training=False)
 
-    def sample(n, seed):
+    def sample(n, seed, *label):
         base = tf.stack([seed, tf.zeros_like(seed)])
-        return to_pixels(generate(noise.latents(law, base, (n, width))))
+        of_all = [tf.fill((n,), one) for one in label]
+        return to_pixels(generate(noise.latents(law, base, (n, width)), *of_all))
 
-    def score(images):
-        return discriminator(images, training=False)
+    def score(images, *label):
+        return discriminator([images, *label] if label else images, training=False)
 
     archive = keras.export.ExportArchive()
     archive.track(generator)
     archive.track(discriminator)
-    z = tf.TensorSpec((None, width), tf.float32, name="z")
-    images = tf.TensorSpec(
-        (None, *discriminator.input_shape[1:]), tf.float32, name="images"
-    )
-    n, seed = (
-        tf.TensorSpec((), tf.int32, name="n"),
-        tf.TensorSpec((), tf.int64, name="seed"),
-    )
-    archive.add_endpoint("generate", generate, [z])
-    archive.add_endpoint("sample", sample, [n, seed])
-    archive.add_endpoint("score", score, [images])
+    shape = discriminator.inputs[0].shape[1:]
+    spec = tf.TensorSpec
+    z, images = spec((None, width), name="z"), spec((None, *shape), name="images")
+    n, seed = spec((), tf.int32, name="n"), spec((), tf.int64, name="seed")
+    labels = [spec((None,), tf.int32, name="label")] if model.classes else []
+    label = [spec((), tf.int32, name="label")] if model.classes else []
+    archive.add_endpoint("generate", generate, [z, *labels])
+    archive.add_endpoint("sample", sample, [n, seed, *label])
+    archive.add_endpoint("score", score, [images, *labels])
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     archive.write_out(str(partial), verbose=False)
+    returns = ["n", *generator.output_shape[1:]]
+    of_each = {"label": "int32 (n,)"} if model.classes else {}
+    of_all = {"label": "int32"} if model.classes else {}
+    drawn = {"n": "int32", "seed": "int64", **of_all, "returns": "uint8 images, or points"}
     manifest = {
         "endpoints": {
             "serving_default": "generate",
-            "generate": {"z": ["n", width], "returns": ["n", *generator.output_shape[1:]]},
-            "sample": {"n": "int32", "seed": "int64", "returns": "uint8 images, or points"},
-            "score": {"images": ["n", *discriminator.input_shape[1:]]},
+            "generate": {"z": ["n", width], **of_each, "returns": returns},
+            "sample": drawn,
+            "score": {"images": ["n", *shape], **of_each},
         },
         "value_range": value_range,
         "latent_law": law,
+        "classes": model.classes,
         "batch_normalization": SERVING_BATCH_NORM,
         **facts,
     }

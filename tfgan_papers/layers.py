@@ -2,6 +2,7 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from tfgan_papers import noise
 
@@ -24,3 +25,116 @@ class Dropout(keras.layers.Dropout):
             raise ValueError("noise_shape is not supported within a training step")
         kept = stream.bernoulli((tf.shape(inputs)[0], *inputs.shape[1:]), keep)
         return inputs * (tf.cast(kept, inputs.dtype) / keep)
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class DownConv2D(keras.layers.Conv2D):
+    """Convolution of stride 2 that halves height and width, zero-padded.
+
+    Args:
+        symmetric: pad k // 2 on all sides, as Theano's border_mode; else TensorFlow's
+            SAME, whose smaller half comes first.
+    """
+
+    subpixel = False  # the same sums as one convolution of stride 1, see _six_taps
+
+    def __init__(self, filters, kernel_size, symmetric=False, **kwargs):
+        kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
+        super().__init__(filters, kernel_size, **kwargs)
+        self.symmetric = symmetric
+
+    def convolution_op(self, inputs, kernel):
+        height, width, channels = inputs.shape[1:]
+        before = _padding(kernel.shape[0], self.symmetric)
+        if self.subpixel and height % 2 == width % 2 == 0:
+            phases = tf.nn.space_to_depth(inputs, 2)
+            taps = ops.transpose(_six_taps(kernel, before), (0, 2, 1, 3, 4, 5))
+            taps = ops.reshape(taps, (3, 3, 4 * channels, self.filters))
+            return tf.nn.conv2d(phases, taps, 1, "SAME")
+        if self.symmetric:
+            inputs = ops.pad(inputs, ((0, 0), (before, before), (before, before), (0, 0)))
+        return super().convolution_op(inputs, kernel)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, -(-height // 2), -(-width // 2), self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "symmetric": self.symmetric}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class UpConv2D(keras.layers.Conv2DTranspose):
+    """Transposed convolution of stride 2 that doubles height and width exactly: the
+    gradient of `DownConv2D` with the same padding.
+
+    Args:
+        symmetric: as of `DownConv2D`.
+    """
+
+    subpixel = False
+
+    def __init__(self, filters, kernel_size, symmetric=False, **kwargs):
+        kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
+        super().__init__(filters, kernel_size, **kwargs)
+        self.symmetric = symmetric
+
+    def call(self, inputs):
+        height, width, channels = inputs.shape[1:]
+        before = _padding(self.kernel_size[0], self.symmetric)
+        if self.subpixel:
+            # of the kernel's (rows, columns, outputs, inputs); x[j - m] wants m reversed
+            taps = ops.flip(_six_taps(ops.cast(self.kernel, inputs.dtype), before), (0, 2))
+            taps = ops.transpose(taps, (0, 2, 5, 1, 3, 4))
+            taps = ops.reshape(taps, (3, 3, channels, 4 * self.filters))
+            images = tf.nn.depth_to_space(tf.nn.conv2d(inputs, taps, 1, "SAME"), 2)
+            return images + self.bias if self.use_bias else images
+        images = super().call(inputs)
+        if self.symmetric:
+            images = images[:, before : before + 2 * height, before : before + 2 * width]
+        return images
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, 2 * height, 2 * width, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "symmetric": self.symmetric}
+
+
+def _padding(kernel_size, symmetric):
+    """Zeros before the first pixel of an even side, at stride 2."""
+    return kernel_size // 2 if symmetric else (kernel_size - 2) // 2
+
+
+def _six_taps(kernel, before):
+    """A kernel of up to 6x6 padded to that, as (3, 2, 3, 2, ...): tap k meets pixel
+    2 i + k - before = 2 (i + m) + a, m in (-1, 0, 1), a in (0, 1).
+
+    XLA on a CPU is many times slower at strided convolutions' gradients than at the
+    convolution of stride 1 over the four phases a that this makes of them.
+    """
+    k = kernel.shape[0]
+    sides = (2 - before, 4 + before - k)
+    padded = ops.pad(kernel, (sides, sides, (0, 0), (0, 0)))
+    return ops.reshape(padded, (3, 2, 3, 2, *kernel.shape[2:]))
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class OneHot(keras.layers.Layer):
+    """Labels, int (batch,), as (batch, classes) of zeros and a one."""
+
+    def __init__(self, classes, **kwargs):
+        super().__init__(**kwargs)
+        self.classes = classes
+
+    def call(self, labels):
+        return ops.one_hot(
+            ops.cast(labels, "int32"), self.classes, dtype=self.compute_dtype
+        )
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.classes)
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes}

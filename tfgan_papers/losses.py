@@ -1,7 +1,7 @@
 """Adversarial losses that `--loss` selects: pure functions of D's raw scores.
 
-Scores are logits of any shape, D(x) = sigmoid(score); each function gives one value per
-score, in its numerically stable form.
+Each function gives one value per score, in its numerically stable form. Cross entropy
+takes scores for logits, D(x) = sigmoid(score); least squares takes them as they are.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ class AdversarialLoss(NamedTuple):
     real: Callable  # D's loss on data, from its scores there
     fake: Callable  # D's loss on samples
     generator: Callable
+    verdict: Callable  # what a score says, for people
 
 
 def real_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
@@ -39,9 +40,43 @@ def non_saturating(scores: tf.Tensor) -> tf.Tensor:
     return ops.softplus(-scores)
 
 
+def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> AdversarialLoss:
+    """Half the squared distance of the score to its target (LSGAN, 2016, Eq. 2).
+
+    Args:
+        a: D's target for samples.
+        b: D's target for data; not a.
+        c: G's target for samples. (0, 1, 1) is the 0-1 scheme of Eq. 9; with
+            b - c = 1 and b - a = 2, as (-1, 1, 0) of Eq. 8, G minimizes the Pearson
+            chi-square divergence of p_d + p_g and 2 p_g.
+
+    Raises:
+        ValueError: a and b are equal, so that D has nothing to tell apart.
+    """
+    if a == b:
+        raise ValueError(f"a and b are both {a}: D has nothing to tell apart")
+
+    def towards(target):
+        return lambda scores: 0.5 * ops.square(scores - target)
+
+    return AdversarialLoss(towards(b), towards(a), towards(c), lambda scores: scores)
+
+
+def scaled(loss: AdversarialLoss, factor: float) -> AdversarialLoss:
+    """`factor` times what each player descends."""
+
+    def times(term):
+        return lambda scores: factor * term(scores)
+
+    return AdversarialLoss(*map(times, loss[:3]), loss.verdict)
+
+
 LOSSES = {
     "non_saturating": AdversarialLoss(
-        real_cross_entropy, fake_cross_entropy, non_saturating
+        real_cross_entropy, fake_cross_entropy, non_saturating, ops.sigmoid
     ),
-    "minimax": AdversarialLoss(real_cross_entropy, fake_cross_entropy, minimax),
+    "minimax": AdversarialLoss(
+        real_cross_entropy, fake_cross_entropy, minimax, ops.sigmoid
+    ),
+    "least_squares": least_squares(),
 }

@@ -103,12 +103,12 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return not (resolver and resolver.task_id)
 
 
-def compile_options(strategy, model_of, batch):
+def compile_options(strategy, model_of, batch_of):
     """How to compile: Keras' options, and one line that says why.
 
     Args:
         model_of: jit_compile -> a fresh compiled model, for timing alone.
-        batch: float32 examples of one step.
+        batch_of: model -> what it takes in one step.
     """
     options = {"steps_per_execution": _STEPS_PER_EXECUTION.value}
     chosen, why = _JIT_COMPILE.value == "true", "as --jit_compile says"
@@ -119,15 +119,18 @@ def compile_options(strategy, model_of, batch):
             chosen = bool(tf.config.list_physical_devices("GPU"))
             why = "several replicas: XLA on GPUs only, not timed"
         else:
-            plain, compiled = (_step_seconds(model_of, batch, jit) for jit in (False, True))
+            plain, compiled = (
+                _step_seconds(model_of, batch_of, jit) for jit in (False, True)
+            )
             chosen = compiled < plain
             why = f"measured {1e3 * plain:.1f} ms plain, {1e3 * compiled:.1f} ms XLA"
     return {**options, "jit_compile": chosen}, why
 
 
-def _step_seconds(model_of, batch, jit_compile):
+def _step_seconds(model_of, batch_of, jit_compile):
     """Median time of a training step of a model made for the purpose."""
     model = model_of(jit_compile)
+    batch = batch_of(model)
     step = tf.function(model.train_step, jit_compile=jit_compile)
     seconds = []
     for _ in range(1 + TIMED_STEPS):  # the first one compiles
@@ -151,9 +154,12 @@ def distribute(strategy, stream):
         local = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
 
-        def shares(batch):
-            parts = tf.split(batch, replicas)[first : first + local]
-            return tf.data.Dataset.from_tensor_slices(tf.stack(parts))
+        def shares(*batch):  # images, or images and labels
+            parts = (tf.split(part, replicas)[first : first + local] for part in batch)
+            stacked = tuple(tf.stack(part) for part in parts)
+            return tf.data.Dataset.from_tensor_slices(
+                stacked if len(stacked) > 1 else stacked[0]
+            )
 
         options = tf.data.Options()
         options.deterministic = True

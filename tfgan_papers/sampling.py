@@ -1,69 +1,168 @@
 """Pictures from a trained run, and its export."""
 
+import re
+
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from tfgan_papers import data, evaluation, export, noise, sheets, training
+from tfgan_papers import data, evaluation, export, losses, noise, sheets, training
 from tfgan_papers.errors import UsageError
 
 FLAGS = flags.FLAGS
 _SAMPLE = flags.DEFINE_enum(
     "sample",
     "sheet",
-    ["sheet", "nearest", "line"],
-    "sheet: --num_samples images. nearest: rows of five, each row ending in the training "
-    "image nearest to the fifth. line: digits along straight lines between latents.",
+    ["sheet", "classes", "nearest", "line", "walk", "arithmetic", "losses"],
+    "sheet: --num_samples images. classes: a sheet for each class, or for --label alone. "
+    "nearest: rows of five, each row ending in the training image nearest to the fifth. "
+    "line: along straight lines between latents. walk: a row from each of nine latents to "
+    "the next. arithmetic: --vectors. losses: what D and G descend, needs no run.",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "Images on the sheet.", lower_bound=1
 )
 _SAMPLE_SEED = flags.DEFINE_integer("sample_seed", 0, "Of the latents of the pictures.")
+_LABEL = flags.DEFINE_integer(
+    "label", None, "Class of the images, where the run has classes.", lower_bound=0
+)
+_VECTORS = flags.DEFINE_string(
+    "vectors",
+    "0,1,2-3,4,5+6,7,8",
+    "Terms of --sample=arithmetic, each the mean latent of images of --sample=sheet, which "
+    "are counted by rows from 0.",
+)
 
 NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
 LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
+WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
+JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
 
 
 def sample():
     """Write a picture of the run in --logdir to its samples folder."""
-    run = training.Run()
+    run, kind = training.Run(), _SAMPLE.value
+    if kind == "losses":
+        path = run.folder / "samples" / "losses.png"
+        sheets.save(sheets.curves(losses.LOSSES), path)
+        print(path)
+        return
     model, step = run.restored(evaluation.CHECKPOINT.value)
     if len(model.generator.output_shape) != 4:
         raise UsageError("--mode=sample draws images; points are in the run's own sheets")
-    kind = _SAMPLE.value
-    picture = {"sheet": _sheet, "nearest": _nearest, "line": _line}[kind](model)
-    name = f"{kind}-step-{step:09d}-seed{_SAMPLE_SEED.value}.png"
-    sheets.save(picture, run.folder / "samples" / name)
-    print(run.folder / "samples" / name)
+    _check_label(model)
+    draw = {
+        "sheet": _sheet,
+        "classes": _classes,
+        "nearest": _nearest,
+        "line": _line,
+        "walk": _walk,
+        "arithmetic": _arithmetic,
+    }[kind]
+    for suffix, picture in draw(model):
+        name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}.png"
+        sheets.save(picture, run.folder / "samples" / name)
+        print(run.folder / "samples" / name)
+
+
+def _check_label(model):
+    label = _LABEL.value
+    if label is not None and label >= model.classes:
+        there = f"0 to {model.classes - 1}" if model.classes else "none"
+        raise UsageError(f"--label={label}: the classes of this run are {there}")
 
 
 def _to_pixels(images):
     return data.RANGES[FLAGS.value_range].to_pixels(images).numpy()
 
 
+def _latents(model, n):
+    base = tf.constant([_SAMPLE_SEED.value, 0], tf.int64)
+    return noise.latents(model.prior_law, base, (n, model.latent_dim)).numpy()
+
+
+def _images(model, z, label=None):
+    """Of one class, or of all in turn."""
+    label = _LABEL.value if label is None else label
+    if not model.classes:
+        return model.generate(z)
+    labels = np.arange(len(z)) % model.classes if label is None else np.full(len(z), label)
+    return model.generate(tf.constant(z), tf.constant(labels, tf.int32))
+
+
 def _sheet(model):
-    samples = evaluation.generated(model, _NUM_SAMPLES.value, _SAMPLE_SEED.value)
-    return sheets.sheet(_to_pixels(samples), int(np.ceil(np.sqrt(len(samples)))))
+    n = _NUM_SAMPLES.value
+    images = _images(model, _latents(model, n))
+    yield "", sheets.sheet(_to_pixels(images), int(np.ceil(np.sqrt(n))))
+
+
+def _classes(model):
+    if not model.classes:
+        raise UsageError("--sample=classes: this run has no classes")
+    z = _latents(model, _NUM_SAMPLES.value)
+    chosen = range(model.classes) if _LABEL.value is None else [_LABEL.value]
+    for label in chosen:
+        picture = sheets.sheet(
+            _to_pixels(_images(model, z, label)), int(np.ceil(np.sqrt(len(z))))
+        )
+        yield f"-{label}", picture
 
 
 def _nearest(model):
     rows, columns = NEAREST
-    samples = evaluation.generated(model, rows * columns, _SAMPLE_SEED.value)
+    samples = _images(model, _latents(model, rows * columns)).numpy()
     examples = data.load(FLAGS.train_split).all(FLAGS.value_range)
     found = sheets.nearest(samples[columns - 1 :: columns], examples)
     grid = samples.reshape(rows, columns, *samples.shape[1:])
     grid = np.concatenate([grid, found[:, None]], axis=1)
-    return sheets.sheet(_to_pixels(grid.reshape(-1, *samples.shape[1:])), columns + 1)
+    grid = grid.reshape(-1, *samples.shape[1:])
+    yield "", sheets.sheet(_to_pixels(grid), columns + 1)
+
+
+def _between(model, starts, ends, images):
+    """A row of images for each pair of latents."""
+    steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
+    pairs = zip(starts, ends, strict=True)
+    z = np.concatenate([a + steps * (b - a) for a, b in pairs])
+    label = 0 if model.classes and _LABEL.value is None else None
+    return sheets.sheet(_to_pixels(_images(model, z, label)), images)
 
 
 def _line(model):
     lines, images = LINE
-    seed = tf.constant([_SAMPLE_SEED.value, 0], tf.int64)
-    ends = noise.latents(model.prior_law, seed, (2 * lines, model.latent_dim)).numpy()
-    steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
-    starts, ends = ends[:lines], ends[lines:]
-    z = np.concatenate([a + steps * (b - a) for a, b in zip(starts, ends, strict=True)])
-    return sheets.sheet(_to_pixels(model.generator(z, training=False)), images)
+    ends = _latents(model, 2 * lines)
+    yield "", _between(model, ends[:lines], ends[lines:], images)
+
+
+def _walk(model):
+    stations, images = WALK
+    z = _latents(model, stations + 1)
+    yield "", _between(model, z[:-1], z[1:], images)
+
+
+def _arithmetic(model):
+    """A row a term, its images and that of their mean; then three rows of results, of
+    which the first is the result itself."""
+    terms = re.findall(r"([+-]?)([\d,]+)", _VECTORS.value)
+    if "".join(map("".join, terms)) != _VECTORS.value or not terms:
+        raise UsageError(f"--vectors={_VECTORS.value}: write it as 0,1,2-3,4,5+6,7,8")
+    indices = [[int(i) for i in each.split(",") if i] for _, each in terms]
+    if not all(indices):
+        raise UsageError(f"--vectors={_VECTORS.value}: a term without an image")
+    z = _latents(model, 1 + max(max(each) for each in indices))
+    columns = 1 + max(map(len, indices))
+    result, rows = 0.0, []
+    for (sign, _), each in zip(terms, indices, strict=True):
+        mean = z[each].mean(0)
+        result = result + (-mean if sign == "-" else mean)
+        padding = [mean] * (columns - len(each))
+        rows += [*z[each], *padding]
+    draw = np.random.default_rng(_SAMPLE_SEED.value)
+    jitter = draw.uniform(-JITTER, JITTER, (3 * columns, model.latent_dim))
+    jitter[0] = 0.0
+    z = np.float32([*rows, *(result + jitter)])
+    label = 0 if model.classes and _LABEL.value is None else None
+    yield "", sheets.sheet(_to_pixels(_images(model, z, label)), columns)
 
 
 def export_run():

@@ -75,6 +75,20 @@ def line(
     return _picture(figure)
 
 
+def curves(losses: dict) -> np.ndarray:
+    """Each player's loss over D's score of an example, a line an `AdversarialLoss` by name:
+    Fig. 2 of LSGAN (2016), whose point is where a loss is flat."""
+    score = np.linspace(-5, 5, 201, dtype=np.float32)
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3), sharex=True)
+    players = {"real": "D, on data", "fake": "D, on samples", "generator": "G"}
+    for axes, (player, title) in zip(panels, players.items(), strict=True):
+        for name, loss in losses.items():
+            axes.plot(score, getattr(loss, player)(score), label=name.replace("_", " "))
+        axes.set(title=title, xlabel="score", ylim=(-3, 8))
+    panels[-1].legend(fontsize=8)
+    return _picture(figure)
+
+
 def _density(points, x):
     """A Gaussian kernel estimate at x; all but a spike where the points coincide."""
     width = max(points.std(), 1e-3) * len(points) ** -0.2  # Scott's rule

@@ -20,7 +20,16 @@ import tensorflow as tf
 from absl import flags, logging
 from tensorboard.plugins.hparams import api as hparams
 
-from tfgan_papers import callbacks, data, export, noise, records, runtime, sheets
+from tfgan_papers import (
+    callbacks,
+    data,
+    export,
+    losses,
+    noise,
+    records,
+    runtime,
+    sheets,
+)
 from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.checkpoints import Checkpoints
 from tfgan_papers.errors import UsageError, UserError
@@ -28,6 +37,14 @@ from tfgan_papers.papers import PAPERS
 
 FLAGS = flags.FLAGS
 _LOSS = flags.DEFINE_string("loss", None, "Adversarial loss; the paper's own by default.")
+_TARGETS = {
+    name: flags.DEFINE_float(name, target, f"Target of {whose}; --loss=least_squares.")
+    for name, target, whose in (
+        ("a", 0.0, "D for samples"),
+        ("b", 1.0, "D for data"),
+        ("c", 1.0, "G for samples"),
+    )
+}
 _FIDELITY = flags.DEFINE_enum(
     "fidelity",
     "paper",
@@ -81,13 +98,15 @@ class Settings(NamedTuple):
 
     dataset: str
     network: str
-    loss: str
+    loss: losses.AdversarialLoss
     fidelity: str
     seed: int
     learning_rate: float
+    batch_size: int
     steps_per_epoch: int
     shape: tuple[int, ...]  # of one example
     mean: np.ndarray  # mean example, in the network's value range
+    classes: int  # of the labels; 0 without
 
 
 class Run:
@@ -119,17 +138,26 @@ class Run:
         except OSError as error:
             raise UserError(f"{self.folder / name} cannot be written: {error}") from error
 
-    def settings(self, shape: Sequence[int], mean: np.ndarray, size: int) -> Settings:
+    def minibatches_per_step(self) -> int:
+        """How many minibatches a training step takes from the data."""
+        of_paper = getattr(self.paper, "minibatches_per_step", None)
+        return of_paper() if of_paper else 1
+
+    def settings(
+        self, shape: Sequence[int], mean: np.ndarray, size: int, classes: int
+    ) -> Settings:
         return Settings(
             dataset=FLAGS.dataset,
             network=_NETWORK.value,
-            loss=_LOSS.value,
+            loss=_loss(),
             fidelity=_FIDELITY.value,
             seed=_SEED.value,
             learning_rate=_LEARNING_RATE.value,
+            batch_size=_BATCH_SIZE.value,
             steps_per_epoch=max(1, size // _BATCH_SIZE.value),
             shape=tuple(shape),
             mean=mean,
+            classes=classes,
         )
 
     def restored(self, kind: str = "last") -> tuple[AdversarialModel, int]:
@@ -141,8 +169,8 @@ class Run:
         if not self.facts:
             raise UserError(f"{self.folder} is not a run folder: train there first")
         keras.config.set_dtype_policy(FLAGS.mixed_precision)
-        shape = self.facts["shape"]
-        settings = self.settings(shape, np.zeros(shape), self.facts["examples"])
+        shape, classes = self.facts["shape"], self.facts.get("classes", 0)
+        settings = self.settings(shape, np.zeros(shape), self.facts["examples"], classes)
         model = self.paper.build(settings, jit_compile=False)
         step = Checkpoints(self.folder / "checkpoints", model).restore(kind)
         if step is None:
@@ -150,12 +178,28 @@ class Run:
         return model, step
 
 
+def _loss():
+    """What --loss names, with the targets of least squares."""
+    if _LOSS.value != "least_squares":
+        given = [f"--{name}" for name in _TARGETS if not FLAGS[name].using_default_value]
+        if given:
+            raise UsageError(
+                f"{', '.join(given)} goes with --loss=least_squares, not {_LOSS.value}"
+            )
+        return losses.LOSSES[_LOSS.value]
+    try:
+        return losses.least_squares(**{n: flag.value for n, flag in _TARGETS.items()})
+    except ValueError as error:
+        raise UsageError(f"--loss=least_squares: {error}") from error
+
+
 def defining_flags() -> dict:
     """The flags that decide what a run computes, as name -> value."""
     modules = FLAGS.flags_by_module_dict()
-    paper = PAPERS[FLAGS.model].__name__
-    names = {"model", "mixed_precision", "deterministic"}
-    for module in (__name__, data.__name__, paper):
+    paper, names = PAPERS[FLAGS.model], {"model", "mixed_precision", "deterministic"}
+    built_on = {id(value) for value in (paper, *vars(paper).values())}
+    papers = [p.__name__ for p in PAPERS.values() if id(p) in built_on]
+    for module in (__name__, data.__name__, *papers):
         names |= {flag.name for flag in modules.get(module, ())}
     return {name: FLAGS[name].value for name in sorted(names - FREE)}
 
@@ -221,7 +265,7 @@ def train(make_score=None):
     """
     strategy = runtime.start(_SEED.value)
     run = Run()
-    batch_size = _BATCH_SIZE.value * run.paper.minibatches_per_step()
+    batch_size = _BATCH_SIZE.value * run.minibatches_per_step()
     runtime.check(strategy, batch_size)
     if _REPORT_STEPS.value % FLAGS.steps_per_execution:
         raise UsageError(
@@ -229,7 +273,12 @@ def train(make_score=None):
             f"--steps_per_execution={FLAGS.steps_per_execution}"
         )
     examples = data.load(FLAGS.train_split)
-    settings = run.settings(examples.shape, examples.mean(FLAGS.value_range), examples.size)
+    settings = run.settings(
+        examples.shape,
+        examples.mean(FLAGS.value_range),
+        examples.size,
+        examples.classes,
+    )
     score = make_score() if make_score else None
     options, why = _compile_options(strategy, run, settings, examples, batch_size)
     logging.info("jit_compile: %s (%s)", options["jit_compile"], why)
@@ -237,11 +286,12 @@ def train(make_score=None):
         model = run.paper.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
-    if not done:
+    if not done and hasattr(run.paper, "start"):
         run.paper.start(model)
     run.facts |= {
         "shape": list(settings.shape),
         "examples": examples.size,
+        "classes": examples.classes,
         "jit_compile": options["jit_compile"],
         "jit_compile_why": why,
     }
@@ -290,8 +340,17 @@ def _compile_options(strategy, run, settings, examples, batch_size):
     def model_of(jit_compile):
         return run.paper.build(settings, jit_compile)
 
-    batch = next(iter(examples.stream(batch_size, 0, FLAGS.value_range)))
-    return runtime.compile_options(strategy, model_of, batch)
+    def batch_of(model):
+        return next(iter(_stream(examples, model, batch_size, 0)))
+
+    return runtime.compile_options(strategy, model_of, batch_of)
+
+
+def _stream(examples, model, batch_size, seed, done=0):
+    """What `model` trains on, from the batch after step `done` on."""
+    return examples.stream(
+        batch_size, seed, FLAGS.value_range, done, labels=model.classes > 0
+    )
 
 
 def _run_id():
@@ -322,7 +381,7 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
         # One step on its own, which shows what compiling takes; up to the next report;
         # whole periods; what is left.
         for steps, periods in _segments(done, total, period):
-            stream = examples.stream(batch_size, _SEED.value, FLAGS.value_range, done)
+            stream = _stream(examples, model, batch_size, _SEED.value, done)
             _set_steps_per_execution(model, steps)
             model.fit(
                 runtime.distribute(strategy, stream),
@@ -330,6 +389,7 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
                 initial_epoch=done // period,
                 epochs=done // period + periods,
                 callbacks=watchers,
+                shuffle=False,  # it is
                 verbose=int(bar and chief),
             )
             done = model.steps_done
@@ -376,11 +436,12 @@ def sheet_drawer(model, examples):
     seed = tf.constant([SHEET_SEED, 0], tf.int64)
     n = rows * columns if images else POINTS
     z = noise.latents(model.prior_law, seed, (n, model.latent_dim))
+    labels = sheet_labels(model, rows, columns)
     real = None if images else examples.all(FLAGS.value_range, POINTS)
     to_pixels = data.RANGES[FLAGS.value_range].to_pixels
 
     def draw(model):
-        samples = to_pixels(model.generator(z, training=False)).numpy()
+        samples = to_pixels(model.generate(z, labels)).numpy()
         if images:
             return sheets.sheet(samples, columns)
         if examples.shape == (1,):
@@ -388,6 +449,15 @@ def sheet_drawer(model, examples):
         return sheets.plane(samples, real)
 
     return draw
+
+
+def sheet_labels(model, rows, columns):
+    """A class a row, evenly over all of them, int32; None without classes."""
+    if not model.classes:
+        return None
+    classes = np.linspace(0, model.classes - 1, min(rows, model.classes))
+    of_row = np.resize(np.rint(classes), rows)
+    return tf.constant(np.repeat(of_row, columns), tf.int32)
 
 
 def _write_flags(writer):

@@ -1,6 +1,12 @@
-"""The papers, by the name that `--model` takes."""
+"""The papers, by the name that `--model` takes.
 
-from tfgan_papers.papers import gan
+Each has `defaults(dataset, network)`, values of shared flags where the user gives none;
+`build(settings, jit_compile, steps_per_execution)`, a compiled model; `LOSSES`, what --loss
+may be; `CLAIMS`, its numbers. Where it needs them: `start(model)`, before step 1, and
+`minibatches_per_step()`.
+"""
 
-PAPERS = {"gan": gan}
-PLANNED = ("dcgan", "improved_gan", "lsgan", "began", "ebgan", "vae", "autoencoder")
+from tfgan_papers.papers import dcgan, gan, lsgan
+
+PAPERS = {"gan": gan, "dcgan": dcgan, "lsgan": lsgan}
+PLANNED = ("improved_gan", "began", "ebgan", "vae", "autoencoder")

@@ -48,9 +48,9 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import adversarial, layers
+from tfgan_papers import critics, layers, losses
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.losses import LOSSES
+from tfgan_papers.initializers import Draw
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
 DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
@@ -58,6 +58,7 @@ LEARNING_RATE_FLOOR = 1e-6  # all four: min_lr
 MOMENTUM = (0.5, 0.7)  # all four: init_momentum, final_momentum
 MOMENTUM_EPOCHS = (1, 250)  # all four: start, saturate
 MAX_COLUMN_NORM = 1.9365  # tfd_pretrain/*.yaml: max_col_norm
+LOSSES = losses.LOSSES
 
 
 # The optimizer: heavy-ball momentum, both its rates on the authors' schedules.
@@ -239,20 +240,6 @@ class SparseNormal(keras.initializers.Initializer):
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
 
 
-class Draw:
-    """Initializers of one network, each with a seed of its own."""
-
-    def __init__(self, seed):
-        self.seeds = np.random.SeedSequence(seed)
-
-    def seed(self):
-        return int(self.seeds.spawn(1)[0].generate_state(1)[0])
-
-    def within(self, irange):
-        """U(-irange, irange), pylearn2's `irange`."""
-        return keras.initializers.RandomUniform(-irange, irange, seed=self.seed())
-
-
 def marginal_bias(mean_image):
     """The logit of the mean image, clipped (init_sigmoid_bias_from_marginals)."""
     mean = np.clip(np.ravel(mean_image), 1e-7, 1 - 1e-7)
@@ -426,93 +413,39 @@ def point_networks(shape, mean_image, draw):
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
-class GAN(adversarial.AdversarialModel):
+class GAN(critics.ScalarCriticModel):
     """Algorithm 1, or the simultaneous update of the authors' code (GAN-1, GAN-2).
 
     Args:
-        loss: an `AdversarialLoss`, or the name of one in `LOSSES`.
         k: steps of D before each step of G. A batch holds k minibatches.
         simultaneous: move both networks at once, as the authors' code does; k is 1.
     """
 
-    scalars = ("d_loss", "g_loss", "d_real", "d_fake")
-
-    def __init__(
-        self,
-        generator,
-        discriminator,
-        loss="non_saturating",
-        k=1,
-        simultaneous=False,
-        **kwargs,
-    ):
+    def __init__(self, generator, discriminator, k=1, simultaneous=False, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
         if k < 1 or (simultaneous and k > 1):
             raise ValueError(f"k is {k}: it is 1 or more, and 1 in a simultaneous update")
-        if isinstance(loss, str) and loss not in LOSSES:
-            raise ValueError(f"loss {loss!r} is none of {', '.join(LOSSES)}")
-        self.loss_terms = LOSSES[loss] if isinstance(loss, str) else loss
         self.k, self.simultaneous = k, simultaneous
 
     def train_step(self, data):
-        images, noise = self.start_step(data)
+        images, _, noise = self.start_step(data)
         if self.simultaneous:
-            scalars, d_gradients, g_gradients = self.island(self.both, noise, images)
+            scalars, d_gradients, g_gradients = self.island(self.both, noise, images, None)
             self.descend("discriminator", d_gradients)
         else:
             for i in range(self.k):
                 minibatch = images[i :: self.k]  # the same on one replica as over many
-                scalars, d_gradients = self.island(self.d_side, noise, minibatch)
+                scalars, d_gradients = self.island(self.d_side, noise, minibatch, None)
                 self.descend("discriminator", d_gradients)
-            g_loss, g_gradients = self.island(self.g_side, noise, minibatch)
+            g_loss, g_gradients = self.island(self.g_side, noise, minibatch, None)
             scalars["g_loss"] = g_loss
         self.descend("generator", g_gradients)
         return self.report(**scalars)
 
-    def verdict(self, images):
-        """D(x), a probability, (batch, 1)."""
-        return ops.sigmoid(super().verdict(images))
-
-    def both(self, real):
-        """One pass of each network and one batch of fakes for both gradients."""
-        with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(self.prior(real), training=True)
-            d_loss, scalars, fake_scores = self.judge(real, fake)
-            d_loss /= 2.0  # GAN-2
-            g_loss = ops.mean(self.loss_terms.generator(fake_scores))
-        d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
-        g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
-        return scalars | {"d_loss": d_loss, "g_loss": g_loss}, d_gradients, g_gradients
-
-    def d_side(self, real):
-        """Algorithm 1, inner loop: D against fresh samples of a G that stands still."""
-        fake = self.generator(self.prior(real), training=True)
-        with tf.GradientTape() as tape:
-            d_loss, scalars, _ = self.judge(real, fake)
-        gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
-        return scalars | {"d_loss": d_loss}, gradients
-
-    def g_side(self, real):
-        """Algorithm 1, last lines: G against D, on as many fresh latents."""
-        with tf.GradientTape() as tape:
-            scores = self.discriminator(
-                self.generator(self.prior(real), training=True), training=True
-            )
-            g_loss = ops.mean(self.loss_terms.generator(scores))
-        return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
-
-    def judge(self, real, fake):
-        """-V(D, G) on a batch, D's mean verdicts on it, and its scores of the fakes."""
-        real_scores = self.discriminator(real, training=True)
-        fake_scores = self.discriminator(fake, training=True)
-        d_loss = ops.mean(self.loss_terms.real(real_scores)) + ops.mean(
-            self.loss_terms.fake(fake_scores)
-        )
-        verdicts = {
-            "d_real": ops.mean(ops.sigmoid(real_scores)),
-            "d_fake": ops.mean(ops.sigmoid(fake_scores)),
-        }
-        return d_loss, verdicts, fake_scores
+    def judge(self, real, fake, labels):
+        """-V(D, G) on a batch, or half of it (GAN-2)."""
+        d_loss, verdicts, fake_scores = super().judge(real, fake, labels)
+        return d_loss / 2.0 if self.simultaneous else d_loss, verdicts, fake_scores
 
 
 # The experiments, by the name of their networks.

@@ -1,0 +1,74 @@
+"""Models whose discriminator gives one score an example, by any of the losses that
+`--loss` selects. A paper's `train_step` chooses the order of these pieces."""
+
+import tensorflow as tf
+from keras import ops
+
+from tfgan_papers import adversarial
+from tfgan_papers.losses import LOSSES
+
+
+class ScalarCriticModel(adversarial.AdversarialModel):
+    """The pieces of a step, pure functions for `island`.
+
+    Args:
+        loss: an `AdversarialLoss`, or the name of one in `LOSSES`.
+    """
+
+    scalars = ("d_loss", "g_loss", "d_real", "d_fake")
+
+    def __init__(self, generator, discriminator, loss="non_saturating", **kwargs):
+        super().__init__(generator, discriminator, **kwargs)
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise ValueError(f"loss {loss!r} is none of {', '.join(LOSSES)}")
+        self.loss_terms = LOSSES[loss] if isinstance(loss, str) else loss
+
+    def verdict(self, images, labels=None):
+        """What D's scores say, (batch, 1): a probability under cross entropy."""
+        return self.loss_terms.verdict(super().verdict(images, labels))
+
+    def samples_for(self, real, labels, z=None):
+        """As many samples as there are data, of the same classes, from `z` or fresh
+        latents; differentiable."""
+        z = self.prior(real) if z is None else z
+        return self.generator(self.given(z, labels), training=True)
+
+    def scores(self, images, labels):
+        return self.discriminator(self.given(images, labels), training=True)
+
+    def judge(self, real, fake, labels):
+        """D's loss on a batch, its mean verdicts, and its scores of the samples. Data and
+        samples go through D apart: batch normalization must not mix them."""
+        real_scores, fake_scores = self.scores(real, labels), self.scores(fake, labels)
+        terms = self.loss_terms
+        d_loss = ops.mean(terms.real(real_scores)) + ops.mean(terms.fake(fake_scores))
+        verdicts = {
+            "d_real": ops.mean(terms.verdict(real_scores)),
+            "d_fake": ops.mean(terms.verdict(fake_scores)),
+        }
+        return d_loss, verdicts, fake_scores
+
+    def both(self, real, labels):
+        """One pass of each network and one batch of samples for both gradients."""
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.samples_for(real, labels)
+            d_loss, scalars, fake_scores = self.judge(real, fake, labels)
+            g_loss = ops.mean(self.loss_terms.generator(fake_scores))
+        d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
+        g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
+        return scalars | {"d_loss": d_loss, "g_loss": g_loss}, d_gradients, g_gradients
+
+    def d_side(self, real, labels, fake=None):
+        """D's gradients against `fake`, or fresh samples of a G that stands still."""
+        fake = self.samples_for(real, labels) if fake is None else fake
+        with tf.GradientTape() as tape:
+            d_loss, scalars, _ = self.judge(real, fake, labels)
+        gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
+        return scalars | {"d_loss": d_loss}, gradients
+
+    def g_side(self, real, labels, z=None):
+        """G's gradients against D, from `z` or as many fresh latents as there are data."""
+        with tf.GradientTape() as tape:
+            scores = self.scores(self.samples_for(real, labels, z), labels)
+            g_loss = ops.mean(self.loss_terms.generator(scores))
+        return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)

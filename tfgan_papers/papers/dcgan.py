@@ -1,0 +1,379 @@
+"""Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
+Networks. Radford, Metz, Chintala, 2015. https://arxiv.org/abs/1511.06434
+
+Convolutions of stride 2 in place of pooling, batch normalization in both networks, no
+hidden dense layers: the shape that made adversarial training work on images, and the
+network on which the later papers here compare their losses.
+
+    symbol   here                        paper
+    Z        z, U(-1, 1)^100             Fig. 1
+    G        generator                   Fig. 1
+    D        sigmoid(discriminator)      Sec. 3; the network gives the logit
+
+The authors' code is Newmu/dcgan_code (a file without a repository is of it), on Theano; the
+port is carpedm20/DCGAN-tensorflow.
+
+Differs: DCGAN-1 | weight decay | not mentioned | L2 of every weight, gains and biases too,
+    into Adam's gradient: 1e-5 (faces), 2.5e-5 (MNIST) | none | as the code; the port has
+    none.
+Differs: DCGAN-2 | update order | not stated | each minibatch trains one network, G first,
+    and G's has no use for its images | --network | a step here is G's turn and D's; no
+    images are drawn for G's, so an epoch shows D every image, theirs half of them. The
+    port: D, then G twice on the same latents.
+Differs: DCGAN-3 | batch normalization of G's first layer | not stated | a gain for each of
+    the 16,384 units | --network | as the code; the port normalizes channels.
+Differs: DCGAN-4 | statistics when sampling | not stated | those of the batch of samples |
+    none | moving averages, decay .9 as in the port: an image must not depend on those
+    sampled beside it, and one alone has no variance.
+Differs: DCGAN-5 | face data | 350,000 boxes from web search | the same, not public | none |
+    celeb_a, 108 pixels cut out and resized to 64, as the port does.
+Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 falls by 1e-8 of itself a
+    step; epsilon 1e-8 beside the corrected root | none | Keras' Adam: beta_1 fixed, its
+    epsilon beside the uncorrected root; neither shows in float32.
+Differs: DCGAN-7 | sizes | 32 and 64 pixels | the same | none | any side 4 to 7 times a
+    power of two; channels end at 8 times the width, as at 64 pixels.
+Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels beside every
+    layer's input, batch normalization without gain and bias, pixels in [0, 1], 100 epochs
+    and 100 more over which the learning rate falls to zero | --network=conditional | as
+    the code.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+from absl import flags
+from keras import ops
+
+from tfgan_papers import critics, layers, losses
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+
+LATENT_DIM = 100  # Fig. 1; faces/train_uncond_dcgan.py: nz
+LEARNING_RATE = 2e-4  # Sec. 4
+BETA_1 = 0.5  # Sec. 4
+EPSILON = 1e-8  # lib/updates.py: Adam
+WEIGHT_STD = 0.02  # Sec. 4
+LEAK = 0.2  # Sec. 4
+BATCH_SIZE = 128  # Sec. 4
+MOVING_AVERAGE_DECAY = 0.9  # DCGAN-4; ops.py of the port: momentum
+LOSSES = losses.LOSSES
+
+
+class Style(NamedTuple):
+    """In what the authors' networks and the port's differ."""
+
+    width: int  # channels of the layer next to the image
+    symmetric: bool  # zero padding: Theano's, or TensorFlow's SAME
+    bias: bool  # of convolutions and dense layers
+    per_unit: bool  # G's first batch normalization: a gain a unit, or a channel
+    epsilon: float  # of batch normalization
+    gain_std: float  # its gains start at N(1, gain_std)
+
+
+AUTHORS = Style(128, True, False, True, 1e-8, 0.02)  # faces/train_uncond_dcgan.py
+PORT = Style(64, False, True, False, 1e-5, 0.0)  # the port's model.py, ops.py
+
+
+# Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
+
+
+def normalized(x, style, draw, affine=True):
+    """Batch normalization with the papers' numbers."""
+    gain = draw.normal(style.gain_std, 1.0) if style.gain_std else "ones"
+    return keras.layers.BatchNormalization(
+        momentum=MOVING_AVERAGE_DECAY,
+        epsilon=style.epsilon,
+        gamma_initializer=gain,
+        center=affine,
+        scale=affine,
+    )(x)
+
+
+def levels(shape):
+    """(start height, start width, how often they double) of an image's `shape`.
+
+    Raises:
+        ValueError: a side that is not 4 to 7 times the same power of two.
+    """
+    height, width, _ = shape
+    doublings = 0
+    while min(height, width) >= 8 and height % 2 == width % 2 == 0:
+        height, width, doublings = height // 2, width // 2, doublings + 1
+    if not doublings or min(height, width) < 4 or max(height, width) > 7:
+        raise ValueError(
+            f"images of {shape[0]}x{shape[1]} pixels do not halve to 4 .. 7: set "
+            "--image_size to 16, 28, 32, 64, 96, 112, 128, 256, ..."
+        )
+    return height, width, doublings
+
+
+def channels(style, doublings):
+    """Channels at each level, from the image inwards."""
+    return [style.width * min(8, 2**level) for level in range(doublings)]
+
+
+def networks(shape, style, draw, latent_dim=LATENT_DIM, in_g=True, in_d=True):
+    """Fig. 1 and its mirror. `in_g`, `in_d`: batch normalization in G, in D (LSGAN)."""
+    height, width, doublings = levels(shape)
+    counts = channels(style, doublings)
+
+    def maybe_normalized(x, wanted):
+        return normalized(x, style, draw) if wanted else x
+
+    def upwards(filters, **kwargs):
+        kernel = draw.normal(WEIGHT_STD)
+        kwargs = {"use_bias": style.bias, "kernel_initializer": kernel, **kwargs}
+        return layers.UpConv2D(filters, 5, symmetric=style.symmetric, **kwargs)
+
+    def downwards(filters):
+        kernel = draw.normal(WEIGHT_STD)
+        if not style.symmetric:
+            kernel = draw.truncated_normal(WEIGHT_STD)  # the port's ops.py: conv2d
+        kwargs = {"use_bias": style.bias, "kernel_initializer": kernel}
+        return layers.DownConv2D(filters, 5, symmetric=style.symmetric, **kwargs)
+
+    z = keras.Input((latent_dim,), name="z")
+    x = dense(height * width * counts[-1], style, draw)(z)
+    steps = [
+        lambda x: keras.layers.Reshape((height, width, counts[-1]))(x),
+        lambda x: maybe_normalized(x, in_g),
+    ]
+    for step in reversed(steps) if style.per_unit else steps:
+        x = step(x)
+    x = keras.layers.ReLU()(x)
+    for filters in reversed(counts[:-1]):
+        x = keras.layers.ReLU()(maybe_normalized(upwards(filters)(x), in_g))
+    x = upwards(shape[-1])(x)
+    samples = keras.layers.Activation("tanh", dtype="float32")(x)
+    generator = keras.Model(z, samples, name="generator")
+
+    x = images = keras.Input(shape, name="images")
+    for level, filters in enumerate(counts):
+        x = downwards(filters)(x)
+        x = maybe_normalized(x, in_d and level > 0)
+        x = keras.layers.LeakyReLU(LEAK)(x)
+    score = logit(keras.layers.Flatten()(x), style, draw)
+    return generator, keras.Model(images, score, name="discriminator")
+
+
+def dense(units, style, draw):
+    kernel = draw.normal(WEIGHT_STD)
+    return keras.layers.Dense(units, use_bias=style.bias, kernel_initializer=kernel)
+
+
+def logit(x, style, draw):
+    """D's last layer: float32, whatever the policy."""
+    kernel = draw.normal(WEIGHT_STD)
+    kwargs = {"use_bias": style.bias, "kernel_initializer": kernel}
+    return keras.layers.Dense(1, dtype="float32", name="score", **kwargs)(x)
+
+
+def conditional_networks(shape, style, draw, classes):
+    """mnist/train_cond_dcgan.py (DCGAN-8); sides divisible by four."""
+    height, width, colours = shape
+    if height % 4 or width % 4:
+        raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
+    units, filters = 1024, style.width  # ngfc, ngf
+
+    def with_label(x, label):
+        return keras.layers.Concatenate()([x, spread(label, x)])
+
+    def convolution(kind, filters, x):
+        kernel = draw.normal(WEIGHT_STD)
+        kwargs = {"use_bias": False, "kernel_initializer": kernel}
+        return kind(filters, 5, symmetric=True, **kwargs)(x)
+
+    z = keras.Input((LATENT_DIM,), name="z")
+    label = keras.Input((), dtype="int32", name="label")
+    y, x = layers.OneHot(classes)(label), z
+    for count in (units, 2 * filters * height * width // 16):
+        x = dense(count, style, draw)(with_label(x, y))
+        x = keras.layers.ReLU()(normalized(x, style, draw, affine=False))
+    x = keras.layers.Reshape((height // 4, width // 4, 2 * filters))(x)
+    x = convolution(layers.UpConv2D, filters, with_label(x, y))
+    x = keras.layers.ReLU()(normalized(x, style, draw, affine=False))
+    x = convolution(layers.UpConv2D, colours, with_label(x, y))
+    samples = keras.layers.Activation("sigmoid", dtype="float32")(x)
+    generator = keras.Model([z, label], samples, name="generator")
+
+    x = images = keras.Input(shape, name="images")
+    label = keras.Input((), dtype="int32", name="label")
+    y, leaky = layers.OneHot(classes)(label), keras.layers.LeakyReLU
+    x = leaky(LEAK)(convolution(layers.DownConv2D, filters, with_label(x, y)))
+    x = convolution(layers.DownConv2D, 2 * filters, with_label(x, y))
+    x = leaky(LEAK)(normalized(x, style, draw, affine=False))
+    x = dense(units, style, draw)(with_label(keras.layers.Flatten()(x), y))
+    x = leaky(LEAK)(normalized(x, style, draw, affine=False))
+    score = logit(with_label(x, y), style, draw)
+    return generator, keras.Model([images, label], score, name="discriminator")
+
+
+def spread(label, x):
+    """`label` (batch, n) as constant maps where `x` has height and width."""
+    if len(x.shape) == 2:
+        return label
+    maps = keras.layers.Reshape((1, 1, label.shape[-1]))(label)
+    return keras.layers.UpSampling2D(x.shape[1:3])(maps)
+
+
+# The model.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class DCGAN(critics.ScalarCriticModel):
+    """G's turn and D's, in the authors' order or the port's (DCGAN-2).
+
+    Args:
+        weight_decay: of the L2 penalty on every weight (DCGAN-1).
+        port: D first, then G twice on the same latents.
+    """
+
+    def __init__(self, generator, discriminator, weight_decay=0.0, port=False, **kwargs):
+        super().__init__(generator, discriminator, **kwargs)
+        self.weight_decay, self.port = weight_decay, port
+
+    def train_step(self, data):
+        images, labels, noise = self.start_step(data)
+        z = self.island(self.prior, noise, images) if self.port else None
+        if not self.port:
+            g_loss, g_gradients = self.island(self.g_side, noise, images, labels)
+            self.descend("generator", g_gradients)
+        fake = self.island(self.samples_for, noise, images, labels, z)
+        scalars, d_gradients = self.island(self.d_side, noise, images, labels, fake)
+        self.descend("discriminator", d_gradients)
+        for _ in range(2 if self.port else 0):
+            g_loss, g_gradients = self.island(self.g_side, noise, images, labels, z)
+            self.descend("generator", g_gradients)
+        return self.report(**scalars, g_loss=g_loss)
+
+    def descend(self, network, gradients):
+        if self.weight_decay:
+            weights = getattr(self, network).trainable_variables
+            gradients = [
+                gradient + self.weight_decay * weight
+                for gradient, weight in zip(gradients, weights, strict=True)
+            ]
+        super().descend(network, gradients)
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class ToZero(keras.optimizers.schedules.LearningRateSchedule):
+    """Flat for `flat_steps`, then linearly to zero in as many."""
+
+    def __init__(self, learning_rate, flat_steps):
+        self.learning_rate, self.flat_steps = learning_rate, flat_steps
+
+    def __call__(self, step):
+        done = ops.cast(step, "float32") / self.flat_steps - 1.0
+        return self.learning_rate * ops.clip(1.0 - done, 0.0, 1.0)
+
+    def get_config(self):
+        return {"learning_rate": self.learning_rate, "flat_steps": self.flat_steps}
+
+
+# The experiments, by the name of their networks.
+
+
+class Experiment(NamedTuple):
+    """`networks` is (shape, Style, Draw) -> generator, discriminator; with classes for the
+    conditional ones."""
+
+    networks: Callable
+    style: Style
+    weight_decay: float
+    batch_size: int
+    value_range: str = "symmetric"
+
+
+EXPERIMENTS = {
+    "authors": Experiment(networks, AUTHORS, 1e-5, 128),  # faces/train_uncond_dcgan.py: l2
+    "port": Experiment(networks, PORT, 0.0, 64),  # main.py of the port: batch_size
+    "conditional": Experiment(  # mnist/train_cond_dcgan.py: l2, nbatch
+        conditional_networks, AUTHORS._replace(width=64), 2.5e-5, 128, "unit"
+    ),
+}
+FLAT_EPOCHS = 100  # mnist/train_cond_dcgan.py: niter, and as many to decay
+
+_WIDTH = flags.DEFINE_integer(
+    "width",
+    0,
+    "Channels of the layer next to the image; 0 takes the network's own.",
+    lower_bound=0,
+)
+CLAIMS = {}
+
+
+def experiment(network):
+    if network and network not in EXPERIMENTS:
+        raise UsageError(f"--model=dcgan has the networks {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[network or "authors"]
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    chosen = experiment(network)
+    lengths = {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
+    return {
+        "loss": "non_saturating",
+        "learning_rate": LEARNING_RATE,
+        "batch_size": chosen.batch_size,
+        "value_range": chosen.value_range,
+        **lengths,
+    }
+
+
+def with_width(style):
+    """`style` in the --width that the user asks for."""
+    return style._replace(width=_WIDTH.value) if _WIDTH.value else style
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled DCGAN.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    chosen, draw = experiment(settings.network), Draw(settings.seed)
+    classes = ()
+    if chosen.networks is conditional_networks:
+        classes = (needed_classes(settings),)
+    try:
+        generator, discriminator = chosen.networks(
+            settings.shape, with_width(chosen.style), draw, *classes
+        )
+    except ValueError as error:
+        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    model = DCGAN(
+        generator,
+        discriminator,
+        weight_decay=chosen.weight_decay,
+        port=settings.network == "port",
+        loss=settings.loss,
+        prior="uniform",
+        seed=settings.seed,
+        classes=classes[0] if classes else 0,
+    )
+    rate = settings.learning_rate
+    if classes:  # their epoch gives each network every second minibatch
+        rate = ToZero(rate, max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2))
+    model.compile(
+        *(keras.optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2)),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def needed_classes(settings):
+    """How many classes the data have.
+
+    Raises:
+        UsageError: none.
+    """
+    if not settings.classes:
+        raise UsageError(
+            f"--network={settings.network} is conditioned on classes, and "
+            f"--dataset={settings.dataset} has none"
+        )
+    return settings.classes

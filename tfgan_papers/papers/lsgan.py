@@ -1,0 +1,329 @@
+"""Least Squares Generative Adversarial Networks. Mao, Li, Xie, Lau, Wang, Smolley, 2016
+(ICCV 2017). https://arxiv.org/abs/1611.04076
+
+Cross entropy has nothing to say about a sample that already lies on the right side of the
+decision boundary, however far from the data. The squared distance to a target does.
+
+    symbol          here                            paper
+    a, b, c         --a, --b, --c                   Eq. 2: targets of D(fake), D(real), and
+                                                    of D(fake) for G
+    D(x)            discriminator(x), no sigmoid    Sec. 3.2
+    Phi(y)          label_map                       Sec. 3.3, linear
+    BN_G            --batch_norm=discriminator      Sec. 4.4: without it in G
+    BN_GD           --batch_norm=none               Sec. 4.4: without it in both
+
+The authors' code is xudonmao/LSGAN, on TensorFlow 0.x; a file without a repository is of
+it. Half of the stability experiments and the CIFAR-10 model are not in it.
+
+Differs: LSGAN-1 | scale of the loss | half the mean square (Eq. 2) | half the sum over the
+    batch, a quarter of it for the mixture | --fidelity=code sums | a mean does not change
+    with the batch; Adam and RMSProp nearly cancel the factor.
+Differs: LSGAN-2 | targets | 0-1 scheme in the experiments (Sec. 3.2.3) | 0-1, but -1, 1, 0
+    in BN_GD_ls_rms | --a --b --c | the paper's is the default.
+Differs: LSGAN-3 | update order | not stated | D, then G on the same latents; both at once
+    for the mixture | none | as the code. G has not moved in between, so its samples are
+    made once.
+Differs: LSGAN-4 | labels in D | beside every convolution and dense layer | not beside the
+    image | --network=characters | as the code.
+Differs: LSGAN-5 | mixture | eight Gaussians | nine, one centre twice | --ring | the
+    paper's; figures run to 40,000 steps, the script to 35,000.
+Differs: LSGAN-6 | stability runs | four settings | BN_G with Adam, BN_GD with RMSProp |
+    --batch_norm, --optimizer | all four.
+Differs: LSGAN-7 | latents | uniform or Gaussian | U(-1, 1)^1024 for images, N(0, 1)^256 for
+    the mixture | none | as the code.
+Differs: LSGAN-8 | classes | sorted order not stated | order of a shuffled directory | none
+    | sorted, so that a label means the same character in every run.
+Differs: LSGAN-9 | CIFAR-10 network | not stated | not released | --network=stability | the
+    DCGAN shape of the stability runs, at any size.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from absl import flags
+from keras import ops
+
+from tfgan_papers import critics, layers, losses, optimizers
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import dcgan
+
+LATENT_DIM = 1024  # train_lsun.py, train_chn.py: z_dim
+MIXTURE_LATENT_DIM = 256  # mixture_gaussian/ls.py: z_dim
+BETA_1 = 0.5  # Sec. 4.1; train_*.py: beta1
+EPSILON = 1e-8  # TensorFlow 1's Adam; mixture_gaussian/ls.py: epsilon
+LABEL_UNITS_PER_WIDTH = 4  # Sec. 3.3, mcgan.py: y_size 256 at 64 channels
+LOSSES = losses.LOSSES
+
+
+# Networks: z -> images (batch, height, width, channels) -> score (batch, 1).
+
+VGG = dcgan.PORT  # vgg.py and mcgan.py have the port's layers (ops.py)
+
+
+def lsun_networks(shape, style, draw):
+    """Fig. 5, vgg.py: 3x3 convolutions in G, D as DCGAN's; sides divisible by 16."""
+    height, width, colours = shape
+    if height % 16 or width % 16:
+        raise ValueError(f"sides of {height}x{width} pixels are not divisible by 16")
+
+    def block(x, filters, kind=layers.UpConv2D):
+        kernel = draw.normal(dcgan.WEIGHT_STD)
+        return kind(filters, 3, padding="same", kernel_initializer=kernel)(x)
+
+    w = style.width
+    z = keras.Input((LATENT_DIM,), name="z")
+    x = dcgan.dense(height * width // 256 * 4 * w, style, draw)(z)
+    x = keras.layers.Reshape((height // 16, width // 16, 4 * w))(x)
+    x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+    same = keras.layers.Conv2DTranspose  # stride 1
+    for filters, kind in (
+        (4 * w, layers.UpConv2D), (4 * w, same), (4 * w, layers.UpConv2D), (4 * w, same),
+        (2 * w, layers.UpConv2D), (w, layers.UpConv2D),
+    ):  # fmt: skip
+        x = block(x, filters, kind)
+        x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+    x = block(x, colours, same)
+    samples = keras.layers.Activation("tanh", dtype="float32")(x)
+    generator = keras.Model(z, samples, name="generator")
+
+    x = images = keras.Input(shape, name="images")
+    for filters in (w, 2 * w, 4 * w, 8 * w):
+        x = convolution(layers.DownConv2D, filters, draw)(x)
+        x = dcgan.normalized(x, style, draw) if filters > w else x
+        x = keras.layers.LeakyReLU(dcgan.LEAK)(x)
+    score = dcgan.logit(keras.layers.Flatten()(x), style, draw)
+    return generator, keras.Model(images, score, name="discriminator")
+
+
+def convolution(kind, filters, draw):
+    """5x5, stride 2, as ops.py initializes it."""
+    std = dcgan.WEIGHT_STD
+    down = kind is layers.DownConv2D
+    kernel = draw.truncated_normal(std) if down else draw.normal(std)
+    return kind(filters, 5, kernel_initializer=kernel)
+
+
+def character_networks(shape, style, draw, classes):
+    """Sec. 3.3 and mcgan.py: conditioned on a linear map of the label; pixels in [0, 1]."""
+    height, width, colours = shape
+    if height % 4 or width % 4:
+        raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
+    w, units = style.width, LABEL_UNITS_PER_WIDTH * style.width
+
+    def label_map(label):
+        return dcgan.dense(units, style, draw)(layers.OneHot(classes)(label))
+
+    def with_label(x, y):
+        return keras.layers.Concatenate()([x, dcgan.spread(y, x)])
+
+    z = keras.Input((LATENT_DIM,), name="z")
+    label = keras.Input((), dtype="int32", name="label")
+    x = with_label(z, label_map(label))
+    x = dcgan.dense(height * width // 16 * 2 * w, style, draw)(x)
+    x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))  # a gain a unit
+    x = keras.layers.Reshape((height // 4, width // 4, 2 * w))(x)
+    x = convolution(layers.UpConv2D, 2 * w, draw)(x)
+    x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+    x = convolution(layers.UpConv2D, colours, draw)(x)
+    samples = keras.layers.Activation("sigmoid", dtype="float32")(x)
+    generator = keras.Model([z, label], samples, name="generator")
+
+    x = images = keras.Input(shape, name="images")
+    label = keras.Input((), dtype="int32", name="label")
+    y, leaky = label_map(label), keras.layers.LeakyReLU
+    x = leaky(dcgan.LEAK)(convolution(layers.DownConv2D, colours + units, draw)(x))
+    x = convolution(layers.DownConv2D, w + units, draw)(with_label(x, y))
+    x = leaky(dcgan.LEAK)(dcgan.normalized(x, style, draw))
+    x = dcgan.dense(16 * w, style, draw)(with_label(keras.layers.Flatten()(x), y))
+    x = leaky(dcgan.LEAK)(dcgan.normalized(x, style, draw))
+    score = dcgan.logit(with_label(x, y), style, draw)
+    return generator, keras.Model([images, label], score, name="discriminator")
+
+
+def stability_networks(shape, style, draw):
+    """Sec. 4.4, stability_comparison/*/dcgan64.py: DCGAN's shape, with or without batch
+    normalization in each network, whose gains start at N(1, .02) there."""
+    in_g, in_d = _BATCH_NORM.value == "both", _BATCH_NORM.value != "none"
+    style = style._replace(gain_std=0.02)  # stability_comparison/*/ops.py: gamma
+    return dcgan.networks(shape, style, draw, LATENT_DIM, in_g, in_d)
+
+
+def mixture_networks(shape, style, draw):
+    """mixture_gaussian/ls.py: two layers of 2 x width tanh units (128), orthogonal with
+    gain 1.4."""
+
+    def network(name, inputs, outputs):
+        x = ends = keras.Input((inputs,))
+        for units in (2 * style.width, 2 * style.width, outputs):
+            kernel = draw.orthogonal(1.4)
+            last = {"dtype": "float32"} if units == outputs else {"activation": "tanh"}
+            x = keras.layers.Dense(units, kernel_initializer=kernel, **last)(x)
+        return keras.Model(ends, x, name=name)
+
+    (dimensions,) = shape
+    return (
+        network("generator", MIXTURE_LATENT_DIM, dimensions),
+        network("discriminator", dimensions, 1),
+    )
+
+
+# The model.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class LSGAN(critics.ScalarCriticModel):
+    """D, then G on the same samples, or both at once (LSGAN-3)."""
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss="least_squares",
+        simultaneous=False,
+        **kwargs,
+    ):
+        super().__init__(generator, discriminator, loss=loss, **kwargs)
+        self.simultaneous = simultaneous
+
+    def train_step(self, data):
+        images, labels, noise = self.start_step(data)
+        if self.simultaneous:
+            scalars, d_gradients, g_gradients = self.island(
+                self.both, noise, images, labels
+            )
+            self.descend("discriminator", d_gradients)
+        else:
+            with tf.GradientTape() as tape:  # over G's one pass
+                fake = self.island(self.samples_for, noise, images, labels)
+            scalars, d_gradients = self.island(self.d_side, noise, images, labels, fake)
+            self.descend("discriminator", d_gradients)
+            scalars["g_loss"], pull = self.island(self.pull_on, noise, fake, labels)
+            weights = self.generator.trainable_variables
+            g_gradients = tape.gradient(fake, weights, output_gradients=pull)
+        self.descend("generator", g_gradients)
+        return self.report(**scalars)
+
+    def pull_on(self, fake, labels):
+        """G's loss on `fake` by the D that has just moved, and its gradient there."""
+        with tf.GradientTape() as tape:
+            tape.watch(fake)
+            g_loss = ops.mean(self.loss_terms.generator(self.scores(fake, labels)))
+        return g_loss, tape.gradient(g_loss, fake)
+
+
+# The experiments, by the name of their networks.
+
+
+class Experiment(NamedTuple):
+    """`networks` is (shape, Style, Draw) -> generator, discriminator; with classes for the
+    conditional ones. `d_rate`: D's learning rate as a multiple of G's."""
+
+    networks: Callable
+    learning_rate: float
+    batch_size: int = 64  # train_lsun.py, train_chn.py, dcgan64.py
+    value_range: str = "symmetric"
+    prior: str = "uniform"
+    d_rate: float = 1.0
+    sum_of_code: float = 1.0  # times the batch is the code's scale (LSGAN-1)
+
+
+EXPERIMENTS = {
+    "lsun": Experiment(lsun_networks, 1e-3),  # Sec. 4.1; train_lsun.py: learning_rate
+    "characters": Experiment(character_networks, 2e-4, value_range="unit"),  # train_chn.py
+    "stability": Experiment(stability_networks, 2e-4),  # stability_comparison/*/train.py
+    "mixture": Experiment(  # mixture_gaussian/ls.py: params
+        mixture_networks, 1e-3, 512, "raw", "normal", d_rate=0.1, sum_of_code=0.5
+    ),
+}
+NETWORK_OF_DATASET = {
+    "ring": "mixture",
+    "gaussian": "mixture",
+    "hwdb": "characters",
+    "glyphs": "characters",
+}
+
+_BATCH_NORM = flags.DEFINE_enum(
+    "batch_norm",
+    "both",
+    ["both", "discriminator", "none"],
+    "Networks of --network=stability with batch normalization: the paper's BN_G is "
+    "discriminator, its BN_GD none.",
+)
+_OPTIMIZER = flags.DEFINE_enum(
+    "optimizer",
+    "adam",
+    ["adam", "rmsprop"],
+    "Adam with beta_1 .5, or RMSProp as in TensorFlow 1 (Sec. 4.4).",
+)
+CLAIMS = {}
+
+
+def name_of_network(dataset, network):
+    """`network`, or if that is empty the one for `dataset`.
+
+    Raises:
+        UsageError: there are no such networks.
+    """
+    if network and network not in EXPERIMENTS:
+        raise UsageError(f"--model=lsgan has the networks {', '.join(EXPERIMENTS)}")
+    lsun = "lsun" if dataset.startswith("lsun") else "stability"
+    return network or NETWORK_OF_DATASET.get(dataset, lsun)
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    chosen = EXPERIMENTS[name_of_network(dataset, network)]
+    lengths = {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
+    return {
+        "loss": "least_squares",
+        "learning_rate": chosen.learning_rate,
+        "batch_size": chosen.batch_size,
+        "value_range": chosen.value_range,
+        **lengths,
+    }
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled LSGAN.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
+    classes, draw = (), Draw(settings.seed)
+    if chosen.networks is character_networks:
+        classes = (dcgan.needed_classes(settings),)
+    try:
+        generator, discriminator = chosen.networks(
+            settings.shape, dcgan.with_width(VGG), draw, *classes
+        )
+    except ValueError as error:
+        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    loss = settings.loss
+    if settings.fidelity == "code":
+        loss = losses.scaled(loss, settings.batch_size * chosen.sum_of_code)
+    model = LSGAN(
+        generator,
+        discriminator,
+        loss=loss,
+        simultaneous=chosen.networks is mixture_networks,
+        prior=chosen.prior,
+        seed=settings.seed,
+        classes=classes[0] if classes else 0,
+    )
+    rates = settings.learning_rate * chosen.d_rate, settings.learning_rate
+    model.compile(
+        *map(optimizer, rates),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def optimizer(rate):
+    if _OPTIMIZER.value == "rmsprop":
+        return optimizers.TF1RMSprop(rate)
+    return keras.optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON)
