@@ -26,6 +26,7 @@ setup(
         "scikit-learn>=1.3",  # the embedded digits
         "pillow>=10",  # image folders, sample sheets
         "matplotlib>=3.8",  # pictures of points
+        "fonttools>=4.40",  # which characters a font has
     ],
     extras_require={
         "test": ["pytest>=8", "ruff>=0.6"],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from tfgan_papers.data import catalog, embedded, folder, hwdb, tfd
+from tfgan_papers.data import catalog, embedded, folder, glyphs, hwdb, tfd
 from tfgan_papers.data.examples import Examples, HeldExamples
 from tfgan_papers.data.ranges import RANGES
 
@@ -15,9 +15,10 @@ _DATASET = flags.DEFINE_string(
     "dataset",
     "digits",
     "digits (embedded), ring, gaussian (synthetic), folder (your images), tfd (your "
-    "Toronto Face Database), hwdb (your CASIA HWDB1.0, handwritten Chinese characters), or "
-    "any image set of tensorflow-datasets: mnist, fashion_mnist, cifar10, svhn_cropped, "
-    "celeb_a, lsun/bedroom, imagenet2012, ...",
+    "Toronto Face Database), hwdb (your CASIA HWDB1.0, handwritten Chinese characters), "
+    "glyphs (Chinese characters rendered from fonts, not handwritten), or any image set "
+    "of tensorflow-datasets: mnist, fashion_mnist, cifar10, svhn_cropped, celeb_a, "
+    "lsun/bedroom, imagenet2012, ...",
 )
 flags.DEFINE_string(
     "data_dir",
@@ -54,6 +55,23 @@ flags.DEFINE_enum(
     "of LSGAN's authors.",
 )
 flags.DEFINE_integer(
+    "characters",
+    3740,
+    "glyphs are of so many characters, the first of GB2312 level 1.",
+    lower_bound=1,
+    upper_bound=3755,
+)
+flags.DEFINE_integer(
+    "renderings", 32, "glyphs shows each character so often; in its test split a quarter "
+    "as often.", lower_bound=1,
+)  # fmt: skip
+flags.DEFINE_string(
+    "font",
+    None,
+    "Files of the fonts that glyphs are rendered from, with commas; by default all that "
+    "are installed here and have the characters, which differ from machine to machine.",
+)
+flags.DEFINE_integer(
     "tfd_fold", 0, "Which of TFD's five folds, 0 to 4.", lower_bound=0, upper_bound=4
 )
 
@@ -64,6 +82,7 @@ SOURCES: dict[str, Callable[[str], Examples]] = {
     "folder": folder.load,
     "tfd": tfd.load,
     "hwdb": hwdb.load,
+    "glyphs": glyphs.load,
 }
 
 

@@ -1,0 +1,136 @@
+"""Chinese characters rendered, not handwritten: printed forms in the fonts of this
+machine, each turned, stretched, sheared and shifted a little at random.
+
+They stand in for HWDB where that is not to be had, with as many classes; what is learnt
+from them says nothing of handwriting.
+"""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+from PIL import Image, ImageDraw
+
+from tfgan_papers.data import fonts, splits
+from tfgan_papers.data.examples import Examples, fits_in_memory, report
+from tfgan_papers.data.gb2312 import LEVEL_1
+from tfgan_papers.data.images import Fitting
+from tfgan_papers.errors import UsageError, UserError
+
+FLAGS = flags.FLAGS
+SIDE = 28  # pixels, where --image_size does not say; that of LSGAN's characters
+OVERSAMPLING = 2  # so many times larger are characters drawn and transformed
+EM = 0.76  # of the side; one rendering in a hundred then meets the border
+TEST_SHARE = 4  # renderings to train on for one to test on; about HWDB1.0's
+# The largest changes: degrees; factor of width or height; columns a row; parts of the side.
+ROTATION, STRETCH, SHEAR, SHIFT = 8, 1.15, 0.12, 0.06
+
+
+def load(split):
+    """The first --characters of GB2312 level 1, --renderings of each to train on; `test`
+    has a quarter as many, in the same fonts and with other changes.
+
+    Rendering by rendering, each of all characters in the order of their codes: more
+    --renderings leave those before as they are.
+    """
+    fit, count = Fitting.of_flags(), FLAGS.characters
+    side, characters = fit.size or SIDE, LEVEL_1[:count]
+    train, test = (
+        n * count for n in (FLAGS.renderings, -(-FLAGS.renderings // TEST_SHARE))
+    )
+    chosen = {"train": np.arange(train), "test": np.arange(train, train + test)}
+    chosen = np.concatenate(splits.taken("glyphs", split, chosen))
+    number = np.append(np.arange(train), np.arange(test))[chosen]
+    drawn_side = side * OVERSAMPLING
+    changes = np.concatenate([_changes(0, train), _changes(1, test)])[chosen]
+    faces = fonts.faces(characters)
+    if not fits_in_memory(len(faces) * count, (drawn_side, drawn_side)):
+        raise UsageError(
+            f"{count} characters of {side}x{side} pixels in {len(faces)} fonts do not fit "
+            "into memory: set fewer --characters, a smaller --image_size or one --font"
+        )
+    rendering, label = np.divmod(number, count)
+    face = (rendering + label) % len(faces)  # all of them, however few --renderings
+    return GlyphExamples(
+        drawn=_drawn(tuple(faces), characters, drawn_side),
+        source=face * count + label,
+        warps=_warps(changes, drawn_side),
+        labels=label,
+        characters=characters,
+        shape=(side, side, fit.channels or 1),
+    )
+
+
+class GlyphExamples(Examples):
+    """Renderings, made when their turn comes.
+
+    Args:
+        drawn: uint8 (m, s, s, 1), characters at OVERSAMPLING times the size.
+        source: int (n,), which of them each rendering is of.
+        warps: `_warps`.
+    """
+
+    def __init__(self, drawn, source, warps, labels, characters, shape):
+        super().__init__("glyphs", len(source), shape, labels, tuple(characters))
+        with tf.device("CPU"):
+            self.drawn, self.source, self.warps = map(
+                tf.convert_to_tensor, (drawn, source, warps)
+            )
+
+    def read(self, keys):
+        drawn = tf.gather(self.drawn, tf.gather(self.source, keys))
+        warped = tf.raw_ops.ImageProjectiveTransformV3(
+            images=tf.cast(drawn, tf.float32),
+            transforms=tf.gather(self.warps, keys),
+            output_shape=drawn.shape[1:3],
+            fill_value=255.0,
+            interpolation="BILINEAR",
+        )
+        images = tf.nn.avg_pool2d(warped, OVERSAMPLING, OVERSAMPLING, "VALID")
+        return tf.repeat(tf.cast(tf.round(images), tf.uint8), self.shape[-1], -1)
+
+
+def _changes(seed, size):
+    """float64 (size, 6) in [-1, 1); a row is the same whatever the size."""
+    return np.random.default_rng([2016, seed]).uniform(-1, 1, (size, 6))
+
+
+def _warps(changes, side):
+    """float32 (n, 8): from the pixels of renderings to those of what is drawn, about the
+    centre, as ImageProjectiveTransformV3 takes them."""
+    angle = np.deg2rad(ROTATION) * changes[:, 0]
+    width, height = STRETCH ** changes[:, 1:3].T
+    shear, shift = SHEAR * changes[:, 3], SHIFT * side * changes[:, 4:]
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rows = [[cosine, shear * cosine - sine], [sine, shear * sine + cosine]]
+    matrix = np.moveaxis(np.array(rows) / np.array([width, height]), -1, 0)
+    centre = np.full(2, (side - 1) / 2)
+    offset = centre + shift - matrix @ centre
+    affine = np.concatenate([matrix, offset[..., None]], -1).reshape(-1, 6)
+    return np.float32(np.pad(affine, [(0, 0), (0, 2)]))
+
+
+@functools.lru_cache(1)  # for all splits
+def _drawn(faces, characters, side):
+    """uint8 (faces * characters, side, side, 1): black on white, the ink centred."""
+    logging.info(
+        "glyphs: %d characters rendered, not handwritten, in %d fonts: %s",
+        *(len(characters), len(faces), ", ".join(face.path for face in faces)),
+    )
+    drawn = np.empty((len(faces), len(characters), side, side, 1), np.uint8)
+    for i, face in enumerate(faces):
+        font = fonts.opened(face, round(EM * side))
+        for j, character in enumerate(characters):
+            wide = Image.new("L", (2 * side, 2 * side))
+            ImageDraw.Draw(wide).text((side, side), character, 255, font, "mm")
+            box = wide.getbbox()
+            if not box:
+                raise UserError(
+                    f"{face.path} draws nothing for {character}: {fonts.REMEDY}"
+                )
+            left, top = ((box[k] + box[k + 2] - side) // 2 for k in (0, 1))
+            ink = wide.crop((left, top, left + side, top + side))
+            drawn[i, j, ..., 0] = 255 - np.asarray(ink)
+        report("glyphs: %d of %d fonts drawn", i + 1, len(faces))
+    return drawn.reshape(-1, side, side, 1)
