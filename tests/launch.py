@@ -67,9 +67,17 @@ class Launched:
         fresh: by `python main.py`, else as a fork.
         environment: dict, further environment variables of a fork.
         largest_file: int, bytes that a file which a fork writes may have.
+        script: str, what a fork runs instead of main.py.
     """
 
-    def __init__(self, *arguments, fresh=True, environment=None, largest_file=None):
+    def __init__(
+        self,
+        *arguments,
+        fresh=True,
+        environment=None,
+        largest_file=None,
+        script="main.py",
+    ):
         self.folder = tempfile.TemporaryDirectory()
         self.out, self.err = (pathlib.Path(self.folder.name, n) for n in ("out", "err"))
         arguments = [str(argument) for argument in arguments]
@@ -90,6 +98,7 @@ class Launched:
                 err=str(self.err),
                 environment=environment or {},
                 largest_file=largest_file,
+                script=script,
             )
         self.deadline = time.monotonic() + PATIENCE
 
@@ -175,7 +184,7 @@ while True:
         sys.argv = ["main.py", *order["arguments"]]
         code = 0
         try:
-            runpy.run_path("main.py", run_name="__main__")
+            runpy.run_path(order["script"], run_name="__main__")
         except SystemExit as ending:
             code = ending.code or 0
         except BaseException:

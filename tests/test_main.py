@@ -157,7 +157,9 @@ def test_summarys_speed_is_that_of_the_reports(run, summary):
 
 def test_tensorboard_has_the_scalars_that_are_printed(run, summary, events):
     scalars = plugin_tags(events, "scalars")
-    assert scalars == {*SCALARS, "images_per_s"}
+    assert scalars == {*SCALARS, "images_per_s", "diversity", "d_auc"}
+    for name in ("diversity", "d_auc"):
+        assert list(series(events, name)) == REPORTED[1:]  # at whole periods
     for name in SCALARS:
         values = series(events, name)
         assert list(values) == REPORTED
@@ -198,7 +200,7 @@ def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
     lines = (run.folder / "flags.txt").read_text().splitlines()
     stored = dict(line.removeprefix("--").split("=", 1) for line in lines)
     assert stored["batch_size"] == "20" and stored["learning_rate"] == "2.0"
-    assert stored.pop("steps") == "20"
+    assert (stored.pop("steps"), stored.pop("on_collapse")) == ("20", "warn")
     assert plugin_tags(events, "text") == {"flags"}
     (text,) = series(events, "flags").values()
     rows = text.item().decode().lower().splitlines()

@@ -6,7 +6,7 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfgan_papers import data, evaluation, runtime, sampling, training
+from tfgan_papers import collapse, data, evaluation, runtime, sampling, training
 from tfgan_papers.checkpoints import disk_trouble
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS, PLANNED
@@ -60,7 +60,7 @@ def _help():
     """Print the package's flags under the modules that define them."""
     print(sys.modules["__main__"].__doc__)
     own = flags.FLAGS.find_module_defining_flag(_MODE.name)
-    modules = (training, data, evaluation, sampling, runtime, *PAPERS.values())
+    modules = (training, data, collapse, evaluation, sampling, runtime, *PAPERS.values())
     for name in (own, *(module.__name__ for module in modules)):
         print(flags.FLAGS.module_help(name))
 

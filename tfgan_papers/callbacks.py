@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfgan_papers import sheets
-from tfgan_papers.errors import UserError
+from tfgan_papers.errors import TrainingFailure
 
 
 class Interruption(keras.callbacks.Callback):
@@ -52,11 +52,11 @@ class Guard(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """
         Raises:
-            UserError: a scalar is not finite.
+            TrainingFailure: a scalar is not finite.
         """
         for name, value in logs.items():
             if not math.isfinite(value):
-                raise UserError(
+                raise TrainingFailure(
                     f"{name} is {float(value)} between steps {self.first_step} and "
                     f"{self.model.steps_done}: stopped. The checkpoints are from before; "
                     "try a lower --learning_rate, in another --logdir"

@@ -75,21 +75,43 @@ class Checkpoints:
         if kind == "last":
             self.good_step = step
         for old in self.all(kind)[:-keep] if keep else ():
-            for part in old.parent.glob(old.name + ".*"):
-                part.unlink()
+            _drop(old)
 
-    def restore(self, kind: str = "last") -> int | None:
-        """The newest readable one into the model; its step, or None if there is none.
+    def rewind(self, step: int) -> int | None:
+        """Back to the newest from before `step`, dropping those in last/ and history/ from
+        `step` on; its step, or None if there is none, and nothing is dropped.
+
+        At every moment the newest in last/ is one to go on from: what is gone back to is
+        there before the first is dropped, and the newest is dropped first.
+        """
+        kinds = ("last", "history")
+        early = {kind: [p for p in self.all(kind) if _step(p) < step] for kind in kinds}
+        kind = next((kind for kind in kinds if early[kind]), None)
+        if kind is None:
+            return None
+        best_score = float(self.best_score)  # best/ stays as it is
+        back = self.restore(kind, before=step)
+        self.best_score.assign(best_score)
+        if kind != "last":
+            self.save(back, keep=None)
+        late = [p for kind in kinds for p in self.all(kind) if _step(p) >= step]
+        for path in sorted(late, key=_step, reverse=True):
+            _drop(path)
+        return back
+
+    def restore(self, kind: str = "last", before: int | None = None) -> int | None:
+        """The newest readable one into the model, of those from before a step if that is
+        given; its step, or None if there is none.
 
         Raises:
             UserError: there are some, and none can be read.
         """
-        paths = self.all(kind)
+        paths = [p for p in self.all(kind) if before is None or _step(p) < before]
         for path in reversed(paths):
             try:
                 status = self.checkpoint.read(str(path))
                 status.assert_consumed()
-                self.good_step = int(path.name.removeprefix("step-"))
+                self.good_step = _step(path)
                 return self.good_step
             except Exception as error:  # a cut or garbled file raises any of a dozen
                 reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -102,3 +124,12 @@ class Checkpoints:
                 "read; remove that folder to start from step 0, or use another --logdir"
             )
         return None
+
+
+def _step(path):
+    return int(path.name.removeprefix("step-"))
+
+
+def _drop(path):
+    for part in path.parent.glob(path.name + ".*"):
+        part.unlink()

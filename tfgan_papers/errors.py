@@ -7,3 +7,8 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """The flags, or a pair of them, make no sense; exit code 2."""
+
+
+class TrainingFailure(UserError):
+    """The training itself went wrong, diverged or collapsed; exit code 1. The run folder
+    keeps it in failure.json."""

@@ -1,6 +1,7 @@
 """A run: from the flags to a run folder with samples, checkpoints and an export."""
 
 import atexit
+import contextlib
 import importlib.metadata
 import json
 import pathlib
@@ -22,6 +23,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from tfgan_papers import (
     callbacks,
+    collapse,
     data,
     export,
     losses,
@@ -32,7 +34,7 @@ from tfgan_papers import (
 )
 from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.checkpoints import Checkpoints
-from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.errors import TrainingFailure, UsageError, UserError
 from tfgan_papers.papers import PAPERS
 
 FLAGS = flags.FLAGS
@@ -267,6 +269,7 @@ def train(make_score=None):
     run = Run()
     batch_size = _BATCH_SIZE.value * run.minibatches_per_step()
     runtime.check(strategy, batch_size)
+    collapse.check(strategy)
     if _REPORT_STEPS.value % FLAGS.steps_per_execution:
         raise UsageError(
             f"--report_steps={_REPORT_STEPS.value} is not a multiple of "
@@ -286,8 +289,11 @@ def train(make_score=None):
         model = run.paper.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
-    if not done and hasattr(run.paper, "start"):
-        run.paper.start(model)
+    if not done:
+        if hasattr(run.paper, "start"):
+            run.paper.start(model)
+        if collapse.ON_COLLAPSE.value == "rollback":
+            checkpoints.save(0, "history", keep=None)  # one to go back to in any case
     run.facts |= {
         "shape": list(settings.shape),
         "examples": examples.size,
@@ -300,6 +306,8 @@ def train(make_score=None):
     if runtime.is_chief(strategy):
         run.write("run.json", run.facts)
         stored = {**defining_flags(), "steps": _STEPS.value}
+        stored["on_collapse"] = collapse.ON_COLLAPSE.value
+        (run.folder / "failure.json").unlink(missing_ok=True)  # it is tried again
         lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]
         run.write_text("flags.txt", "\n".join(lines) + "\n")
     if done:
@@ -367,20 +375,23 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
     """Train to --steps; then the export and the summary."""
     total, period = _STEPS.value, _REPORT_STEPS.value
     chief, bar = runtime.is_chief(strategy), sys.stdout.isatty()
-    interruption = callbacks.Interruption()
+    interruption, writer = callbacks.Interruption(), tf.summary.create_noop_writer()
     if chief:
         writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+    watch = _collapse_watch(run, model, keeper.checkpoints, writer, examples)
+    if chief:
         _write_flags(writer)
         reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
         draw = sheet_drawer(model, examples)
         samples = callbacks.Samples(writer, draw, run.folder / "samples")
-        watchers = [interruption, reporter, samples, keeper]
+        watchers = [interruption, reporter, samples, watch, keeper]
     else:  # the chief alone writes the run folder
         watchers = [interruption, callbacks.Guard()]
-    with interruption:
-        # One step on its own, which shows what compiling takes; up to the next report;
-        # whole periods; what is left.
-        for steps, periods in _segments(done, total, period):
+    with interruption, _failure_kept(run, chief):
+        segments = _segments(done, total, period)
+        while segment := next(segments, None):
+            steps, periods = segment
+            planned = done + steps * periods
             stream = _stream(examples, model, batch_size, _SEED.value, done)
             _set_steps_per_execution(model, steps)
             model.fit(
@@ -395,6 +406,8 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
             done = model.steps_done
             if interruption.signum:
                 break
+            if done != planned:  # rolled back
+                segments = _segments(done, total, period)
     if not chief:
         sys.exit(128 + interruption.signum if interruption.signum else 0)
     keeper.keep(model)
@@ -403,7 +416,25 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
         sys.exit(128 + interruption.signum)
     reporting_share = reporter.reporting_share()
     export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
-    _summarize(run, model, reporter, reporting_share, strategy, batch_size)
+    _summarize(run, model, reporter, watch, reporting_share, strategy, batch_size)
+
+
+@contextlib.contextmanager
+def _failure_kept(run, chief):
+    """failure.json for a training that failed: unlike any other end, it is a result."""
+    try:
+        yield
+    except TrainingFailure as failure:
+        if chief:
+            run.write("failure.json", {"reason": str(failure)})
+        raise
+
+
+def _collapse_watch(run, model, checkpoints, writer, examples):
+    """The watch, with examples from all over the data."""
+    n = min(collapse.EXAMPLES, examples.size)
+    real = next(iter(_stream(examples, model, n, collapse.SEED)))
+    return collapse.Watch(run, model, checkpoints, writer, real, _REPORT_STEPS.value)
 
 
 def _set_steps_per_execution(model, steps):
@@ -416,7 +447,8 @@ def _set_steps_per_execution(model, steps):
 
 
 def _segments(done, total, period):
-    """(steps an epoch, epochs) from step `done` to `total`."""
+    """(steps an epoch, epochs) from step `done` to `total`: one step on its own, which
+    shows what compiling takes; up to the next report; whole periods; what is left."""
     if done < total:
         yield 1, 1
         done += 1
@@ -480,7 +512,7 @@ def versions() -> dict:
     return {"versions": {**found, "python": platform.python_version()}}
 
 
-def _summarize(run, model, reporter, reporting_share, strategy, batch_size):
+def _summarize(run, model, reporter, watch, reporting_share, strategy, batch_size):
     """summary.json; a run that had nothing left to do keeps the one it has."""
     if not reporter.seconds_per_step:
         print(f"the run in {run.folder} is complete; --steps=N takes it further")
@@ -505,6 +537,7 @@ def _summarize(run, model, reporter, reporting_share, strategy, batch_size):
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "parameters": {name: net.count_params() for name, net in networks.items()},
             "scalars": reporter.scalars,
+            "collapse": watch.summary(),
             "jit_compile": run.facts["jit_compile"],
             "jit_compile_why": run.facts["jit_compile_why"],
             "mixed_precision": FLAGS.mixed_precision,

@@ -1,0 +1,207 @@
+"""Collapse watch: once a report, whether the samples still vary and D can still err.
+
+GANs tend to look well early and to collapse late (LSGAN, 2017, on its stability runs), so
+the watch never stops looking. It measures two things that need to know no loss:
+
+    diversity   mean distance between two samples over that between two examples: 1 is as
+                varied as the data, 0 is one sample for all z. Among the modes of a
+                mixture half may be lost before it shows: there, see mode coverage.
+    d_auc       the chance that D tells a sample from an example: .5 is a guess, 1 is never
+                wrong. Taken in whichever direction D's scores run, so that it holds for
+                logits, least-squares scores and energies alike.
+
+Its reports are in collapse.json, by step. A rollback changes nothing but the noise of the
+run, which from there on is that of another number: the same noise would lead to the same
+collapse. As reports and rollbacks are read up to the step at which a run goes on, a
+resumed run does what the uninterrupted one would have done.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+from scipy.spatial.distance import pdist
+from scipy.stats import rankdata
+
+from tfgan_papers import noise
+from tfgan_papers.errors import TrainingFailure, UsageError
+
+ON_COLLAPSE = flags.DEFINE_enum(
+    "on_collapse",
+    "warn",
+    ["warn", "stop", "rollback"],
+    "When the samples no longer vary: say so; end the run at the checkpoint from before; "
+    "or go on from there with other noise, three times at most.",
+)
+
+EXAMPLES = 128  # samples, and examples: 8,128 pairs of each
+SEED = 0  # of both, the same in every run
+LEAST_DIVERSITY = 0.2  # ours: sheets below it show one motif
+MOST_AUC = 0.999  # ours
+REPORTS = 3  # in a row; no more than checkpoints in last/, so that a good one is left
+ROLLBACKS = 3
+NOISES_APART = 2**48  # seeds of a run's noises, clear of `noise.Stream.reseed`'s
+
+
+def mean_distance(examples: np.ndarray) -> float:
+    """Mean Euclidean distance over all pairs of examples (n, ...)."""
+    return float(pdist(np.reshape(examples, (len(examples), -1))).mean())
+
+
+def separation(real_scores: np.ndarray, fake_scores: np.ndarray) -> float:
+    """Area under the ROC curve of the one against the other, ties counting half, in the
+    direction in which it is larger: 1/2 to 1."""
+    n, m = len(real_scores), len(fake_scores)
+    ranks = rankdata(np.concatenate([real_scores, fake_scores]))
+    auc = (ranks[:n].sum() - n * (n + 1) / 2) / (n * m)
+    return float(max(auc, 1 - auc))
+
+
+def first_low(reports: list[dict]) -> int | None:
+    """The step since which every report is of low diversity, or None."""
+    since = None
+    for report in reversed(reports):
+        if report["diversity"] >= LEAST_DIVERSITY:
+            break
+        since = report["step"]
+    return since
+
+
+def verdict(reports: list[dict]) -> str:
+    """On the last reports: collapsed, if the samples have ceased to vary; unvaried, if they
+    never did; saturated, if D never errs; else healthy. unknown before the first."""
+    last = reports[-REPORTS:]
+    if not last:
+        return "unknown"
+    if len(last) == REPORTS:
+        if all(report["diversity"] < LEAST_DIVERSITY for report in last):
+            began = any(report["diversity"] >= LEAST_DIVERSITY for report in reports)
+            return "collapsed" if began else "unvaried"
+        if all(report["d_auc"] > MOST_AUC for report in last):
+            return "saturated"
+    return "healthy"
+
+
+def check(strategy: tf.distribute.Strategy):
+    """
+    Raises:
+        UsageError: the workers of a cluster would not all stop.
+    """
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if several and ON_COLLAPSE.value != "warn":
+        raise UsageError(
+            f"--on_collapse={ON_COLLAPSE.value} works on one machine; on several, warn"
+        )
+
+
+class Watch(keras.callbacks.Callback):
+    """Looks at the end of each whole report period, and does what `--on_collapse` says.
+
+    Args:
+        run: `training.Run`.
+        model: as it stands when the run begins or goes on.
+        checkpoints: its `Checkpoints`, for going back.
+        writer: TensorBoard's writer.
+        real: EXAMPLES examples as the networks see them, with their labels where there
+            are classes: the samples are then of the same classes.
+        period: steps; reports in between, which depend on where a run was interrupted,
+            do not count.
+    """
+
+    def __init__(self, run, model, checkpoints, writer, real, period):
+        super().__init__()
+        self.run, self.checkpoints, self.writer = run, checkpoints, writer
+        self.period, done = period, model.steps_done
+        self.real, self.labels = real if model.classes else (real, None)
+        self.real_distance = mean_distance(self.real) or np.nan  # all are the same
+        seed, shape = tf.constant([SEED, 0], tf.int64), (len(self.real), model.latent_dim)
+        self.z = noise.latents(model.prior_law, seed, shape)
+        stored = run.read("collapse.json") or {"reports": [], "rollbacks": []}
+        self.reports = [r for r in stored["reports"] if r["step"] <= done]
+        self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
+        self.first_seed = model.seed
+        self.use_noise(model)
+
+    @property
+    def noise_number(self):
+        return max((rollback["noise"] for rollback in self.rollbacks), default=0)
+
+    def use_noise(self, model):
+        model.seed = self.first_seed + self.noise_number * NOISES_APART
+
+    def on_epoch_end(self, epoch, logs=None):
+        """
+        Raises:
+            TrainingFailure: the samples have collapsed, and that is to end the run.
+        """
+        step = self.model.steps_done
+        if step % self.period:
+            return
+        before, report = verdict(self.reports), self.look(step)
+        self.reports.append(report)
+        with self.writer.as_default(step):
+            tf.summary.scalar("diversity", report["diversity"])
+            tf.summary.scalar("d_auc", report["d_auc"])
+        now = verdict(self.reports)
+        if now != before and (before, now) != ("unknown", "healthy"):
+            logging.warning(self.sentence(now))
+        if now == "collapsed" and ON_COLLAPSE.value != "warn":
+            self.go_back()
+        self.run.write("collapse.json", self.state())
+
+    def look(self, step):
+        fake = self.model.generate(self.z, self.labels)
+        scores = (
+            np.reshape(self.model.verdict(images, self.labels), (len(images), -1)).mean(1)
+            for images in (self.real, fake)
+        )
+        return {
+            "step": step,
+            "diversity": mean_distance(fake) / self.real_distance,
+            "d_auc": separation(*scores),
+        }
+
+    def sentence(self, now):
+        last = self.reports[-1]
+        step, times = f"step {last['step']:,}", f"{last['diversity']:.2f} times as much"
+        return {
+            "collapsed": f"collapse: samples at {step} vary {times} as the data "
+            f"(threshold {LEAST_DIVERSITY} for {REPORTS} reports)",
+            "unvaried": f"no variety yet: samples at {step} vary {times} as the data",
+            "saturated": f"saturation: D tells samples at {step} from data without error "
+            f"(AUC over {MOST_AUC} for {REPORTS} reports)",
+            "healthy": f"no collapse, no saturation: samples at {step} vary {times} as "
+            f"the data, D tells them from it with AUC {last['d_auc']:.3f}",
+        }[now]
+
+    def go_back(self):
+        """To the newest checkpoint from before the samples ceased to vary."""
+        said = self.sentence("collapsed")
+        seen, noise_number = self.reports[-1]["step"], self.noise_number + 1
+        goes_on = ON_COLLAPSE.value == "rollback" and noise_number <= ROLLBACKS
+        back = self.checkpoints.rewind(first_low(self.reports))
+        if back is None:
+            raise TrainingFailure(f"{said}; stopped: no checkpoint is from before")
+        self.reports = [report for report in self.reports if report["step"] <= back]
+        if not goes_on:
+            tried = f", after {ROLLBACKS} rollbacks" if noise_number > ROLLBACKS else ""
+            self.run.write("collapse.json", self.state())
+            raise TrainingFailure(
+                f"{said}; stopped{tried}. The run stands at step {back:,}, from before"
+            )
+        self.rollbacks.append({"seen": seen, "to": back, "noise": noise_number})
+        self.use_noise(self.model)
+        self.model.make_train_function(force=True)  # the old one has the old noise in it
+        self.model.stop_training = True
+        logging.warning(
+            "rollback %d of at most %d: from step %d back to %d, on with other noise",
+            *(noise_number, ROLLBACKS, seen, back),
+        )
+
+    def state(self):
+        return {"reports": self.reports, "rollbacks": self.rollbacks}
+
+    def summary(self):
+        """What summary.json says: the verdict, and the last report behind it."""
+        last = self.reports[-1] if self.reports else {}
+        return {"verdict": verdict(self.reports), **last, "rollbacks": self.noise_number}
