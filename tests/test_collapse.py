@@ -171,7 +171,7 @@ def runs(tmp_path_factory):
 
 
 def said(ended):
-    return [line for line in ended.err.splitlines() if "collapse" in line.lower()]
+    return [line for line in ended.err.splitlines() if "collapse: " in line]
 
 
 def test_warn_says_it_once_and_goes_on(runs):
