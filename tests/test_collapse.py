@@ -194,7 +194,7 @@ def test_stop_ends_the_run_in_one_line_at_the_checkpoint_from_before(runs):
     assert launch.kept_steps(folder) == [5]
     assert not (folder / "summary.json").exists()
     reason = json.loads((folder / "failure.json").read_text())["reason"]
-    assert line == f"error: {reason}"
+    assert line.startswith(f"error: {reason}: stopped")
 
 
 def test_rollback_goes_on_from_before_with_other_noise_and_ends(runs):

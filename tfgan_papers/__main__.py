@@ -6,7 +6,7 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfgan_papers import collapse, data, evaluation, runtime, sampling, training
+from tfgan_papers import collapse, data, evaluation, runtime, sampling, study, training
 from tfgan_papers.checkpoints import disk_trouble
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS, PLANNED
@@ -16,6 +16,7 @@ MODES = {
     "sample": sampling.sample,
     "evaluate": evaluation.evaluate,
     "export": sampling.export_run,
+    "study": study.study,
 }
 HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
 
@@ -60,7 +61,16 @@ def _help():
     """Print the package's flags under the modules that define them."""
     print(sys.modules["__main__"].__doc__)
     own = flags.FLAGS.find_module_defining_flag(_MODE.name)
-    modules = (training, data, collapse, evaluation, sampling, runtime, *PAPERS.values())
+    modules = (
+        training,
+        data,
+        collapse,
+        evaluation,
+        sampling,
+        study,
+        runtime,
+        *PAPERS.values(),
+    )
     for name in (own, *(module.__name__ for module in modules)):
         print(flags.FLAGS.module_help(name))
 

@@ -58,8 +58,9 @@ class Guard(keras.callbacks.Callback):
             if not math.isfinite(value):
                 raise TrainingFailure(
                     f"{name} is {float(value)} between steps {self.first_step} and "
-                    f"{self.model.steps_done}: stopped. The checkpoints are from before; "
-                    "try a lower --learning_rate, in another --logdir"
+                    f"{self.model.steps_done}",
+                    "stopped. The checkpoints are from before; try a lower "
+                    "--learning_rate, in another --logdir",
                 )
 
 

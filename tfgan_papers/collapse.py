@@ -181,13 +181,13 @@ class Watch(keras.callbacks.Callback):
         goes_on = ON_COLLAPSE.value == "rollback" and noise_number <= ROLLBACKS
         back = self.checkpoints.rewind(first_low(self.reports))
         if back is None:
-            raise TrainingFailure(f"{said}; stopped: no checkpoint is from before")
+            raise TrainingFailure(said, "stopped; no checkpoint is from before")
         self.reports = [report for report in self.reports if report["step"] <= back]
         if not goes_on:
             tried = f", after {ROLLBACKS} rollbacks" if noise_number > ROLLBACKS else ""
             self.run.write("collapse.json", self.state())
             raise TrainingFailure(
-                f"{said}; stopped{tried}. The run stands at step {back:,}, from before"
+                said, f"stopped{tried}. The run stands at step {back:,}, from before"
             )
         self.rollbacks.append({"seen": seen, "to": back, "noise": noise_number})
         self.use_noise(self.model)

@@ -10,5 +10,13 @@ class UsageError(UserError):
 
 
 class TrainingFailure(UserError):
-    """The training itself went wrong, diverged or collapsed; exit code 1. The run folder
-    keeps it in failure.json."""
+    """The training itself went wrong: a result of the run, kept in its failure.json.
+
+    Args:
+        reason: what happened, and when.
+        remedy: what was done about it, and what can be.
+    """
+
+    def __init__(self, reason: str, remedy: str):
+        super().__init__(f"{reason}: {remedy}")
+        self.reason = reason

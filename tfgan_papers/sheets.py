@@ -89,6 +89,71 @@ def curves(losses: dict) -> np.ndarray:
     return _picture(figure)
 
 
+def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
+    """Density of points in the plane, side by side (LSGAN, 2017, Fig. 7): a Gaussian
+    kernel estimate on [-4, 4]^2 in 30 levels, those of the target, as a uint8 image.
+
+    Args:
+        columns: title -> (n, 2) samples.
+        target: (m, 2) data, the last column.
+    """
+    columns = {**columns, "target": target}
+    x = np.linspace(-4, 4, 401)
+    densities = {title: _plane_density(points, x) for title, points in columns.items()}
+    levels = np.linspace(0, densities["target"].max(), 31)
+    figure, axes = plt.subplots(
+        1, len(columns), figsize=(2 * len(columns), 2.2), squeeze=False
+    )
+    for place, (title, density) in zip(axes[0], densities.items(), strict=True):
+        place.contourf(x, x, density, levels, cmap="Greens", extend="max")
+        place.set(title=title, aspect="equal", xticks=[], yticks=[])
+    return _picture(figure)
+
+
+def _plane_density(points, x):
+    """A product kernel estimate at (x_j, x_i), for each i, j; Scott's rule an axis, but a
+    grid step at least, so that points that coincide still show."""
+    points = np.asarray(points, np.float64)
+    widths = points.std(0) * len(points) ** (-1 / 6)
+    widths = np.maximum(widths, x[1] - x[0])
+    across, up = (
+        np.exp(-0.5 * ((x[:, None] - points[:, axis]) / widths[axis]) ** 2)
+        / (widths[axis] * np.sqrt(2 * np.pi))
+        for axis in (0, 1)
+    )
+    return up @ across.T / len(points)
+
+
+def study(rows: list[dict]) -> np.ndarray:
+    """Failure rates with their intervals, and each score's mean and deviation, by setting.
+
+    Args:
+        rows: the settings of a study's record.
+    """
+    names = sorted({name for row in rows for name in row["scores"]})
+    figure, axes = plt.subplots(
+        *(1, 1 + len(names)),
+        figsize=(4 + 3 * len(names), 1.2 + 0.4 * len(rows)),
+        sharey=True,
+        squeeze=False,
+    )
+    rates, *others = axes[0]
+    places = np.arange(len(rows))[::-1]
+    for place, row in zip(places, rows, strict=True):
+        low, high = row["interval"]
+        rates.plot([low, high], [place, place], "k-", lw=1)
+        rates.plot(row["failure_rate"], place, "ko")
+        for panel, name in zip(others, names, strict=True):
+            if score := row["scores"].get(name):
+                error = score["deviation"] or 0
+                panel.errorbar(score["mean"], place, xerr=error, fmt="ko", capsize=3)
+    labels = [", ".join(row["setting"].values()) for row in rows]
+    rates.set(xlim=(-0.02, 1.02), xlabel="failed", yticks=places, yticklabels=labels)
+    for panel, name in zip(others, names, strict=True):
+        panel.set_xlabel(name)
+    return _picture(figure)
+
+
 def _density(points, x):
     """A Gaussian kernel estimate at x; all but a spike where the points coincide."""
     width = max(points.std(), 1e-3) * len(points) ** -0.2  # Scott's rule

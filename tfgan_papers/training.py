@@ -426,7 +426,7 @@ def _failure_kept(run, chief):
         yield
     except TrainingFailure as failure:
         if chief:
-            run.write("failure.json", {"reason": str(failure)})
+            run.write("failure.json", {"reason": failure.reason})
         raise
 
 

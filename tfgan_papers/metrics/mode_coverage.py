@@ -35,7 +35,7 @@ def reference(value_range: str, train):
     Raises:
         UsageError: the data are no mixture of known modes.
     """
-    if getattr(train, "modes", None) is None:
+    if train.modes is None:
         raise UsageError(
             f"--metrics=mode_coverage: {train.name} has no known modes, as ring has"
         )

@@ -1,0 +1,264 @@
+"""A study runs each of its runs once, whatever interrupts it, and its table says of them
+what their folders say."""
+
+import json
+import math
+import signal
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import launch
+from tfgan_papers import study
+from tfgan_papers.errors import UsageError, UserError
+
+# Of its four settings two diverge at once.
+ARGUMENTS = (
+    *("--mode=study", "--grid=fidelity=paper,code", "--grid=learning_rate=2.0,1e30"),
+    *("--seeds=2", "--jobs=2", "--steps=12", "--report_steps=6", "--batch_size=20"),
+    "--deterministic",
+)
+RUNS = 8
+
+
+# Folders made by hand.
+
+
+def made(folder, seed, fidelity, *, steps=100, collapse="healthy", failed=None, **scores):
+    """The folder of a run that has ended, as a Run."""
+    run = study.Run({"fidelity": fidelity}, seed, folder / fidelity / f"seed-{seed}")
+    run.folder.mkdir(parents=True)
+    if failed:
+        (run.folder / "failure.json").write_text(json.dumps({"reason": failed}))
+        return run
+    verdict = {"verdict": collapse, "step": steps, "diversity": 0.5}
+    summary = {"steps": steps, "ms_per_step": 2.0, "collapse": verdict}
+    (run.folder / "summary.json").write_text(json.dumps(summary))
+    entries = [{"metric": name, "step": steps, **entry} for name, entry in scores.items()]
+    (run.folder / "scores.json").write_text(json.dumps(entries))
+    return run
+
+
+def covered(value, modes=8):
+    return {"value": float(value), "modes": modes, "samples": 5120, "high_quality": 0.5}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [
+        made(tmp_path, 1, "paper", mode_coverage=covered(8)),
+        made(tmp_path, 2, "paper", mode_coverage=covered(3)),
+        made(tmp_path, 3, "paper", mode_coverage=covered(4)),
+        made(tmp_path, 4, "paper", failed="d_loss is nan between steps 6 and 12"),
+        made(tmp_path, 1, "code", mode_coverage=covered(8)),
+        made(tmp_path, 2, "code", mode_coverage=covered(8)),
+        made(tmp_path, 3, "code", mode_coverage=covered(8)),
+        made(tmp_path, 4, "code", mode_coverage=covered(8), collapse="collapsed"),
+    ]
+
+
+def wilson(k, n, z=1.959963984540054):
+    middle, half = k + z * z / 2, z * math.sqrt(k * (n - k) / n + z * z / 4)
+    return [(middle - half) / (n + z * z), (middle + half) / (n + z * z)]
+
+
+def test_what_counts_as_a_failure_is_named(runs):
+    failures = [run.failure() for run in runs]
+    assert failures == [
+        *(None, "3 of 8 modes", "4 of 8 modes", "d_loss is nan between steps 6 and 12"),
+        *(None, None, None, "collapsed: diversity 0.500 at step 100"),
+    ]
+
+
+def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
+    paper, code = (study.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code"))
+    assert (paper["failures"], paper["runs"], paper["failure_rate"]) == (3, 4, 0.75)
+    assert paper["interval"] == pytest.approx(wilson(3, 4), abs=1e-12)
+    assert code["interval"] == pytest.approx(wilson(1, 4), abs=1e-12)
+    score = paper["scores"]["mode_coverage"]  # 8, 3, 4; the fourth has none
+    assert score == {"mean": 5.0, "deviation": pytest.approx(math.sqrt(7)), "runs": 3}
+    assert code["scores"]["mode_coverage"]["deviation"] == 0.0
+    assert set(code["scores"]) == {"mode_coverage", "mode_coverage high_quality"}
+    blamed = study.summarize({"fidelity": "code"}, runs, {runs[4].name: "no disk"})
+    assert blamed["failures"] == 2
+
+
+def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
+    summary = [study.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code")]
+    for row in summary:
+        del row["scores"]["mode_coverage high_quality"]
+    text = study.markdown(summary, {"fidelity=paper seed 4": "d_loss is nan"})
+    assert text.splitlines() == [
+        "| fidelity | failed | rate, 95% interval | mode_coverage |",
+        "| --- | --- | --- | --- |",
+        "| paper | 3 of 4 | 75% (30% to 95%) | 5 +- 2.65 (3 runs) |",
+        "| code | 1 of 4 | 25% (5% to 70%) | 8 +- 0 |",
+        "",
+        "- fidelity=paper seed 4: d_loss is nan",
+    ]
+
+
+def test_finished_means_failed_for_good_or_trained_so_far_and_scored(tmp_path):
+    trained = made(tmp_path, 1, "paper", parzen_window={"value": 1.0})
+    assert trained.finished(100, []) and trained.finished(0, ["parzen_window"])
+    assert not trained.finished(101, [])
+    assert not trained.finished(100, ["parzen_window", "mode_coverage"])
+    assert made(tmp_path, 2, "paper", failed="nan").finished(10**6, ["mode_coverage"])
+    assert not study.Run({}, 1, tmp_path / "none").finished(0, [])
+    (trained.folder / "summary.json").write_text('{"steps": 10')
+    with pytest.raises(UserError, match="summary.json is damaged"):
+        trained.finished(0, [])
+
+
+def test_a_score_of_an_earlier_step_is_none_of_the_trained_runs(tmp_path):
+    run = made(tmp_path, 1, "paper", steps=200, mode_coverage=covered(8))
+    (older,) = json.loads((run.folder / "scores.json").read_text())
+    older["step"] = 100
+    (run.folder / "scores.json").write_text(json.dumps([older]))
+    assert run.scores() == {} and not run.finished(200, ["mode_coverage"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "needs --grid"),
+        (["colour=red"], "no flag --colour"),
+        (["seed=1,2"], "--seed cannot vary"),
+        (["k=1", "k=2"], "--k cannot vary, or is there twice"),
+        (["k=1,1"], "a value is there twice"),
+        (["k=1,many"], "--k=many"),
+        (["k=0"], "--k=0"),
+        (["fidelity=paper,both"], r"--fidelity=both.*paper\|code"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused(given, said):
+    with pytest.raises(UsageError, match=said):
+        study.parse_grid(given)
+
+
+def test_settings_are_all_combinations():
+    grid = study.parse_grid(["k=1,2", "fidelity=paper,code"])
+    assert study.settings_of(grid) == [
+        {"k": "1", "fidelity": "paper"},
+        {"k": "1", "fidelity": "code"},
+        {"k": "2", "fidelity": "paper"},
+        {"k": "2", "fidelity": "code"},
+    ]
+
+
+# A study that is there.
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study interrupted, killed, and taken to its end; and once more; and two of its runs
+    on their own."""
+    folder = tmp_path_factory.mktemp("study") / "whole"
+    arguments = (*ARGUMENTS, f"--logdir={folder}")
+
+    def alone(fidelity):
+        varied = (f"--fidelity={fidelity}", "--learning_rate=2.0", "--seed=1")
+        path = folder.with_name(fidelity)
+        ended = launch.fork(*ARGUMENTS[5:], *varied, f"--logdir={path}")
+        assert ended.code == 0, ended.err
+        return launch.tensors(path)
+
+    future = launch.POOL.submit(lambda: {f: alone(f) for f in ("paper", "code")})
+    stops = []
+    for signum in (signal.SIGINT, signal.SIGKILL):
+        process = launch.Launched(*arguments, fresh=not stops)
+        process.wait(lambda p=process: "/8] " in p.out.read_text())
+        process.signal(signum)
+        stops.append(process.ended())
+    last = launch.fork(*arguments, f"--record={folder.with_name('record.json')}")
+    again = launch.fork(*arguments)
+    return types.SimpleNamespace(
+        folder=folder, stops=stops, last=last, again=again, alone=future.result()
+    )
+
+
+def test_an_interrupted_study_says_so_and_leaves_no_process_behind(whole):
+    interrupted, killed = whole.stops
+    assert (interrupted.code, killed.code) == (128 + signal.SIGINT, -signal.SIGKILL)
+    line = "interrupted: the same command goes on from there"
+    assert interrupted.out.splitlines()[-1] == line
+    assert "Traceback" not in interrupted.err
+
+
+def test_every_run_is_finished_once(whole):
+    assert whole.last.code == 0, whole.last.err
+    lines = [*whole.stops[0].out.splitlines(), *whole.stops[1].out.splitlines()]
+    lines += whole.last.out.splitlines()
+    finished = [line for line in lines if line.startswith("[")]
+    names = [line.split("] ")[1].split(":")[0] for line in finished]
+    assert len(set(names)) == len(names) <= RUNS  # a killed study leaves one unsaid
+    assert finished[-1].startswith(f"[{RUNS}/{RUNS}] ")
+    assert finished[-1].endswith("elapsed, about 0:00:00 to go")
+
+
+def test_its_runs_are_those_that_the_command_alone_makes(whole):
+    for fidelity, expected in whole.alone.items():
+        found = launch.tensors(
+            whole.folder / f"fidelity={fidelity},learning_rate=2.0/seed-1"
+        )
+        assert set(found) == set(expected)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, name)
+
+
+def test_its_record_counts_the_runs_that_diverged(whole):
+    record = json.loads((whole.folder / "study.json").read_text())
+    assert [setting["failures"] for setting in record["settings"]] == [0, 2, 0, 2]
+    assert record["settings"][1]["interval"] == pytest.approx(wilson(2, 2), abs=1e-12)
+    assert len(record["runs"]) == RUNS and record["seeds"] == [1, 2]
+    for run in record["runs"]:
+        diverges = run["setting"]["learning_rate"] == "1e30"
+        assert bool(run["failure"]) == diverges
+        assert run["steps"] == (0 if diverges else 12)
+        assert not diverges or " is nan between steps " in run["failure"]
+    assert record["failure_is"] and record["budget"]["steps"] == 4 * 12
+    assert record["command"].startswith("python main.py --mode=study")
+    copy = json.loads((whole.folder.parent / "record.json").read_text())
+    assert copy["settings"] == record["settings"] and copy["runs"] == record["runs"]
+
+
+def test_its_table_and_figure_are_in_the_folder(whole):
+    table = (whole.folder / "study.md").read_text()
+    assert table in whole.last.out
+    assert "| code | 1e30 | 2 of 2 | 100% (34% to 100%) |" in table
+    figure = np.asarray(Image.open(whole.folder / "study.png").convert("L"))
+    assert 0.005 < (figure < 128).mean() < 0.5
+
+
+def test_a_finished_study_started_again_runs_nothing(whole):
+    assert whole.again.code == 0
+    assert not [line for line in whole.again.out.splitlines() if line.startswith("[")]
+    assert (whole.folder / "study.md").read_text() in whole.again.out
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "--grid=k=1,2",
+        "--batch_size=30",
+        "--logdir={}/fidelity=code,learning_rate=2.0/seed-1",
+    ],
+)
+def test_a_folder_of_another_study_or_of_a_run_is_refused_and_kept(whole, other):
+    before = launch.contents(whole.folder)
+    arguments = (*ARGUMENTS, f"--logdir={whole.folder}", other.format(whole.folder))
+    ended = launch.fork(*arguments)
+    assert ended.code == 2
+    (line,) = ended.errors
+    assert str(whole.folder) in line and "another --logdir" in line
+    assert launch.contents(whole.folder) == before
+
+
+def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
+    grid = ("--mode=study", "--grid=loss=non_saturating,wasserstein", "--seeds=3")
+    ended = launch.fork(*grid, "--steps=1", f"--logdir={tmp_path}/study")
+    assert ended.code == 2 and "Traceback" not in ended.err
+    (line,) = ended.errors
+    assert "loss=wasserstein seed 1: --loss=wasserstein: --model=gan takes" in line
