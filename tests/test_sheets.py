@@ -63,3 +63,46 @@ def test_points_give_a_picture_with_something_on_it(dimensions):
         picture = sheets.plane(real + 1, real)
     assert picture.dtype == np.uint8 and picture.shape[-1] == 3
     assert 0.01 < (picture < 200).any(-1).mean() < 0.9
+
+
+def test_density_in_the_plane_is_the_normal_density_where_it_should_be():
+    points = np.random.default_rng(5).normal([1.0, -0.5], [0.5, 1.0], (40_000, 2))
+    x = np.linspace(-4, 4, 41)
+    found = sheets._plane_density(points, x)
+    wider = np.sqrt(1 + 40_000 ** (-1 / 3))  # by the kernel
+    across = np.exp(-0.5 * ((x - 1.0) / (0.5 * wider)) ** 2) / (0.5 * wider)
+    up = np.exp(-0.5 * ((x + 0.5) / wider) ** 2) / wider
+    expected = up[:, None] * across / (2 * np.pi)  # rows are the second coordinate
+    np.testing.assert_allclose(found, expected, atol=0.01)
+    step = x[1] - x[0]
+    assert found.sum() * step**2 == pytest.approx(1, abs=0.01)
+
+
+def test_density_of_points_that_coincide_is_finite():
+    found = sheets._plane_density(np.ones((50, 2)), np.linspace(-4, 4, 81))
+    assert np.isfinite(found).all()
+    assert np.unravel_index(found.argmax(), found.shape) == (50, 50)
+
+
+def test_a_strip_has_a_column_for_each_step_and_one_for_the_target():
+    draw = np.random.default_rng(6)
+    spread, spot = draw.normal(size=(500, 2)), np.full((500, 2), 3.0)
+    widths = [
+        sheets.strip(dict.fromkeys(titles, spot), spread).shape[1]
+        for titles in (["step 0"], ["step 0", "step 5", "step 9"])
+    ]
+    assert widths[1] == pytest.approx(2 * widths[0], rel=0.1)
+    picture = sheets.strip({"step 0": spot}, spread)
+    left, right = np.array_split(picture.min(-1) < 200, 2, axis=1)
+    assert 0 < left.sum() and 0 < right.sum()
+
+
+def test_the_figure_of_a_study_has_a_panel_for_the_rate_and_each_score():
+    def row(name, **scores):
+        rates = {"interval": [0.1, 0.6], "failure_rate": 0.3}
+        return {"setting": {"loss": name}, **rates, "scores": scores}
+
+    score = {"mean": 5.0, "deviation": None, "runs": 1}
+    plain = sheets.study([row("a"), row("b")])
+    scored = sheets.study([row("a", modes=score), row("b")])
+    assert plain.dtype == np.uint8 and scored.shape[1] > 1.5 * plain.shape[1]

@@ -7,6 +7,7 @@ import statistics
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -124,26 +125,37 @@ class Reporter(Guard):
 
 
 class Samples(keras.callbacks.Callback):
-    """Pictures of the samples at fixed latents, and histograms of all weights.
+    """Pictures of the samples at fixed latents, and histograms of all weights. Points are
+    kept too, as they are, from before the first step on.
 
     Args:
         writer: TensorBoard's writer.
-        draw: model -> uint8 picture.
-        folder: where the pictures go, as step-NNN.png.
+        draw: model -> samples, and a uint8 picture of them.
+        folder: where the pictures go, as step-NNN.png, and points, as step-NNN.npy.
     """
 
     def __init__(self, writer, draw, folder):
         super().__init__()
         self.writer, self.draw, self.folder = writer, draw, folder
 
+    def on_train_begin(self, logs=None):
+        if not self.model.steps_done:
+            self.keep_points(self.draw(self.model)[0])
+
     def on_epoch_end(self, epoch, logs=None):
-        step, picture = self.model.steps_done, self.draw(self.model)
+        step, (samples, picture) = self.model.steps_done, self.draw(self.model)
         sheets.save(picture, self.folder / f"step-{step:09d}.png")
+        self.keep_points(samples)
         with self.writer.as_default(step):
             tf.summary.image("samples", picture[None])
             for network in (self.model.generator, self.model.discriminator):
                 for weight in network.trainable_variables:
                     tf.summary.histogram(weight.path, weight.value)
+
+    def keep_points(self, samples):
+        if samples.ndim == 2:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            np.save(self.folder / f"step-{self.model.steps_done:09d}.npy", samples)
 
 
 class Keeper(keras.callbacks.Callback):

@@ -13,14 +13,20 @@ FLAGS = flags.FLAGS
 _SAMPLE = flags.DEFINE_enum(
     "sample",
     "sheet",
-    ["sheet", "classes", "nearest", "line", "walk", "arithmetic", "losses"],
+    ["sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip", "losses"],
     "sheet: --num_samples images. classes: a sheet for each class, or for --label alone. "
     "nearest: rows of five, each row ending in the training image nearest to the fifth. "
     "line: along straight lines between latents. walk: a row from each of nine latents to "
-    "the next. arithmetic: --vectors. losses: what D and G descend, needs no run.",
+    "the next. arithmetic: --vectors. strip: the density of points in the plane at "
+    "--strip_steps, and of the data. losses: what D and G descend, needs no run.",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "Images on the sheet.", lower_bound=1
+)
+_STRIP_STEPS = flags.DEFINE_list(
+    "strip_steps",
+    [],
+    "Columns of --sample=strip, reported steps or 0; five of those there by default.",
 )
 _SAMPLE_SEED = flags.DEFINE_integer("sample_seed", 0, "Of the latents of the pictures.")
 _LABEL = flags.DEFINE_integer(
@@ -47,6 +53,8 @@ def sample():
         sheets.save(sheets.curves(losses.LOSSES), path)
         print(path)
         return
+    if kind == "strip":
+        return _strip(run)
     model, step = run.restored(evaluation.CHECKPOINT.value)
     if len(model.generator.output_shape) != 4:
         raise UsageError("--mode=sample draws images; points are in the run's own sheets")
@@ -163,6 +171,30 @@ def _arithmetic(model):
     z = np.float32([*rows, *(result + jitter)])
     label = 0 if model.classes and _LABEL.value is None else None
     yield "", sheets.sheet(_to_pixels(_images(model, z, label)), columns)
+
+
+def _strip(run):
+    """From the points that the run kept at its reports."""
+    kept = {
+        str(int(path.stem.removeprefix("step-"))): path
+        for path in sorted((run.folder / "samples").glob("step-*.npy"))
+    }
+    if not kept:
+        raise UsageError(f"--sample=strip: {run.folder} has kept no points, as of ring")
+    steps = _STRIP_STEPS.value
+    if not steps:
+        places = np.linspace(0, len(kept) - 1, min(5, len(kept)))
+        steps = [list(kept)[int(place)] for place in np.rint(places)]
+    if missing := [step for step in steps if step not in kept]:
+        raise UsageError(
+            f"--strip_steps: no points are kept of {', '.join(missing)}; there are "
+            f"{', '.join(kept)}"
+        )
+    target = data.load(FLAGS.train_split).all(FLAGS.value_range, training.POINTS)
+    columns = {f"step {int(step):,}": np.load(kept[step]) for step in steps}
+    path = run.folder / "samples" / "strip.png"
+    sheets.save(sheets.strip(columns, target), path)
+    print(path)
 
 
 def export_run():

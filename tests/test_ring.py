@@ -1,0 +1,82 @@
+"""A run on the ring from start to end: its points are kept at every report and before the
+first step, its modes counted, its strip drawn."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import launch
+from tfgan_papers.metrics import mode_coverage
+
+ARGUMENTS = (
+    *("--model=gan", "--dataset=ring", "--batch_size=64", "--deterministic"),
+    *("--report_steps=4", "--checkpoint_steps=4", "--metrics=mode_coverage"),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(folder, its process): trained to step 4, then to 8."""
+    folder = tmp_path_factory.mktemp("ring") / "run"
+    launch.fork(*ARGUMENTS, "--steps=4", f"--logdir={folder}")
+    return folder, launch.fork(*ARGUMENTS, "--steps=8", f"--logdir={folder}")
+
+
+def points(folder, step):
+    return np.load(folder / "samples" / f"step-{step:09d}.npy")
+
+
+def test_points_are_kept_at_every_report_and_before_the_first_step(run):
+    folder, ended = run
+    assert ended.code == 0, ended.err
+    kept = sorted(path.stem for path in (folder / "samples").glob("*.npy"))
+    assert kept == [f"step-{step:09d}" for step in (0, 1, 4, 5, 8)]
+    arrays = [points(folder, step) for step in (0, 1, 8)]
+    assert all(array.shape == (5120, 2) for array in arrays)
+    leaps = [np.abs(a - arrays[0]).mean() for a in arrays[1:]]
+    assert 0 < leaps[0] < leaps[1]
+
+
+def test_its_modes_are_counted_and_choose_the_best_checkpoint(run):
+    folder, ended = run
+    found = json.loads((folder / "scores.json").read_text())
+    assert [(score["metric"], score["step"]) for score in found] == [
+        *(("mode_coverage", 4), ("mode_coverage", 8))
+    ]
+    score = found[-1]
+    assert (score["modes"], score["samples"]) == (8, mode_coverage.SAMPLES)
+    assert 0 <= score["value"] <= 8 and 0 <= score["high_quality"] <= 1
+    assert f"mode coverage at step 8: {score['value']:.2f} modes, modes 8" in ended.out
+    assert list((folder / "checkpoints" / "best").glob("*.index"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "columns"), [([], 5), (["--strip_steps=0,8"], 2)], ids=["default", "two"]
+)
+def test_the_strip_has_a_column_a_step_and_the_target(run, flags, columns):
+    folder, _ = run
+    command = ("--mode=sample", "--sample=strip", *flags, f"--logdir={folder}")
+    ended = launch.fork(*command)
+    assert ended.code == 0, ended.err
+    picture = Image.open(pathlib.Path(ended.out.strip()))
+    assert picture.width / picture.height == pytest.approx(columns + 1, rel=0.2)
+
+
+def test_a_step_without_points_is_refused_with_those_that_are_there(run):
+    folder, _ = run
+    command = ("--mode=sample", "--sample=strip", "--strip_steps=0,7")
+    ended = launch.fork(*command, f"--logdir={folder}")
+    assert ended.code == 2
+    (line,) = ended.errors
+    assert line.endswith("no points are kept of 7; there are 0, 1, 4, 5, 8")
+
+
+def test_mode_coverage_of_what_has_no_modes_is_refused_before_training(tmp_path):
+    ended = launch.fork("--metrics=mode_coverage", f"--logdir={tmp_path}/run")
+    assert ended.code == 2
+    (line,) = ended.errors
+    assert "digits has no known modes" in line
+    assert not (tmp_path / "run").exists()
