@@ -89,6 +89,14 @@ def both_ways(function, *arguments):
     return function(*arguments).numpy(), compiled(*arguments).numpy()
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_form_for_xla_draws_the_same_words(jit_compile):
+    form = tf.function(noise.bits, jit_compile=jit_compile)
+    for shape, first_row in (((5, 7), 0), ((3, 4, 2), 1 << 40)):
+        words = form(pair(), shape, tf.constant(first_row, tf.int64), compiled=True)
+        np.testing.assert_array_equal(words, noise.bits(pair(), shape, first_row))
+
+
 @pytest.mark.parametrize("row", [(3,), (8,), (5, 5, 1)])
 def test_xla_draws_the_same_words(row):
     plain, compiled = both_ways(

@@ -92,6 +92,7 @@ class AdversarialModel(keras.Model):
         d_optimizer.build(self.discriminator.trainable_variables)
         g_optimizer.build(self.generator.trainable_variables)
         self.compiled_islands = {} if jit_compile and self.replicas > 1 else None
+        self.compiled_by_xla = bool(jit_compile)
         if jit_compile and not tf.config.list_physical_devices("GPU"):
             for layer in _layers(self.generator, self.discriminator):
                 if hasattr(layer, "subpixel"):
@@ -149,7 +150,7 @@ class AdversarialModel(keras.Model):
         where the step as a whole cannot be. Layers and `prior` draw from `stream`."""
 
         def run(base, replica, *tensors):
-            with noise.use(noise.Stream(base, replica)):
+            with noise.use(noise.Stream(base, replica, self.compiled_by_xla)):
                 return function(*tensors)
 
         if self.compiled_islands is not None:

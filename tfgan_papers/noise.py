@@ -23,33 +23,76 @@ WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
 PRIORS = ("uniform", "uniform_01", "uniform_sqrt3", "normal")
 
 
-def bits(seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
+def bits(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
     """Random 32-bit words, uint32, of `shape` = (rows, ...).
 
     Row i is row `first_row + i` of the one endless table that `seed`, an int64 pair,
     stands for: any device can draw any rows of it, in any grouping.
+
+    Args:
+        compiled: draw the same words in the form that XLA compiles well.
     """
     rows, row_size = shape[0], int(np.prod(shape[1:]))
     width = -(-row_size // WORDS_PER_COUNT) * WORDS_PER_COUNT  # rows start on a count
     start = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     skip = tf.cast(first_row, tf.uint64) * (width // WORDS_PER_COUNT)
-    words = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=tf.stack([rows, width]),
-        key=start.key,
-        counter=start.counter + tf.stack([skip, tf.zeros_like(skip)]),
-        alg=PHILOX,
-        dtype=tf.uint32,
-    )
+    counter = start.counter + tf.stack([skip, tf.zeros_like(skip)])
+    if compiled:
+        words = _philox(start.key[0], counter, rows * (width // WORDS_PER_COUNT))
+        words = tf.reshape(words, tf.stack([rows, width]))
+    else:
+        words = tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=tf.stack([rows, width]),
+            key=start.key,
+            counter=counter,
+            alg=PHILOX,
+            dtype=tf.uint32,
+        )
     return tf.reshape(words[:, :row_size], tf.stack([rows, *shape[1:]]))
 
 
-def bernoulli(seed: tf.Tensor, shape: Sequence, probability: float, first_row=0):
+def _philox(key: tf.Tensor, counter: tf.Tensor, blocks) -> tf.Tensor:
+    """Philox4x32-10 (Salmon et al. 2011), uint32 (blocks, 4), in a loop over its rounds.
+
+    XLA's own form of TensorFlow's kernel unrolls them, and on a CPU its fusion then
+    computes each round anew for every use of it: 60 times as slow as this.
+    """
+
+    def high_low(words, factor):
+        product = tf.cast(words, tf.uint64) * tf.constant(factor, tf.uint64)
+        return tf.cast(_shifted(product, 32), tf.uint32), tf.cast(product, tf.uint32)
+
+    def one_round(i, x0, x1, x2, x3, key0, key1):
+        high0, low0 = high_low(x0, 0xD2511F53)
+        high1, low1 = high_low(x2, 0xCD9E8D57)
+        xor = tf.bitwise.bitwise_xor
+        words = xor(xor(high1, x1), key0), low1, xor(xor(high0, x3), key1), low0
+        weyl = (tf.constant(w, tf.uint32) for w in (0x9E3779B9, 0xBB67AE85))
+        return i + 1, *words, *(key + w for key, w in zip((key0, key1), weyl, strict=True))
+
+    count = counter[0] + tf.cast(tf.range(tf.cast(blocks, tf.int64)), tf.uint64)
+    halves = [
+        half
+        for words in (count, counter[1] + tf.zeros_like(count), key)
+        for half in (tf.cast(words, tf.uint32), tf.cast(_shifted(words, 32), tf.uint32))
+    ]
+    drawn = tf.while_loop(lambda i, *_: i < 10, one_round, (0, *halves))
+    return tf.stack(drawn[1:5], 1)
+
+
+def _shifted(words, places):
+    return tf.bitwise.right_shift(words, tf.constant(places, words.dtype))
+
+
+def bernoulli(
+    seed: tf.Tensor, shape: Sequence, probability: float, first_row=0, compiled=False
+) -> tf.Tensor:
     """True with `probability`, rounded to a multiple of 2^-16; bool of `shape`.
 
     Two values a word: an element of a dropout mask needs no 24 bits.
     """
     size = int(np.prod(shape[1:]))
-    words = bits(seed, (shape[0], -(-size // 2)), first_row)
+    words = bits(seed, (shape[0], -(-size // 2)), first_row, compiled)
     halves = tf.reshape(tf.bitcast(words, tf.uint16), (shape[0], -1))[:, :size]
     threshold = round(probability * 2**16)
     if threshold > 2**16 - 1:
@@ -57,46 +100,52 @@ def bernoulli(seed: tf.Tensor, shape: Sequence, probability: float, first_row=0)
     return tf.reshape(halves, tf.stack(shape)) < tf.constant(threshold, tf.uint16)
 
 
-def uniform(seed: tf.Tensor, shape: Sequence, low=0.0, high=1.0, first_row=0) -> tf.Tensor:
+def uniform(
+    seed: tf.Tensor, shape: Sequence, low=0.0, high=1.0, first_row=0, compiled=False
+) -> tf.Tensor:
     """U[low, high) as float32; 24 random bits a value."""
-    words = tf.bitwise.right_shift(bits(seed, shape, first_row), tf.constant(8, tf.uint32))
+    words = _shifted(bits(seed, shape, first_row, compiled), 8)
     unit = tf.cast(words, tf.float32) * 2.0**-24
     # 2 unit - 1 is exact, so there is one rounding, the same where XLA fuses the rest
     return (low + high) / 2 + (high - low) / 2 * (2.0 * unit - 1.0)
 
 
-def normal(seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
+def normal(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
     """N(0, 1) as float32, by the Box-Muller transform of two uniforms a value."""
-    u = uniform(seed, (shape[0], 2, int(np.prod(shape[1:]))), first_row=first_row)
+    pairs = (shape[0], 2, int(np.prod(shape[1:])))
+    u = uniform(seed, pairs, first_row=first_row, compiled=compiled)
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - u[:, 0]))  # 1 - u is in (0, 1]
     return tf.reshape(radius * tf.cos(2 * np.pi * u[:, 1]), tf.stack(shape))
 
 
-def latents(prior: str, seed: tf.Tensor, shape: Sequence, first_row=0) -> tf.Tensor:
+def latents(
+    prior: str, seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False
+) -> tf.Tensor:
     """Latent vectors z, float32 (n, latent_dim), by the name of their law.
 
     `uniform` is U(-1, 1); `uniform_01` U(0, 1); `uniform_sqrt3` U(-sqrt 3, sqrt 3), of
     unit variance; `normal` N(0, 1).
     """
     if prior == "normal":
-        return normal(seed, shape, first_row)
+        return normal(seed, shape, first_row, compiled)
     low, high = {
         "uniform": (-1.0, 1.0),
         "uniform_01": (0.0, 1.0),
         "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
     }[prior]
-    return uniform(seed, shape, low, high, first_row)
+    return uniform(seed, shape, low, high, first_row, compiled)
 
 
 class Stream:
     """The draws of one traced function on one replica, numbered as they are asked for.
 
     `base` is an int64 pair: the run's seed, and the number of the first draw. A draw of
-    n rows is rows [replica * n, (replica + 1) * n) of the global batch's draw.
+    n rows is rows [replica * n, (replica + 1) * n) of the global batch's draw. `compiled`
+    tells whether XLA will compile what draws.
     """
 
-    def __init__(self, base: tf.Tensor, replica):
-        self.base, self.replica = base, replica
+    def __init__(self, base: tf.Tensor, replica, compiled: bool = False):
+        self.base, self.replica, self.compiled = base, replica, compiled
         self.drawn = self.branches = 0
 
     @classmethod
@@ -123,19 +172,20 @@ class Stream:
         place = tf.cast(self.replica, tf.int64) * BRANCHES + index
         return tf.cast(self.base + tf.stack([place * 2**32, 0]), dtype)
 
+    def _place(self, shape):
+        return {"first_row": self.replica * shape[0], "compiled": self.compiled}
+
     def latents(self, prior: str, shape: Sequence) -> tf.Tensor:
-        return latents(prior, self.next_seed(), shape, self.replica * shape[0])
+        return latents(prior, self.next_seed(), shape, **self._place(shape))
 
     def uniform(self, shape: Sequence) -> tf.Tensor:
-        return uniform(self.next_seed(), shape, first_row=self.replica * shape[0])
+        return uniform(self.next_seed(), shape, **self._place(shape))
 
     def bernoulli(self, shape: Sequence, probability: float) -> tf.Tensor:
-        return bernoulli(
-            self.next_seed(), shape, probability, first_row=self.replica * shape[0]
-        )
+        return bernoulli(self.next_seed(), shape, probability, **self._place(shape))
 
     def normal(self, shape: Sequence) -> tf.Tensor:
-        return normal(self.next_seed(), shape, self.replica * shape[0])
+        return normal(self.next_seed(), shape, **self._place(shape))
 
 
 # Layers cannot be handed the stream through a functional model's call, so they look it
