@@ -78,10 +78,13 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     image = tfds.features.Image(shape=(6, 6, 1))
     label = tf.int64
+    ordered = False
 
     def _info(self):
         features = tfds.features.FeaturesDict({"image": self.image, "label": self.label})
-        return tfds.core.DatasetInfo(builder=self, features=features)
+        return tfds.core.DatasetInfo(
+            builder=self, features=features, disable_shuffling=self.ordered
+        )
 
     def _split_generators(self, dl_manager):
         raise NotImplementedError
@@ -489,6 +492,20 @@ def test_labels_that_are_withheld_are_told_once_they_are_asked_for(
     ):
         with pytest.raises(UserError, match="tiny.* label -1, .* none of its 3 classes"):
             ask()
+
+
+def test_single_wrong_label_of_a_streamed_set_is_told_when_it_is_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Tiny, "label", tfds.features.ClassLabel(names=THREE))
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
+    labels = iter([0] * 1100 + [-1])
+    images = np.zeros((1101, 6, 6, 1), np.uint8)
+    monkeypatch.setattr(Tiny, "ordered", True)
+    prepare(Tiny(data_dir=tmp_path), labels=lambda x: next(labels), train=images)
+    found = load(dataset="tiny", data_dir=str(tmp_path))
+    with pytest.raises(UserError, match="tiny.* a label which is none of its 3 classes"):
+        found.labelled("raw")
 
 
 # Splits.

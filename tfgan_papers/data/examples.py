@@ -170,7 +170,15 @@ class Examples:
         if not labels:
             return lambda keys: convert(self.read(keys))
         self._check_labels()
-        return lambda keys: (convert(self.read(keys)), self.read_labels(keys))
+
+        def read(keys):
+            found = self.read_labels(keys)
+            good = tf.reduce_all((found >= 0) & (found < self.classes))
+            line = f"{self.name} has a label which is none of its {self.classes} classes"
+            tf.debugging.Assert(good, [line])
+            return convert(self.read(keys)), found
+
+        return read
 
     def _check_labels(self):
         """Of a set on disk the first block's: where labels are withheld, all are."""
