@@ -4,10 +4,12 @@ import io
 import json
 import os
 import pathlib
+import re
 import socket
 import time
 from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 import scipy.io
@@ -730,6 +732,24 @@ def test_damaged_set_is_told(file, damage, in_memory, tmp_path, monkeypatch, net
         said = message(UserError, **values)
         assert "tiny" in said and "damaged" in said and "prepare it again" in said
     assert not network
+
+
+@pytest.mark.parametrize("damage", [flip, os.remove])
+def test_damage_met_in_the_middle_of_a_run_is_one_line(damage, tmp_path, monkeypatch):
+    folder = tiny(tmp_path)
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
+    found = load(dataset="tiny", data_dir=str(tmp_path))
+    damage(folder / "tiny-train.tfrecord-00001-of-00002")
+    model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten()])
+    model.compile(loss=lambda y, x: x)
+    stream = found.stream(BATCH, 1, "unit").map(lambda x: (x, x))
+    with pytest.raises(tf.errors.OpError) as caught:
+        model.fit(stream, steps_per_epoch=9, verbose=0)
+    said = data.trouble(caught.value)
+    assert said.startswith("--dataset=") and "cannot be read: " in said
+    assert re.search(r"(No such file or directory|corrupted record at \d+)$", said)
+    assert said == " ".join(said.split()) and len(said) < 500
+    assert not data.trouble(tf.errors.InternalError(None, None, "another"))
 
 
 def test_prepared_folder_without_its_description_is_told(tmp_path, network):

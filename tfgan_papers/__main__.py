@@ -34,10 +34,11 @@ def main(arguments):
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except (OSError, tf.errors.OpError) as error:
-        if not (trouble := disk_trouble(error)):
+        if trouble := disk_trouble(error):
+            trouble = f"{flags.FLAGS.logdir} cannot be written: {trouble}"
+        elif not (trouble := data.trouble(error)):
             raise
-        folder = flags.FLAGS.logdir
-        print(f"error: {folder} cannot be written: {trouble}", file=sys.stderr)
+        print(f"error: {trouble}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from absl import flags
 
 from tfgan_papers.data import catalog, embedded, folder, glyphs, hwdb, tfd
-from tfgan_papers.data.examples import Examples, HeldExamples
+from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.ranges import RANGES
 
-__all__ = ["RANGES", "SOURCES", "Examples", "HeldExamples", "load"]
+__all__ = ["RANGES", "SOURCES", "Examples", "HeldExamples", "load", "trouble"]
 
 # The sources read these as FLAGS.name.
 _DATASET = flags.DEFINE_string(
@@ -95,3 +95,11 @@ def load(split: str) -> Examples:
     """
     name = _DATASET.value
     return SOURCES[name](split) if name in SOURCES else catalog.load(name, split, SOURCES)
+
+
+def trouble(error: Exception) -> str:
+    """What to say of an error that a stream met in the middle of a run, on one line; ""
+    where the error is not the data's."""
+    if "IteratorGetNext" not in str(error):
+        return ""
+    return f"--dataset={_DATASET.value} cannot be read: {one_line(error)}"

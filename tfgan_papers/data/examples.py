@@ -277,6 +277,8 @@ def report(line, *values):
 
 def one_line(error):
     """What an error says, on one line, without TensorFlow's frame."""
-    frame = r"\{\{.*?\}\}|\[Op:.*|Traceback.*"
-    text = textwrap.shorten(re.sub(frame, "", str(error), flags=re.DOTALL), 400)
+    where = r"^(Graph execution error:|Detected at node .*|  File .*)$"
+    frame = r"\[\[\{\{.*?\}\}\]\]|\{\{.*?\}\}|\[Op:.*|Traceback.*"
+    text = re.sub(where, "", str(error), flags=re.MULTILINE)
+    text = textwrap.shorten(re.sub(frame, "", text, flags=re.DOTALL), 400)
     return text or type(error).__name__
