@@ -111,11 +111,14 @@ def uniform(
 
 
 def normal(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
-    """N(0, 1) as float32, by the Box-Muller transform of two uniforms a value."""
-    pairs = (shape[0], 2, int(np.prod(shape[1:])))
+    """N(0, 1) as float32, by the Box-Muller transform: two uniforms give two values."""
+    size = int(np.prod(shape[1:]))
+    pairs = (shape[0], 2, -(-size // 2))
     u = uniform(seed, pairs, first_row=first_row, compiled=compiled)
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - u[:, 0]))  # 1 - u is in (0, 1]
-    return tf.reshape(radius * tf.cos(2 * np.pi * u[:, 1]), tf.stack(shape))
+    angle = 2 * np.pi * u[:, 1]
+    values = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)
+    return tf.reshape(values[:, :size], tf.stack(shape))
 
 
 def latents(
