@@ -248,6 +248,10 @@ def _start(run, passed_on):
     arguments = [*passed_on, *varied, f"--seed={run.seed}", f"--logdir={run.folder}"]
     # the server looks for the package where this process has found it
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    if _JOBS.value > 1:  # else each would start as many threads as there are processors
+        threads = str(max(1, os.cpu_count() // _JOBS.value))
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tfgan_papers.__main__"])
     process = context.Process(target=_train, args=(arguments, run.folder))
