@@ -13,7 +13,9 @@ import pytest
 import tensorflow as tf
 
 from tfgan_papers import adversarial, layers, noise, runtime
+from tfgan_papers.papers.dcgan import DCGAN
 from tfgan_papers.papers.gan import GAN
+from tfgan_papers.papers.lsgan import LSGAN
 
 STEPS, BATCH, SHAPE, LATENT = 5, 12, (4, 4, 1), 6
 
@@ -62,7 +64,16 @@ def largest_difference(a, b):
     return max(np.abs(x - y).max() for x, y in pairs)
 
 
-MODES = [{"simultaneous": True}, {"k": 1}, {"k": 2}, {"loss": "minimax"}]
+MODES = [
+    {"simultaneous": True},
+    {"k": 1},
+    {"k": 2},
+    {"loss": "minimax"},
+    {"cls": LSGAN},
+    {"cls": LSGAN, "simultaneous": True},
+    {"cls": DCGAN, "weight_decay": 0.01},
+    {"cls": DCGAN, "port": True, "loss": "least_squares"},
+]
 
 
 @pytest.mark.parametrize("options", MODES, ids=str)
@@ -84,11 +95,12 @@ def test_two_mirrored_replicas_give_the_weights_of_one_with_dropout():
     assert largest_difference(both, without) > 1e-3  # the masks did something
 
 
+@pytest.mark.parametrize("cls", [GAN, LSGAN, DCGAN], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("strategy", ["one", "two"])
-def test_xla_changes_no_more_than_rounding(strategy):
+def test_xla_changes_no_more_than_rounding(strategy, cls):
     make = tf.distribute.get_strategy if strategy == "one" else two
-    plain, _ = trained(make(), dropout=0.5, simultaneous=True)
-    compiled, _ = trained(make(), dropout=0.5, simultaneous=True, jit_compile=True)
+    plain, _ = trained(make(), dropout=0.5, cls=cls)
+    compiled, _ = trained(make(), dropout=0.5, cls=cls, jit_compile=True)
     assert largest_difference(plain, compiled) < 1e-5
 
 
@@ -106,7 +118,7 @@ class Unfolded(GAN):
 
     def start_step(self, data):
         images, _, stream = super().start_step(data)
-        return images, noise.Stream(stream.base, 0)
+        return images, None, noise.Stream(stream.base, 0)
 
 
 @pytest.mark.parametrize("mistake", [Unscaled, Unfolded])

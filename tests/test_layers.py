@@ -120,3 +120,73 @@ def test_dropout_returns_from_its_config_and_still_draws_from_the_stream(x):
     with noise.use(noise.Stream(BASE, 0)):
         dropped = twin(x, training=True)
     np.testing.assert_allclose(dropped, numpy_dropout(x, draw(x.shape), 0.3), rtol=1e-6)
+
+
+# Convolutions of stride 2.
+
+
+def padded_convolution(x, kernel, before):
+    """TensorFlow's own, with `before` zeros ahead and enough behind."""
+    k = kernel.shape[0]
+    sides = []
+    for side in x.shape[1:3]:
+        after = (-(-side // 2) - 1) * 2 + k - side - before
+        sides.append((before, after))
+    if min(after for _, after in sides) < 0:
+        raise ValueError("no such padding")
+    x = np.pad(x, ((0, 0), *sides, (0, 0)))
+    return tf.nn.conv2d(x, kernel, 2, "VALID").numpy()
+
+
+PADDINGS = [(3, False, 0), (4, False, 1), (5, False, 1), (5, True, 2)]
+
+
+@pytest.mark.parametrize("subpixel", [False, True], ids=["strided", "subpixel"])
+@pytest.mark.parametrize(("k", "symmetric", "before"), PADDINGS)
+def test_down_convolution_halves_as_the_padding_says(k, symmetric, before, subpixel, rng):
+    x = rng.normal(size=(2, 8, 6, 3)).astype("float32")
+    layer = layers.DownConv2D(4, k, symmetric=symmetric, bias_initializer="ones")
+    layer.subpixel = subpixel
+    found = layer(x)
+    expected = 1.0 + padded_convolution(x, layer.kernel.numpy(), before)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert layer.compute_output_shape(x.shape) == found.shape == (2, 4, 3, 4)
+
+
+@pytest.mark.parametrize("subpixel", [False, True], ids=["strided", "subpixel"])
+@pytest.mark.parametrize(("k", "symmetric", "before"), PADDINGS)
+def test_up_convolution_is_the_gradient_of_the_down(k, symmetric, before, subpixel, rng):
+    """<down x, y> = <x, up y> for all x and y, with one kernel."""
+    x = rng.normal(size=(2, 8, 6, 3)).astype("float32")
+    y = rng.normal(size=(2, 4, 3, 4)).astype("float32")
+    up = layers.UpConv2D(3, k, symmetric=symmetric, bias_initializer="ones")
+    up.subpixel = subpixel
+    raised = up(y) - 1.0
+    down = padded_convolution(x, up.kernel.numpy(), before)
+    np.testing.assert_allclose((down * y).sum(), (x * raised).numpy().sum(), rtol=1e-4)
+    assert up.compute_output_shape(y.shape) == raised.shape == x.shape
+
+
+@pytest.mark.parametrize("layer", [layers.DownConv2D, layers.UpConv2D])
+def test_strided_layers_return_from_their_config(layer):
+    again = layer.from_config(layer(4, 5, symmetric=True).get_config())
+    assert (again.symmetric, again.filters, again.strides) == (True, 4, (2, 2))
+
+
+def test_xla_on_a_cpu_gets_the_subpixel_form():
+    from tfgan_papers.papers.lsgan import LSGAN
+
+    z, x = keras.Input((3,)), keras.Input((4, 4, 1))
+    up = layers.UpConv2D(1, 5)
+    down = layers.DownConv2D(2, 5)
+    fake = up(keras.layers.Reshape((2, 2, 1))(keras.layers.Dense(4)(z)))
+    score = keras.layers.Dense(1)(keras.layers.Flatten()(down(x)))
+    model = LSGAN(keras.Model(z, fake), keras.Model(x, score))
+    model.compile(keras.optimizers.SGD(), keras.optimizers.SGD(), jit_compile=False)
+    assert not up.subpixel and not down.subpixel
+    model.compile(keras.optimizers.SGD(), keras.optimizers.SGD(), jit_compile=True)
+    assert up.subpixel and down.subpixel
+
+
+def test_one_hot_is_numpys():
+    np.testing.assert_array_equal(layers.OneHot(4)(np.array([2, 0])), np.eye(4)[[2, 0]])

@@ -34,7 +34,7 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
         # XLA cannot compile a sleep; only the choice is under test here
         monkeypatch.setattr(tf, "function", lambda f, jit_compile: f, raising=True)
         options, why = runtime.compile_options(
-            tf.distribute.get_strategy(), steps.__getitem__, tf.zeros(3)
+            tf.distribute.get_strategy(), steps.__getitem__, lambda model: tf.zeros(3)
         )
         assert options["jit_compile"] is faster
         plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
@@ -50,7 +50,7 @@ def test_auto_measures_the_real_step_both_ways():
         return model
 
     options, why = runtime.compile_options(
-        tf.distribute.get_strategy(), model_of, tf.zeros((8, 2))
+        tf.distribute.get_strategy(), model_of, lambda model: tf.zeros((8, 2))
     )
     plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
     assert 0 < plain < 1e3 and 0 < compiled < 1e3

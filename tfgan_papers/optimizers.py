@@ -1,6 +1,7 @@
-"""Optimizers whose form Keras does not have and results depend on."""
+"""Optimizers in a form that Keras does not have and results, or speed, depend on."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -39,3 +40,26 @@ class TF1RMSprop(keras.optimizers.Optimizer):
 
     def get_config(self):
         return {**super().get_config(), "rho": self.rho, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam, its whole update of a weight in one of TensorFlow's kernels: one pass
+    over memory where Keras' form takes ten. The same update, epsilon beside the
+    uncorrected root."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        step = ops.cast(self.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=ops.power(self.beta_1, step),
+            beta2_power=ops.power(self.beta_2, step),
+            lr=ops.cast(learning_rate, "float32"),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )

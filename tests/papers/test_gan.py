@@ -11,6 +11,7 @@ from absl.testing import flagsaver
 
 from tfgan_papers import layers, noise, training
 from tfgan_papers.errors import UsageError
+from tfgan_papers.losses import LOSSES
 from tfgan_papers.papers import gan
 
 # The networks, from the authors' yaml files. Parameters of G, of D, by image shape.
@@ -836,8 +837,9 @@ def test_stock_dropout_layers_of_one_network_mask_differently():
 
 
 def settings(dataset="gaussian", shape=(1,), **changes):
-    numbers = {"loss": "non_saturating", "seed": 1, "learning_rate": 0.1}
+    numbers = {"loss": LOSSES["non_saturating"], "seed": 1, "learning_rate": 0.1}
     kept = {"network": "", "fidelity": "paper", "steps_per_epoch": 50}
+    numbers |= {"batch_size": 100, "classes": 0}
     mean = np.zeros(shape)
     return training.Settings(
         dataset=dataset, shape=shape, mean=mean, **{**numbers, **kept, **changes}

@@ -45,7 +45,7 @@ import keras
 from absl import flags
 from keras import ops
 
-from tfgan_papers import critics, layers, losses
+from tfgan_papers import critics, layers, losses, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 
@@ -358,7 +358,7 @@ def build(settings, jit_compile, steps_per_execution=1):
     if classes:  # their epoch gives each network every second minibatch
         rate = ToZero(rate, max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2))
     model.compile(
-        *(keras.optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2)),
+        *(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2)),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )

@@ -326,4 +326,4 @@ def build(settings, jit_compile, steps_per_execution=1):
 def optimizer(rate):
     if _OPTIMIZER.value == "rmsprop":
         return optimizers.TF1RMSprop(rate)
-    return keras.optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON)
+    return optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON)

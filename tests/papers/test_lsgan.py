@@ -1,0 +1,264 @@
+"""LSGAN: counts of its networks, its theory, its step against a second implementation."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+from tfgan_papers import losses, noise, training
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import dcgan, lsgan
+
+# fidelity: shape, classes -> trainable weights of G and of D
+COUNTS = {
+    lsgan.lsun_networks: ((112, 112, 3), (), 15_591_427, 4_333_441),
+    lsgan.character_networks: ((28, 28, 1), (3740,), 9_417_857, 21_392_155),
+    lsgan.mixture_networks: ((2,), (), 49_666, 17_025),
+}
+
+
+@pytest.mark.parametrize("networks", COUNTS, ids=lambda networks: networks.__name__)
+def test_networks_have_the_authors_number_of_weights(networks):
+    shape, classes, *expected = COUNTS[networks]
+    built = networks(shape, lsgan.VGG, Draw(0), *classes)
+    assert [count(network) for network in built] == expected
+
+
+def count(network):
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "in_g", "in_d"),
+    [("both", 4, 3), ("discriminator", 0, 3), ("none", 0, 0)],
+)
+def test_batch_norm_leaves_the_networks_that_the_paper_takes_it_from(
+    batch_norm, in_g, in_d
+):
+    with flagsaver.flagsaver(batch_norm=batch_norm):
+        networks = lsgan.stability_networks((64, 64, 3), lsgan.VGG, Draw(0))
+    found = [
+        sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+        for network in networks
+    ]
+    assert found == [in_g, in_d]
+
+
+def test_weights_start_as_in_the_authors_code():
+    generator, discriminator = lsgan.lsun_networks((112, 112, 3), lsgan.VGG, Draw(0))
+    kernels = [w.numpy() for w in discriminator.weights if "kernel" in w.path]
+    for kernel in kernels[:-1]:  # convolutions: truncated at two deviations
+        assert 0.03 < np.abs(kernel).max() <= 0.04
+        np.testing.assert_allclose(kernel.std(), 0.02 * 0.88, rtol=0.05)
+    for kernel in [w.numpy() for w in generator.weights if "kernel" in w.path]:
+        np.testing.assert_allclose(kernel.std(), 0.02, rtol=0.05)
+    matrix = lsgan.mixture_networks((2,), lsgan.VGG, Draw(0))[0].weights[2].numpy()
+    np.testing.assert_allclose(matrix @ matrix.T, 1.4**2 * np.eye(128), atol=1e-4)
+
+
+# Theory, Sec. 3.2, on distributions over five points.
+
+P_DATA = np.array([0.1, 0.4, 0.2, 0.05, 0.25])
+P_G = np.array([0.3, 0.1, 0.2, 0.35, 0.05])
+
+
+@pytest.mark.parametrize("targets", [(0, 1, 1), (-1, 1, 0), (0.3, -2, 5)])
+def test_the_best_discriminator_is_eq_5(targets):
+    a, b, _ = targets
+    loss = losses.least_squares(*map(float, targets))
+    best = (b * P_DATA + a * P_G) / (P_DATA + P_G)
+
+    def d_loss(scores):
+        scores = tf.constant(scores)
+        return float(tf.reduce_sum(P_DATA * loss.real(scores) + P_G * loss.fake(scores)))
+
+    for point in range(5):
+        for step in (-0.01, 0.01):
+            other = best.copy()
+            other[point] += step
+            assert d_loss(other) > d_loss(best)
+
+
+def test_g_descends_the_pearson_divergence_of_eq_7():
+    """With b - c = 1 and b - a = 2: 2 C(G) = chi^2(p_d + p_g || 2 p_g)."""
+    loss = losses.least_squares(-1.0, 1.0, 0.0)
+    best = tf.constant((P_DATA - P_G) / (P_DATA + P_G))
+    cost = float(tf.reduce_sum((P_DATA + P_G) * loss.generator(best)))
+    both = P_DATA + P_G
+    np.testing.assert_allclose(2 * cost, ((2 * P_G - both) ** 2 / both).sum(), rtol=1e-12)
+    assert cost > 0
+
+
+def test_equal_targets_are_refused():
+    with pytest.raises(ValueError, match="nothing to tell apart"):
+        losses.least_squares(1.0, 1.0, 0.0)
+
+
+# The step against one written without the kernel, in which G runs twice.
+
+
+def small_networks(normalized=False):
+    def dense(units, seed):
+        return keras.layers.Dense(
+            units, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5, seed=seed)
+        )
+
+    z, x = keras.Input((3,)), keras.Input((4,))
+    hidden = dense(8, 1)(z)
+    if normalized:
+        hidden = keras.layers.BatchNormalization(momentum=0.9)(hidden)
+    fake = dense(4, 2)(keras.layers.ReLU()(hidden))
+    score = dense(1, 4)(keras.layers.LeakyReLU(0.2)(dense(8, 3)(x)))
+    return keras.Model(z, fake), keras.Model(x, score)
+
+
+def compiled(model, rate=0.1, **kwargs):
+    model.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate), **kwargs)
+    return model
+
+
+def latents_of_step(model, branch, rows):
+    stream = noise.Stream.of_step(model.seed, model.step.value, 0)
+    for _ in range(branch):
+        base = stream.branch()
+    return noise.latents(model.prior_law, base, (rows, model.latent_dim))
+
+
+def by_hand(generator, discriminator, real, z, simultaneous, rate=0.1):
+    """Eq. 9 with SGD: what both networks' weights become."""
+    with tf.GradientTape() as d_tape, tf.GradientTape() as g_tape:
+        fake = generator(z, training=True)
+        d_loss = tf.reduce_mean((discriminator(real) - 1) ** 2) / 2
+        fake_scores = discriminator(fake)
+        d_loss += tf.reduce_mean(fake_scores**2) / 2
+        g_loss = tf.reduce_mean((fake_scores - 1) ** 2) / 2
+    d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
+    g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    for weight, gradient in zip(
+        discriminator.trainable_variables, d_gradients, strict=True
+    ):
+        weight.assign_sub(rate * gradient)
+    if not simultaneous:
+        with tf.GradientTape() as g_tape:
+            g_loss = (
+                tf.reduce_mean((discriminator(generator(z, training=True)) - 1) ** 2) / 2
+            )
+        g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    for weight, gradient in zip(generator.trainable_variables, g_gradients, strict=True):
+        weight.assign_sub(rate * gradient)
+    return float(d_loss), float(g_loss)
+
+
+@pytest.mark.parametrize(
+    ("simultaneous", "normalized"),
+    [(False, False), (False, True), (True, False)],
+    ids=["in turn", "in turn, normalized", "at once"],
+)
+def test_step_is_eq_9_on_one_batch_of_latents(simultaneous, normalized, rng):
+    networks = small_networks(normalized)
+    model = compiled(lsgan.LSGAN(*networks, simultaneous=simultaneous, seed=5))
+    twin = small_networks(normalized)
+    real = tf.constant(rng.normal(size=(16, 4)), tf.float32)
+    for _ in range(3):
+        z = latents_of_step(model, 1, 16)
+        logs = model.train_step(real)
+        expected = by_hand(*twin, real, z, simultaneous)
+        np.testing.assert_allclose(
+            [logs["d_loss"], logs["g_loss"]], expected, rtol=1e-5, atol=1e-6
+        )
+        model.reset_metrics()
+    for network, other in zip(networks, twin, strict=True):
+        for mine, theirs in zip(
+            network.trainable_weights, other.trainable_weights, strict=True
+        ):
+            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_g_runs_once_a_step(rng):
+    """Moving averages of its batch normalization move once, by a tenth."""
+    model = compiled(lsgan.LSGAN(*small_networks(normalized=True), seed=5))
+    z = latents_of_step(model, 1, 16)
+    hidden = model.generator.layers[1](z)
+    model.train_step(tf.constant(rng.normal(size=(16, 4)), tf.float32))
+    moved = model.generator.layers[2].moving_mean.numpy()
+    np.testing.assert_allclose(moved, 0.1 * tf.reduce_mean(hidden, 0), rtol=1e-5)
+
+
+# From the command line.
+
+
+def settings(dataset="fashion_mnist", shape=(28, 28, 1), **changes):
+    values = {
+        "network": "",
+        "loss": losses.LOSSES["least_squares"],
+        "fidelity": "paper",
+        "seed": 1,
+        "learning_rate": 1e-3,
+        "batch_size": 64,
+        "steps_per_epoch": 50,
+        "mean": np.zeros(shape),
+        "classes": 0,
+    }
+    return training.Settings(dataset=dataset, shape=shape, **{**values, **changes})
+
+
+def test_the_mixture_gives_d_a_tenth_of_gs_learning_rate():
+    model = lsgan.build(settings("ring", (2,)), jit_compile=False)
+    rates = [float(o.learning_rate) for o in (model.d_optimizer, model.g_optimizer)]
+    np.testing.assert_allclose(rates, [1e-4, 1e-3])
+    assert (model.simultaneous, model.prior_law, model.latent_dim) == (True, "normal", 256)
+
+
+@pytest.mark.parametrize(("network", "factor"), [("stability", 64), ("mixture", 32)])
+def test_fidelity_to_the_code_sums_over_the_batch(network, factor):
+    shape = (2,) if network == "mixture" else (28, 28, 1)
+    with flagsaver.flagsaver(width=8):
+        model = lsgan.build(settings("any", shape, network=network, fidelity="code"), False)
+    score = tf.constant(3.0)
+    np.testing.assert_allclose(model.loss_terms.real(score), factor * 0.5 * (3 - 1) ** 2)
+    assert float(model.loss_terms.verdict(score)) == 3.0
+
+
+def test_characters_need_classes():
+    with pytest.raises(UsageError, match="has none"):
+        lsgan.build(settings(network="characters"), jit_compile=False)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "words"),
+    [("stability", (30, 30, 1), "do not halve"), ("lsun", (40, 40, 3), "by 16")],
+)
+def test_sizes_that_networks_cannot_make_are_refused(network, shape, words):
+    with pytest.raises(UsageError, match=words):
+        lsgan.build(settings(shape=shape, network=network), jit_compile=False)
+
+
+def test_each_data_set_has_its_network():
+    found = [
+        lsgan.name_of_network(d, "") for d in ("lsun/bedroom", "ring", "hwdb", "cifar10")
+    ]
+    assert found == ["lsun", "mixture", "characters", "stability"]
+    with pytest.raises(UsageError, match="lsun, characters"):
+        lsgan.name_of_network("ring", "resnet")
+
+
+def test_rmsprop_is_tensorflow_1s():
+    with flagsaver.flagsaver(optimizer="rmsprop", width=8):
+        model = lsgan.build(settings(), jit_compile=False)
+    assert model.g_optimizer.mean_squares[0].numpy().min() == 1.0
+
+
+def test_labels_reach_both_networks(rng):
+    generator, discriminator = lsgan.character_networks(
+        (8, 8, 1), dcgan.PORT._replace(width=4), Draw(0), 3
+    )
+    z = tf.constant(rng.normal(size=(2, lsgan.LATENT_DIM)), tf.float32)
+    labels = tf.constant([0, 2])  # of the same z
+    z = tf.tile(z[:1], (2, 1))
+    images = generator([z, labels], training=True).numpy()
+    assert np.abs(images[0] - images[1]).max() > 1e-4
+    scores = discriminator([tf.constant(images), labels[::-1]], training=True).numpy()
+    others = discriminator([tf.constant(images), labels], training=True).numpy()
+    assert np.abs(scores - others).max() > 1e-4

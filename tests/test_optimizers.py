@@ -1,0 +1,56 @@
+"""Optimizers against their recursions in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgan_papers.optimizers import Adam, TF1RMSprop
+
+
+def test_rmsprop_is_tensorflow_1s_recursion(rng):
+    start = rng.normal(size=5).astype("float32")
+    weight, optimizer = keras.Variable(start), TF1RMSprop(0.01)
+    optimizer.build([weight])
+    theta, mean_square = start.astype("float64"), np.ones(5)
+    for _ in range(20):
+        gradient = rng.normal(size=5).astype("float32")
+        optimizer.apply([tf.constant(gradient)], [weight])
+        mean_square = 0.9 * mean_square + 0.1 * gradient.astype("float64") ** 2
+        theta -= 0.01 * gradient / np.sqrt(mean_square + 1e-10)
+    np.testing.assert_allclose(weight.numpy(), theta, rtol=1e-5)
+
+
+def test_its_first_step_is_small_where_keras_is_large():
+    moved = []
+    for optimizer in (TF1RMSprop(0.01), keras.optimizers.RMSprop(0.01)):
+        weight = keras.Variable([0.0])
+        optimizer.build([weight])
+        optimizer.apply([tf.constant([1e-3])], [weight])
+        moved.append(abs(float(weight.numpy()[0])))
+    assert moved[0] < 1.1e-5 and moved[1] > 0.02
+
+
+def test_rmsprop_returns_from_its_config():
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(TF1RMSprop(0.02, 0.8)))
+    assert isinstance(again, TF1RMSprop)
+    assert (again.rho, again.epsilon) == (0.8, 1e-10)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_adam_is_keras_adam(jit_compile, rng):
+    start = [rng.normal(size=shape).astype("float32") for shape in ((4, 3), (3,))]
+    gradients = [[rng.normal(size=w.shape) for w in start] for _ in range(30)]
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9)
+
+    def trained(kind):
+        weights = [keras.Variable(w) for w in start]
+        optimizer = kind(schedule, beta_1=0.5, epsilon=1e-3)
+        optimizer.build(weights)
+        step = tf.function(lambda g: optimizer.apply(g, weights), jit_compile=jit_compile)
+        for each in gradients:
+            step([tf.constant(gradient, tf.float32) for gradient in each])
+        return [w.numpy() for w in weights]
+
+    for mine, theirs in zip(trained(Adam), trained(keras.optimizers.Adam), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
