@@ -57,6 +57,7 @@ class AdversarialModel(keras.Model):
             aggregation="only_first_replica",
         )
         self.means = [keras.metrics.Mean(name) for name in self.scalars]
+        self.generate_in_graph = tf.function(self.generate, reduce_retracing=True)
         self.foreign_seeds = _seed_generators(generator, discriminator)
         self.built = True
 

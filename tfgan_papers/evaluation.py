@@ -46,14 +46,14 @@ def generated(
 ) -> np.ndarray:
     """n samples of the generator in inference mode, float32, in its value range; of all
     classes in turn, where there are any."""
-    generate = tf.function(model.generate)
     base = tf.constant([seed, 0], tf.int64)
     z = noise.latents(model.prior_law, base, (n, model.latent_dim))
     labels = tf.range(n) % model.classes if model.classes else None
     parts = []
     for i in range(0, n, batch_size):
         part = slice(i, i + batch_size)
-        parts.append(generate(z[part], None if labels is None else labels[part]))
+        of_part = None if labels is None else labels[part]
+        parts.append(model.generate_in_graph(z[part], of_part))
     return np.concatenate(parts)
 
 
