@@ -100,7 +100,7 @@ def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
     columns = {**columns, "target": target}
     x = np.linspace(-4, 4, 401)
     densities = {title: _plane_density(points, x) for title, points in columns.items()}
-    levels = np.linspace(0, densities["target"].max(), 31)
+    levels = np.linspace(0, densities["target"].max(), 31)[1:]
     figure, axes = plt.subplots(
         1, len(columns), figsize=(2 * len(columns), 2.2), squeeze=False
     )

@@ -183,7 +183,9 @@ class Run:
 def _loss():
     """What --loss names, with the targets of least squares."""
     if _LOSS.value != "least_squares":
-        given = [f"--{name}" for name in _TARGETS if not FLAGS[name].using_default_value]
+        given = [
+            f"--{name}" for name in _TARGETS if FLAGS[name].value != FLAGS[name].default
+        ]
         if given:
             raise UsageError(
                 f"{', '.join(given)} goes with --loss=least_squares, not {_LOSS.value}"
