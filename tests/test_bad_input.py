@@ -98,7 +98,7 @@ CASES = {
         ["--mode=evaluate", "--metrics", "parzen_window"],
     ),
     "study of nothing": ("--mode=study", 2, ["--mode=study", "--grid=loss="]),
-    "grid without values": ("--mode=study --grid=loss", 2, ["--grid=loss", "''"]),
+    "grid without values": ("--mode=study --grid=loss", 2, ["--grid=loss:", "one,other"]),
     "grid of an unknown flag": ("--mode=study --grid=colour=red,blue", 2, ["--colour"]),
     "grid with a value that is none": (
         "--mode=study --grid=fidelity=paper,code --grid=k=1,0",

@@ -124,6 +124,7 @@ def test_a_score_of_an_earlier_step_is_none_of_the_trained_runs(tmp_path):
     ("given", "said"),
     [
         ([], "needs --grid"),
+        (["k"], "--grid=k=one,other"),
         (["colour=red"], "no flag --colour"),
         (["seed=1,2"], "--seed cannot vary"),
         (["k=1", "k=2"], "--k cannot vary, or is there twice"),

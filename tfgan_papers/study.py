@@ -134,6 +134,8 @@ def parse_grid(given: list[str]) -> dict[str, list[str]]:
     grid = {}
     for text in given:
         name, _, values = text.partition("=")
+        if not values:
+            raise UsageError(f"--grid={text}: write it as --grid={name}=one,other")
         if name not in FLAGS:
             raise UsageError(f"--grid={text}: there is no flag --{name}")
         if name in OWN or name in grid:
