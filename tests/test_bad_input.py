@@ -132,7 +132,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(case, tmp_path):
 def slow(tmp_path_factory):
     """name -> (folder, its process to be), of what takes long, while the others run."""
     launch.begin_training()
-    diverging = f"--learning_rate={2 * launch.LEARNING_RATE}"
+    diverging = f"--learning_rate={3 * launch.LEARNING_RATE}"
     commands = {
         "real": (launch.main, "--loss=wasserstein"),
         "diverging": (launch.fork, *launch.BASE, diverging),
