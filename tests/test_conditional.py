@@ -1,0 +1,118 @@
+"""A class-conditional run from the command line: labels from the data to the endpoint."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests import launch
+
+RUN = (
+    "--model=lsgan",
+    "--network=characters",  # on the embedded digits: ten classes of 8x8
+    "--width=4",
+    "--batch_size=20",
+    "--deterministic",
+    "--report_steps=3",
+    "--checkpoint_steps=3",
+)
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Folder of a run of six steps, and of one that stopped after three and went on."""
+    folders = [tmp_path_factory.mktemp("conditional") / name for name in ("whole", "parts")]
+    straight = launch.POOL.submit(
+        launch.fork, *RUN, f"--steps={STEPS}", f"--logdir={folders[0]}"
+    )
+    for steps in (3, STEPS):
+        ended = launch.fork(*RUN, f"--steps={steps}", f"--logdir={folders[1]}")
+        assert ended.code == 0, ended.err
+    assert straight.result().code == 0, straight.result().err
+    return folders
+
+
+def test_a_run_that_went_on_read_the_labels_of_the_uninterrupted(run):
+    whole, parts = (launch.tensors(folder) for folder in run)
+    assert whole.keys() == parts.keys()
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, parts[name], err_msg=name)
+
+
+def test_endpoints_take_labels(run, rng):
+    served = tf.saved_model.load(str(run[0] / "export"))
+    z = tf.constant(rng.uniform(-1, 1, (3, 1024)), tf.float32)
+    images = served.generate(z, tf.constant([0, 1, 2]))
+    assert images.shape == (3, 8, 8, 1)
+    alone = served.generate(z[2:], tf.constant([2]))
+    np.testing.assert_allclose(images[2:], alone, atol=1e-6)
+    other = served.generate(z[2:], tf.constant([7]))
+    assert np.abs(other - alone).max() > 1e-7
+    assert served.score(images, tf.constant([0, 1, 2])).shape == (3, 1)
+    sample = served.signatures["sample"]
+    drawn = [
+        sample(n=tf.constant(4), seed=tf.constant(1, tf.int64), label=tf.constant(label))
+        for label in (3, 3, 4)
+    ]
+    first, again, other = (each["output_0"].numpy() for each in drawn)
+    assert first.shape == (4, 8, 8, 1) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+
+
+def drawn(folder, *arguments):
+    ended = launch.fork("--mode=sample", *arguments, f"--logdir={folder}")
+    assert ended.code == 0, ended.err
+    return [pathlib.Path(line) for line in ended.out.splitlines()]
+
+
+def test_a_sheet_for_each_class_or_one(run):
+    paths = drawn(run[0], "--sample=classes", "--num_samples=4")
+    assert len(paths) == 10 and all(path.is_file() for path in paths)
+    (path,) = drawn(run[0], "--sample=classes", "--num_samples=4", "--label=7")
+    assert path == paths[7]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "columns"), [("walk", 9, 10), ("line", 4, 10), ("arithmetic", 6, 4)]
+)
+def test_pictures_of_latents(run, kind, rows, columns):
+    (path,) = drawn(run[0], f"--sample={kind}", "--label=2")
+    width, height = Image.open(path).size
+    assert (width, height) == (columns * (32 + 2) + 2, rows * (32 + 2) + 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--sample=sheet", "--label=10"), "the classes of this run are 0 to 9"),
+        (("--sample=arithmetic", "--vectors=1,2*3"), "write it as"),
+        (("--sample=arithmetic", "--vectors=,-1"), "a term without an image"),
+    ],
+)
+def test_pictures_that_make_no_sense_are_refused(run, arguments, words):
+    ended = launch.fork("--mode=sample", *arguments, f"--logdir={run[0]}")
+    assert ended.code == 2 and words in ended.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model=lsgan", "--a=1", "--b=1"), "nothing to tell apart"),
+        (("--model=gan", "--a=-1"), "--a goes with --loss=least_squares"),
+        (("--model=dcgan", "--network=resnet"), "authors, port, conditional"),
+        (("--model=dcgan", "--image_size=30"), "do not halve"),
+    ],
+)
+def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
+    ended = launch.fork(*arguments, f"--logdir={tmp_path / 'run'}")
+    assert ended.code == 2, ended.err
+    assert words in ended.errors[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_loss_curves_need_no_run(tmp_path):
+    (path,) = drawn(tmp_path / "none", "--sample=losses")
+    assert path.is_file() and np.asarray(Image.open(path)).std() > 0
