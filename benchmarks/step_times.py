@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import psutil
 
-BURST = 10  # steps between two looks at the clock
+BURST = 25  # steps between two looks at the clock
 DISTURBED = 0.04  # share of the processors' time, in a turn, that was not the contestant's
 
 

@@ -70,8 +70,9 @@ class AdversarialModel(keras.Model):
     ):
         """Attach the optimizers.
 
-        With `jit_compile` XLA compiles the whole step on one device, and on several
-        the islands only, between which the replicas exchange gradients. "auto" is True
+        With `jit_compile` XLA compiles the whole step on one GPU. On several devices it
+        compiles the islands only, between which the replicas exchange gradients; on a
+        CPU too, where it would copy every weight that the step updates. "auto" is True
         on a GPU and False elsewhere; the command line measures instead.
 
         Raises:
@@ -81,20 +82,22 @@ class AdversarialModel(keras.Model):
         self.replicas = self.distribute_strategy.num_replicas_in_sync
         if self.replicas > 1 and kwargs.get("steps_per_execution", 1) > 1:
             raise ValueError("steps_per_execution must be 1 on several replicas")
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
         if jit_compile == "auto":
-            jit_compile = bool(tf.config.list_physical_devices("GPU"))
+            jit_compile = on_gpu
+        whole = jit_compile and on_gpu and self.replicas == 1
         super().compile(
             optimizer=None,  # else Keras makes an RMSprop of its own, saved and all
-            jit_compile=jit_compile and self.replicas == 1,
+            jit_compile=whole,
             **kwargs,
         )
         self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
         # Built now: a checkpoint read before its optimizers exist would lose them.
         d_optimizer.build(self.discriminator.trainable_variables)
         g_optimizer.build(self.generator.trainable_variables)
-        self.compiled_islands = {} if jit_compile and self.replicas > 1 else None
+        self.compiled_islands = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
-        if jit_compile and not tf.config.list_physical_devices("GPU"):
+        if jit_compile and not on_gpu:
             for layer in _layers(self.generator, self.discriminator):
                 if hasattr(layer, "subpixel"):
                     layer.subpixel = True  # XLA's own form is slow on a CPU
