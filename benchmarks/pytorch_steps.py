@@ -70,3 +70,57 @@ def gan_mnist():
         lambda real, fake: cross_entropy(real, fake) / 2,
         lambda fake: softplus(-fake).mean(),
     )
+
+
+def least_squares(real, fake):
+    return ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
+
+
+def lsgan_ring():
+    def network(inputs, outputs):
+        layers = [nn.Linear(inputs, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh()]
+        return nn.Sequential(*layers, nn.Linear(128, outputs))
+
+    networks = network(256, 2), network(2, 1)
+    rates = zip(networks, (1e-3, 1e-4), strict=True)
+    return two_pass_step(
+        networks,
+        [torch.optim.Adam(n.parameters(), rate, (0.5, 0.999)) for n, rate in rates],
+        lambda: torch.randn(512, 256),
+        drawn_from(torch.randn(5_000, 2), 512),
+        least_squares,
+        lambda fake: ((fake - 1) ** 2).mean() / 2,
+    )
+
+
+class First(nn.Module):
+    """Latents to maps of 4x4."""
+
+    def __init__(self, latent_dim, channels):
+        super().__init__()
+        self.linear, self.shape = nn.Linear(latent_dim, 16 * channels), (-1, channels, 4, 4)
+
+    def forward(self, z):
+        return self.linear(z).view(self.shape)
+
+
+def lsgan_dcgan64():
+    ups, widths = [], (512, 256, 128, 64)
+    for inputs, outputs in zip(widths, (*widths[1:], 3), strict=True):
+        ups += [nn.BatchNorm2d(inputs), nn.ReLU()]
+        ups += [nn.ConvTranspose2d(inputs, outputs, 5, 2, 2, output_padding=1)]
+    downs = [nn.Conv2d(3, 64, 5, 2, 2), nn.LeakyReLU(0.2)]
+    for outputs in (128, 256, 512):
+        downs += [nn.Conv2d(outputs // 2, outputs, 5, 2, 2)]
+        downs += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+    generator = nn.Sequential(First(1024, 512), *ups, nn.Tanh())
+    discriminator = nn.Sequential(*downs, nn.Flatten(), nn.Linear(8192, 1))
+    networks = generator, discriminator
+    return two_pass_step(
+        networks,
+        [torch.optim.Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in networks],
+        lambda: torch.rand(64, 1024) * 2 - 1,
+        drawn_from(torch.rand(512, 3, 64, 64) * 2 - 1, 64),
+        least_squares,
+        lambda fake: ((fake - 1) ** 2).mean() / 2,
+    )

@@ -57,7 +57,38 @@ def gan_mnist():
     return Setting(model, made_images((28, 28, 1), 50_000), 100, "unit", simultaneous)
 
 
-SETTINGS = {"gan_mnist": gan_mnist}
+def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
+    """An LSGAN of the command line's, as `build` makes it."""
+    from absl import flags
+
+    from tfgan_papers import optimizers, training  # noqa: F401  defines the flags
+    from tfgan_papers.initializers import Draw
+    from tfgan_papers.papers import lsgan
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["step_times"])
+
+    def model(jit_compile):
+        built = getattr(lsgan, networks)(shape, lsgan.VGG, Draw(0))
+        model = lsgan.LSGAN(*built, **kwargs)
+        rates = [optimizers.Adam(rate, beta_1=0.5) for rate in (1e-4, 1e-3)]
+        model.compile(*rates, jit_compile=jit_compile)
+        return model
+
+    examples = made_images(shape, 5_000)
+    return Setting(model, examples, batch_size, value_range, arithmetic)
+
+
+def lsgan_ring():
+    kwargs = {"prior": "normal", "simultaneous": True}
+    return lsgan("mixture_networks", (2,), 512, "raw", simultaneous, **kwargs)
+
+
+def lsgan_dcgan64():
+    return lsgan("stability_networks", (64, 64, 3), 64, "symmetric", in_turn)
+
+
+SETTINGS = {f.__name__: f for f in (gan_mnist, lsgan_ring, lsgan_dcgan64)}
 
 
 def made_images(shape, n):
@@ -67,6 +98,8 @@ def made_images(shape, n):
         from tfgan_papers.data import HeldExamples
 
         draw = np.random.default_rng(0)
+        if len(shape) == 1:
+            return HeldExamples("noise", draw.normal(size=(n, *shape)).astype("float32"))
         return HeldExamples("noise", draw.integers(0, 256, (n, *shape), np.uint8))
 
     return examples
@@ -83,6 +116,11 @@ def trained(layers):
 def simultaneous(generator, discriminator):
     """D on data and on fakes; G's loss through the same pass of D down to the fakes."""
     return trained(generator) + 2 * trained(discriminator) + sum(discriminator)
+
+
+def in_turn(generator, discriminator):
+    """The same, but D runs once more, forward and back to the fakes, when it has moved."""
+    return trained(generator) + 2 * trained(discriminator) + 2 * sum(discriminator)
 
 
 def layer_counts(network):

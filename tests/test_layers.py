@@ -5,17 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import draws
 from tfgan_papers import layers, noise
 
 BASE = tf.constant([5, 1 << 16], tf.int64)
 
 
 def draw(shape, number=0, first_row=0):
-    """The 16-bit halves of the draw's words, little end first, as uniforms in [0, 1)."""
-    size = int(np.prod(shape[1:]))
-    words = noise.bits(BASE + [0, number], (shape[0], (size + 1) // 2), first_row).numpy()
-    halves = words.astype("<u4").view("<u2").reshape(shape[0], -1)[:, :size]
-    return halves.reshape(shape) / 2**16
+    return draws.halves(BASE + [0, number], shape, first_row)
 
 
 def numpy_dropout(x, uniform, rate):

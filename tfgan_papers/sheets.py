@@ -34,8 +34,12 @@ def plane(samples: np.ndarray, real: np.ndarray) -> np.ndarray:
     figure, axes = plt.subplots(figsize=(4, 4))
     axes.plot(*real.T[:2], ".", color="0.75", markersize=2, label="data")
     axes.plot(*samples.T[:2], ".", markersize=3, label="samples")
+    low, high = real.min(0)[:2], real.max(0)[:2]
+    margin = 0.25 * (high - low)  # the same page at every step
+    (left, bottom), (right, top) = low - margin, high + margin
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_aspect("equal")
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, markerscale=3)
     return _picture(figure)
 
 

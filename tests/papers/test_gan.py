@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
+from tests import draws
 from tfgan_papers import layers, noise, training
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LOSSES
@@ -413,7 +414,7 @@ def test_discriminator_with_dropout_is_numpys_from_the_same_draws(rng):
     weights = iter(discriminator.get_weights())
     hidden = x.reshape(6, 4)
     for number, rate in enumerate((0.2, 0.5, 0.5)):
-        kept = noise.uniform(base + [0, number], hidden.shape).numpy() < 1 - rate
+        kept = draws.halves(base + [0, number], hidden.shape) < 1 - rate
         hidden = np.where(kept, hidden / (1 - rate), 0)
         pieces = 1 if number == 2 else 2
         hidden = numpy_maxout(hidden, next(weights), next(weights), pieces)
@@ -553,8 +554,8 @@ class Walk:
         """The mask that D's dropout takes, times 2, or 1 where there is no dropout."""
         if not self.dropout:
             return np.ones_like(x)
-        draw = noise.uniform(self.draws(branch) + [0, number], x.shape)
-        return np.where(draw.numpy() < 0.5, 2.0, 0.0)
+        draw = draws.halves(self.draws(branch) + [0, number], x.shape)
+        return np.where(draw < 0.5, 2.0, 0.0)
 
     def fakes(self, z):
         return z @ self.p["A"] + self.p["a"]
