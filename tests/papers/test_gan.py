@@ -637,7 +637,7 @@ def test_training_walks_as_numpy_does(mode, loss, dropout):
     logs = model.fit(IMAGES, batch_size=8, shuffle=False, verbose=0).history
     for name, value in parameters(model).items():
         np.testing.assert_allclose(value, walk.p[name], rtol=0, atol=2e-6, err_msg=name)
-        assert np.abs(value - START[name]).max() > 1e-2  # it did move
+        assert np.abs(value - START[name]).max() > 1e-3  # it did move
     for name, value in zip(SCALARS, np.mean(expected, axis=0), strict=True):
         assert logs[name] == pytest.approx([value], abs=2e-6)
     assert model.steps_done == 2
