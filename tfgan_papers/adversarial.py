@@ -12,9 +12,9 @@ class AdversarialModel(keras.Model):
     """A generator and a discriminator, each with its own optimizer.
 
     A paper subclasses this and writes `train_step`, its algorithm, with these verbs:
-    `start_step`, `island`, `prior`, `descend`, `report`. It is a plain Keras model:
-    `compile(d_optimizer, g_optimizer)`, `fit(images)`, Keras' own callbacks;
-    `model(z)` generates.
+    `start_step`, `island`, `prior`, `descend`, `over_replicas`, `report`. It is a
+    plain Keras model: `compile(d_optimizer, g_optimizer)`, `fit(images)`, Keras' own
+    callbacks; `model(z)` generates.
 
     Latents, dropout masks and noise are a function of (seed, step, row of the global
     batch) alone, see `tfgan_papers.noise`; losses are means over the *global* batch.
@@ -32,6 +32,8 @@ class AdversarialModel(keras.Model):
     """
 
     scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
+    # of a D that gives images: (images, D's images) -> how far apart, (batch,)
+    energy: Callable | None = None
 
     def __init__(
         self,
@@ -126,6 +128,10 @@ class AdversarialModel(keras.Model):
         """Training steps so far, as an int."""
         return int(tf.convert_to_tensor(self.step.value))
 
+    def remark(self) -> str:
+        """What the log says, at the report after it changes, on the state of training."""
+        return ""
+
     def checkpointed(self) -> dict:
         """All that training changes, by name: what a checkpoint holds. A paper whose
         step carries more adds it."""
@@ -177,6 +183,13 @@ class AdversarialModel(keras.Model):
             gradients = [gradient / self.replicas for gradient in gradients]
         variables = getattr(self, network).trainable_variables
         optimizers[network].apply(gradients, variables)
+
+    def over_replicas(self, *means: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Means over this replica's share of the batch, as means over the whole batch."""
+        if self.replicas == 1:
+            return means
+        context = tf.distribute.get_replica_context()
+        return tuple(context.all_reduce(tf.distribute.ReduceOp.MEAN, list(means)))
 
     def report(self, **scalars: tf.Tensor) -> dict[str, tf.Tensor]:
         """End the step; the running means of its scalars, as Keras' logs."""

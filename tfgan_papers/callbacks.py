@@ -82,6 +82,7 @@ class Reporter(Guard):
         self.images_per_step = images_per_step
         self.seconds_per_step, self.scalars = [], {}
         self.steady_since = self.steady_seconds = 0.0  # after the first period
+        self.remark = ""
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
@@ -108,6 +109,9 @@ class Reporter(Guard):
                 f"{images_per_second:,.0f} images/s",
                 flush=True,
             )
+        if self.model.remark() != self.remark:
+            self.remark = self.model.remark()
+            logging.info("step %d: %s", step, self.remark)
 
     def ms_per_step(self):
         """Median over the periods, but for the first, in which the step is compiled."""

@@ -20,6 +20,8 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     generate(z) -> images, in the network's value range; also serving_default.
     sample(n, seed) -> n uint8 images, the same for the same seed.
     score(images) -> D's output on images in the network's value range.
+    reconstruct(images) -> D's images, where it is an autoencoder; `score` is then their
+        distance, (n, 1).
 
     With classes `generate` and `score` take besides labels (n,), and `sample` one label.
 
@@ -42,8 +44,11 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         of_all = [tf.fill((n,), one) for one in label]
         return to_pixels(generate(noise.latents(law, base, (n, width)), *of_all))
 
-    def score(images, *label):
+    def output_of_d(images, *label):
         return discriminator([images, *label] if label else images, training=False)
+
+    def distance(images, *label):
+        return model.energy(images, output_of_d(images, *label))[:, None]
 
     archive = keras.export.ExportArchive()
     archive.track(generator)
@@ -56,6 +61,9 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     label = [spec((), tf.int32, name="label")] if model.classes else []
     archive.add_endpoint("generate", generate, [z, *labels])
     archive.add_endpoint("sample", sample, [n, seed, *label])
+    if model.energy:
+        archive.add_endpoint("reconstruct", output_of_d, [images, *labels])
+    score = distance if model.energy else output_of_d
     archive.add_endpoint("score", score, [images, *labels])
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -63,6 +71,9 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     returns = ["n", *generator.output_shape[1:]]
     of_each = {"label": "int32 (n,)"} if model.classes else {}
     of_all = {"label": "int32"} if model.classes else {}
+    reconstructing = {}
+    if model.energy:
+        reconstructing["reconstruct"] = {"images": ["n", *shape], "returns": ["n", *shape]}
     drawn = {"n": "int32", "seed": "int64", **of_all, "returns": "uint8 images, or points"}
     manifest = {
         "endpoints": {
@@ -70,6 +81,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
             "generate": {"z": ["n", width], **of_each, "returns": returns},
             "sample": drawn,
             "score": {"images": ["n", *shape], **of_each},
+            **reconstructing,
         },
         "value_range": value_range,
         "latent_law": law,

@@ -24,5 +24,8 @@ class Draw:
         """Normal, drawn again beyond two `std`."""
         return keras.initializers.TruncatedNormal(0.0, std, seed=self.seed())
 
+    def glorot_uniform(self):
+        return keras.initializers.GlorotUniform(seed=self.seed())
+
     def orthogonal(self, gain):
         return keras.initializers.Orthogonal(gain, seed=self.seed())

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -100,7 +100,7 @@ class Settings(NamedTuple):
 
     dataset: str
     network: str
-    loss: losses.AdversarialLoss
+    loss: losses.AdversarialLoss | Callable  # what the paper's LOSSES has
     fidelity: str
     seed: int
     learning_rate: float
@@ -190,7 +190,7 @@ def _loss():
             raise UsageError(
                 f"{', '.join(given)} goes with --loss=least_squares, not {_LOSS.value}"
             )
-        return losses.LOSSES[_LOSS.value]
+        return PAPERS[FLAGS.model].LOSSES[_LOSS.value]
     try:
         return losses.least_squares(**{n: flag.value for n, flag in _TARGETS.items()})
     except ValueError as error:
@@ -517,6 +517,11 @@ def versions() -> dict:
     return {"versions": {**found, "python": platform.python_version()}}
 
 
+def _trainable(network):
+    """How many trainable weights: the figure that papers give."""
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
 def _summarize(run, model, reporter, watch, reporting_share, strategy, batch_size):
     """summary.json; a run that had nothing left to do keeps the one it has."""
     if not reporter.seconds_per_step:
@@ -540,7 +545,7 @@ def _summarize(run, model, reporter, watch, reporting_share, strategy, batch_siz
             "compile_seconds": reporter.compile_seconds(),
             "reporting_share": reporting_share,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "parameters": {name: net.count_params() for name, net in networks.items()},
+            "parameters": {name: _trainable(net) for name, net in networks.items()},
             "scalars": reporter.scalars,
             "collapse": watch.summary(),
             "jit_compile": run.facts["jit_compile"],

@@ -6,7 +6,7 @@ may be; `CLAIMS`, its numbers. Where it needs them: `start(model)`, before step 
 `minibatches_per_step()`.
 """
 
-from tfgan_papers.papers import dcgan, gan, lsgan
+from tfgan_papers.papers import began, dcgan, gan, lsgan
 
-PAPERS = {"gan": gan, "dcgan": dcgan, "lsgan": lsgan}
-PLANNED = ("improved_gan", "began", "ebgan", "vae", "autoencoder")
+PAPERS = {"gan": gan, "dcgan": dcgan, "lsgan": lsgan, "began": began}
+PLANNED = ("improved_gan", "ebgan", "vae", "autoencoder")

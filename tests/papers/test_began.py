@@ -1,0 +1,419 @@
+"""BEGAN: counts of its networks, its controls, its step against a second implementation."""
+
+import functools
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+from tests import launch
+from tests.test_distribution import two
+from tfgan_papers import export, noise, runtime, training
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import began
+
+AUTHORS, PLAIN = began.NETWORKS["authors"], began.NETWORKS["plain"]
+
+
+# Networks.
+
+
+def built(side=16, width=4, style=AUTHORS, colours=1, **sizes):
+    return began.networks(
+        (side, side, colours), style._replace(width=width), Draw(3), **sizes
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "width", "style", "expected"),
+    [
+        (128, 128, AUTHORS, 17_268_038),  # Sec. 4.1: 17.3 million
+        (64, 128, AUTHORS, 10_548_934),
+        (64, 64, AUTHORS, 3_431_302),
+        (32, 64, AUTHORS, 2_173_126),
+        (128, 128, PLAIN, 25_233_222),
+    ],
+)
+def test_networks_have_the_papers_number_of_weights(side, width, style, expected):
+    generator, discriminator = built(side, width, style, 3)
+    counts = [
+        sum(int(np.prod(w.shape)) for w in network.trainable_weights)
+        for network in (generator, discriminator)
+    ]
+    assert sum(counts) == expected
+    assert generator.output_shape == discriminator.output_shape == (None, side, side, 3)
+
+
+@pytest.mark.parametrize("side", [16, 32, 64, 256])
+def test_the_last_downsampled_map_is_8x8_and_h_is_linear(side):
+    _, discriminator = built(side, 2)
+    flat = next(x for x in discriminator.layers if isinstance(x, keras.layers.Flatten))
+    assert flat.input.shape[1:3] == (8, 8)
+    to_h = [x for x in discriminator.layers if isinstance(x, keras.layers.Dense)]
+    assert [layer.activation for layer in to_h] == [keras.activations.linear] * 2
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (48, 48, 3), (16, 32, 1), (2,)])
+def test_sizes_that_are_not_8_times_a_power_of_two_are_refused(shape):
+    with pytest.raises(ValueError, match="8 times a power of two"):
+        began.networks(shape, AUTHORS, Draw(0))
+
+
+def residual_network():
+    x = keras.Input((8, 8, 2))
+    carry = began.Carry()(x)
+    return keras.Model(x, began.residuals(x, carry, 2, Draw(0)))
+
+
+def test_a_residual_is_the_identity_at_carry_1_and_the_convolution_at_0(rng):
+    network = residual_network()
+    x = tf.constant(rng.normal(size=(3, 8, 8, 2)), tf.float32)
+    carry, convolution = network.layers[1], network.layers[2]
+    np.testing.assert_array_equal(network(x), x)
+    carry.carry.assign(0.0)
+    np.testing.assert_array_equal(network(x), convolution(x))
+    carry.carry.assign(0.25)
+    np.testing.assert_allclose(network(x), 0.25 * x + 0.75 * convolution(x), atol=1e-7)
+
+
+def test_weights_start_as_in_each_code():
+    for network in built(32, 32):
+        for kernel in (w.numpy() for w in network.trainable_weights if len(w.shape) > 1):
+            assert np.abs(kernel).max() <= 0.02  # truncated at two deviations
+            np.testing.assert_allclose(kernel.std(), 0.01 * 0.88, rtol=0.15)
+    kernel = next(w.numpy() for w in built(16, 64, PLAIN)[1].weights if w.shape[-2] == 64)
+    np.testing.assert_allclose(kernel.std(), np.sqrt(2 / (2 * 9 * 64)), rtol=0.05)
+
+
+# The step.
+
+
+def compiled(model, optimizer=keras.optimizers.SGD, rate=0.1, **kwargs):
+    model.compile(optimizer(rate), optimizer(rate), **kwargs)
+    return model
+
+
+def strong(network):
+    """Weights a few times as large, so that images and gradients are not near zero."""
+    for weight in network.trainable_weights:
+        weight.assign(weight * 8.0)
+    return network
+
+
+def small(width=4, **options):
+    return began.BEGAN(*map(strong, built(16, width, n_h=5, n_z=3)), seed=5, **options)
+
+
+def images(rng, n=8):
+    return tf.constant(rng.uniform(-1, 1, (n, 16, 16, 1)), tf.float32)
+
+
+def latents_of_step(model, rows):
+    base = noise.Stream.of_step(model.seed, model.step.value, 0).branch()
+    return noise.latents(model.prior_law, base, (rows, model.latent_dim))
+
+
+def test_step_is_the_papers_equations_with_two_passes(rng):
+    """Three losses, each by a tape of its own and fakes made anew; k by NumPy."""
+    model = compiled(small(gamma=0.7, lambda_k=2.0, carry_steps=4))
+    g, d = built(16, 4, n_h=5, n_z=3)
+    for mine, other in zip((g, d), (model.generator, model.discriminator), strict=True):
+        mine.set_weights(other.get_weights())
+    k, ks = 0.0, []
+    for step in range(6):
+        real, z = images(rng), latents_of_step(model, 8)
+        for network in (g, d):
+            for weight in network.non_trainable_weights:
+                weight.assign(max(0.0, 1 - step / 4))
+
+        def error(v):
+            return tf.reduce_mean(tf.abs(v - d(v)))
+
+        with tf.GradientTape() as d_tape:
+            d_loss = error(real) - k * error(tf.stop_gradient(g(z)))
+        with tf.GradientTape() as g_tape:
+            g_loss = error(g(z))
+        gradients = [
+            tape.gradient(loss, network.trainable_variables)
+            for tape, loss, network in ((d_tape, d_loss, d), (g_tape, g_loss, g))
+        ]
+        on_data = float(error(real))
+        for network, of_network in zip((d, g), gradients, strict=True):
+            for weight, gradient in zip(
+                network.trainable_variables, of_network, strict=True
+            ):
+                weight.assign_sub(0.1 * gradient)
+        logs = model.train_step(real)
+        balance = 0.7 * on_data - float(g_loss)
+        expected = {
+            "d_loss": d_loss,
+            "g_loss": g_loss,
+            "d_real": on_data,
+            "k": k,
+            "m_global": on_data + abs(balance),
+        }
+        for name, value in expected.items():
+            np.testing.assert_allclose(logs[name], value, rtol=1e-4, atol=1e-6)
+        model.reset_metrics()
+        k = min(max(k + 2.0 * balance, 0.0), 1.0)
+        ks.append(k)
+        np.testing.assert_allclose(model.k.value, k, rtol=1e-4, atol=1e-6)
+    assert 0 < max(ks) and len(set(ks)) > 3  # it did enter D's loss
+    for mine, theirs in zip((g, d), (model.generator, model.discriminator), strict=True):
+        for a, b in zip(mine.trainable_weights, theirs.trainable_weights, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gamma", "end"), [(1.0, 1.0), (0.0, 0.0)])
+def test_what_is_stored_of_k_stays_between_0_and_1(gamma, end, rng):
+    model = compiled(small(gamma=gamma, lambda_k=1e3), rate=0.0)
+    model.generator.layers[-1].bias.assign([0.3] if gamma == 0 else [0.0])
+    if gamma:  # G draws what D returns: black is reproduced best
+        for weight in model.generator.trainable_weights:
+            weight.assign(weight * 0.0)
+    for _ in range(3):
+        model.train_step(images(rng))
+        assert float(model.k.value) == end
+
+
+def test_g_feels_both_paths(rng):
+    """Its gradient is neither that through G(z) alone, nor that through D(G(z)) alone."""
+    model = compiled(small(carry_steps=0))
+    model.set_carry()
+    real, z = images(rng), latents_of_step(model, 8)
+    stream = noise.Stream.of_step(model.seed, model.step.value, 0)
+    _, _, found = model.island(model.both, stream, real, tf.constant(0.3))
+    g, d = model.generator, model.discriminator
+
+    def gradient(target, output):
+        with tf.GradientTape() as tape:
+            fake = g(z)
+            loss = tf.reduce_mean(tf.abs(target(fake) - output(d(fake))))
+        return tape.gradient(loss, g.trainable_variables)[-1].numpy()
+
+    stop = tf.stop_gradient
+    np.testing.assert_allclose(found[-1], gradient(tf.identity, tf.identity), rtol=1e-4)
+    for partial in (gradient(stop, tf.identity), gradient(tf.identity, stop)):
+        assert np.abs(partial - found[-1]).max() > 1e-5
+
+
+# The learning rates.
+
+
+def halved(values, stall_steps=20, floor=0.02, rate=0.1):
+    """The learning rate after each step, for a sequence of M_global."""
+    model = compiled(small(stall_steps=stall_steps, learning_rate_floor=floor), rate=rate)
+    rates = []
+    for value in values:
+        model.halve_if_stalled(tf.constant(value, tf.float32))
+        model.step.assign_add(1)
+        rates.append(float(tf.convert_to_tensor(model.d_optimizer.learning_rate)))
+        assert rates[-1] == float(tf.convert_to_tensor(model.g_optimizer.learning_rate))
+    return model, np.array(rates)
+
+
+def test_rates_halve_when_m_global_stalls_and_end_at_the_floor():
+    model, rates = halved([1.0] * 100)
+    # the first check, at step 2, is a best; ten more without one end at steps 22, 42, 62
+    np.testing.assert_allclose(rates[:21], 0.1)
+    np.testing.assert_allclose(rates[21:41], 0.05)
+    np.testing.assert_allclose(rates[41:61], 0.025)
+    np.testing.assert_allclose(rates[61:], 0.02)
+    assert "stalled" in model.remark() and "0.02" in model.remark()
+
+
+def test_rates_stay_while_m_global_falls():
+    model, rates = halved(np.linspace(1, 0.5, 100))
+    np.testing.assert_allclose(rates, 0.1)
+    assert model.remark() == "both learning rates are 0.1"
+
+
+def test_a_new_best_puts_the_halving_off():
+    _, rates = halved([1.0] * 18 + [0.5] * 2 + [1.0] * 30)
+    np.testing.assert_allclose(rates[:39], 0.1)
+    np.testing.assert_allclose(rates[39:], 0.05)
+
+
+def test_fidelity_to_the_code_halves_every_100000_steps():
+    model = began.build(settings(fidelity="code", learning_rate=8e-5), jit_compile=False)
+    schedule = model.g_optimizer._learning_rate
+    steps = (0, 99_999, 100_000, 200_000, 300_000, 900_000)
+    found = [float(schedule(tf.constant(step))) for step in steps]
+    np.testing.assert_allclose(found, [8e-5, 8e-5, 4e-5, 2e-5, 2e-5, 2e-5])
+    assert not model.check_steps
+
+
+# One device and several, with XLA and without.
+
+
+def trained(strategy, jit_compile=False):
+    data = np.random.default_rng(2).uniform(-1, 1, (6 * 8, 16, 16, 1)).astype("float32")
+    with runtime.scope(strategy):
+        model = small(gamma=0.9, lambda_k=0.5, carry_steps=4, stall_steps=10)
+        compiled(model, jit_compile=jit_compile)
+    stream = tf.data.Dataset.from_tensor_slices(data).batch(8, drop_remainder=True)
+    stream = runtime.distribute(strategy, stream.repeat())
+    history = model.fit(stream, steps_per_epoch=6, verbose=0).history
+    return model, history
+
+
+@functools.cache
+def on_one():
+    return trained(tf.distribute.get_strategy())
+
+
+def test_two_mirrored_replicas_have_the_k_and_the_weights_of_one():
+    (one, history), (both, other) = on_one(), trained(two())
+    values = two().experimental_local_results(both.k.value)
+    assert len(values) == 2 and float(values[0]) == float(values[1]) > 0.01
+    for a, b in zip(one.get_weights(), both.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    for name, value in history.items():
+        np.testing.assert_allclose(value, other[name], atol=1e-6)
+
+
+def test_xla_changes_no_more_than_rounding():
+    (plain, _), (xla, _) = on_one(), trained(tf.distribute.get_strategy(), True)
+    for a, b in zip(plain.get_weights(), xla.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_controls_and_images_stay_float32_under_mixed_precision(rng):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = compiled(small(lambda_k=1e-7, gamma=1.0))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.k.dtype == model.generator.output.dtype == "float32"
+    assert model.discriminator.output.dtype == "float32"
+    logs = model.train_step(images(rng))
+    assert all(value.dtype == tf.float32 for value in logs.values())
+    expected = 1e-7 * (float(logs["d_real"]) - float(logs["g_loss"]))
+    np.testing.assert_allclose(model.k.value, max(0, expected), rtol=1e-5)
+
+
+# Verdict and export.
+
+
+def test_the_verdict_and_the_export_are_the_error_of_reconstruction(tmp_path, rng):
+    model = compiled(small(carry_steps=2))
+    for _ in range(2):
+        model.train_step(images(rng))
+    x = images(rng)
+    copies = model.discriminator(x).numpy()
+    error = np.abs(x - copies).mean((1, 2, 3))[:, None]
+    assert np.ptp(error) > 1e-4
+    np.testing.assert_allclose(model.verdict(x), error, rtol=1e-5)
+    export.export(model, tmp_path / "export", "symmetric", {})
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    np.testing.assert_allclose(served.reconstruct(x), copies, atol=1e-6)
+    np.testing.assert_allclose(served.score(x), error, atol=1e-6)
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert set(manifest["endpoints"]) == set(served.signatures)
+    assert manifest["endpoints"]["reconstruct"]["returns"] == ["n", 16, 16, 1]
+
+
+# From the command line.
+
+
+def settings(shape=(16, 16, 1), **changes):
+    values = {
+        "dataset": "any",
+        "network": "",
+        "loss": began.l1,
+        "fidelity": "paper",
+        "seed": 1,
+        "learning_rate": 1e-4,
+        "batch_size": 16,
+        "steps_per_epoch": 50,
+        "mean": np.zeros(shape),
+        "classes": 0,
+    }
+    return training.Settings(shape=shape, **{**values, **changes})
+
+
+def test_adam_has_its_defaults_and_both_networks_the_papers_rate():
+    with flagsaver.flagsaver(width=2, n_h=6, n_z=7):
+        model = began.build(settings(), jit_compile=False)
+    for optimizer in (model.d_optimizer, model.g_optimizer):
+        assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
+        np.testing.assert_allclose(optimizer.learning_rate, 1e-4)
+    assert model.latent_dim == 7 and model.prior_law == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"gamma": 1.5}, "gamma is 1.5"),
+        ({"gamma": float("nan")}, "gamma is nan"),
+        ({"lambda_k": -1.0}, "lambda_k is -1.0"),
+        ({"stall_steps": 15}, "stall_steps is 15"),
+        ({"learning_rate_floor": 1.0}, "--learning_rate_floor=1.0 is above"),
+    ],
+)
+def test_controls_that_make_no_sense_are_refused(flags, words):
+    with flagsaver.flagsaver(width=2, **flags), pytest.raises(UsageError, match=words):
+        began.build(settings(), jit_compile=False)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--gamma=1.01", "gamma is 1.01: it is in [0, 1]"),
+        ("--image_size=28", "8 times a power of two"),
+        ("--dataset=ring", "8 times a power of two"),
+        ("--network=unet", "authors, plain"),
+        ("--loss=minimax", "l1, l2"),
+        ("--learning_rate=1e-6", "--learning_rate_floor"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_refused_in_one_line(argument, words, tmp_path):
+    ended = launch.fork("--model=began", argument, f"--logdir={tmp_path / 'run'}")
+    assert ended.code == 2, ended.err
+    (line,) = ended.errors
+    assert words in line and "Traceback" not in ended.err
+    assert not (tmp_path / "run").exists()
+
+
+RUN = (
+    "--model=began",
+    "--width=2",
+    "--batch_size=8",
+    "--deterministic",
+    "--learning_rate=0.05",  # so that M_global does not fall for long
+    "--learning_rate_floor=0.001",
+    "--carry_steps=30",
+    "--stall_steps=10",
+    "--report_steps=20",
+    "--checkpoint_steps=20",
+)
+STEPS = 60
+
+
+def test_a_run_cut_in_the_carry_ramp_and_in_a_stall_has_the_weights_of_the_whole(tmp_path):
+    def run(name, steps):
+        return launch.fork(*RUN, f"--steps={steps}", f"--logdir={tmp_path / name}")
+
+    whole = launch.POOL.submit(run, "whole", STEPS)
+    states = []
+    for steps in (13, 47, STEPS):  # in the ramp; after it
+        ended = run("parts", steps)
+        assert ended.code == 0, ended.err
+        states.append(launch.tensors(tmp_path / "parts"))
+    assert whole.result().code == 0, whole.result().err
+    uncut = launch.tensors(tmp_path / "whole")
+    assert uncut.keys() == states[-1].keys()
+    for name, values in uncut.items():
+        np.testing.assert_array_equal(values, states[-1][name], err_msg=name)
+
+    def values(state, part):
+        return [float(v) for name, v in state.items() if part in name and not v.shape]
+
+    assert 0.5 < values(states[0], "carry/")[0] < 0.65
+    assert any(0 < values(state, "stalled/")[0] < 10 for state in states[:2])
+    assert min(values(uncut, "_learning_rate/")) < 0.05  # it was halved
+    assert "both learning rates are 0.05" in whole.result().err

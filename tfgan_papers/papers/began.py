@@ -1,0 +1,490 @@
+"""BEGAN: Boundary Equilibrium Generative Adversarial Networks. Berthelot, Schumm, Metz,
+2017. https://arxiv.org/abs/1703.10717
+
+D is an autoencoder, and what it tells data from samples by is how well it reproduces them.
+A controller keeps the two errors in proportion: too strong a D is told to care less for
+the samples. The error of that control, added to D's on data, measures convergence.
+
+    symbol        here                           paper
+    D(v)          discriminator(v), an image     Sec. 3
+    L(v)          l1(v, D(v)), mean over pixels  Sec. 3.1; eta = 1, or 2 with --loss=l2
+    G(z)          generator(z), z ~ U(-1, 1)     Sec. 3.5
+    gamma         --gamma                        Eq. 4: E L(G(z)) / E L(x) at equilibrium
+    k_t           k, in [0, 1], k_0 = 0          Sec. 3.4
+    lambda_k      --lambda_k                     Sec. 3.4
+    M_global      m_global                       Sec. 3.4.1
+    n, N_h, N_z   --width, --n_h, --n_z          Sec. 3.5
+    carry         carry, 1 at first, then 0      Sec. 3.5.1
+    h_0           the decoder's 8 x 8 x n        Sec. 3.5.1
+
+The authors released no training code. Of one of them is david-berthelot/tf_img_tech, whose
+tfswag/layers.py has these blocks (the author's); the best-known port is
+carpedm20/BEGAN-tensorflow (the port). The paper prints no table of layers: that the
+author's blocks make its 17.3 million weights at 128x128 is an inference.
+
+Differs: BEGAN-1 | learning rate | 1e-4, halved when M_global stalls | the port: 8e-5,
+    halved every 100,000 steps, not below 2e-5 | --fidelity | the paper does not say what a
+    stall is: here no new best mean of M_global in --stall_steps, 5,000 as in tensorpack's
+    port; --learning_rate_floor is the port's.
+Differs: BEGAN-2 | networks | carry and skip connections are optional | the author's have
+    both, 17,268,038 weights at 128x128 with n = 128; the port's neither, 25,233,222 |
+    --network=authors or plain | the first has the paper's 17.3 million.
+Differs: BEGAN-3 | initial weights | not stated | the author's: normal, .01, truncated; the
+    port's: Glorot's uniform | --network | as each code.
+Differs: BEGAN-4 | latents | z_D for D's loss, z_G for G's | the port: one batch for both |
+    none | as the port. Both networks move at once, so samples are made and judged once.
+Differs: BEGAN-5 | Adam | its defaults | the port reads beta_1 = .5 and does not pass it
+    on | none | .9 and .999; epsilon 1e-8 as TensorFlow 1's.
+Differs: BEGAN-6 | k | in [0, 1] | tensorpack's port does not clip it, an early version of
+    the port clipped a copy | none | the stored value is clipped.
+Differs: BEGAN-7 | data | 360,000 faces, not public | the port: celeb_a, 128x128 from (50,
+    25), every second pixel | none | any images; --crop=128 is centred.
+Differs: BEGAN-8 | digits | 32x32 and more | the same | none | 16x16, few channels and all
+    schedules shortened, so that the default run takes minutes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from absl import flags
+from keras import ops
+
+from tfgan_papers import adversarial, layers, optimizers
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import dcgan
+
+SIDE = 8  # Sec. 4.1: the last downsampled image is 8x8 at any resolution
+DEPTH = 2  # the author's `repeat`, by the number of weights (BEGAN-2)
+WEIGHT_STD = 0.01  # tfswag/layers.py
+LEARNING_RATE = 1e-4  # Sec. 4.1
+PORT_LEARNING_RATE = 8e-5  # the port's config.py: d_lr, g_lr
+PORT_HALVING_STEPS = 100_000  # the port's config.py: lr_update_step
+PORT_FLOOR = 2e-5  # the port's config.py: lr_lower_boundary
+EPSILON = 1e-8  # TensorFlow 1's Adam
+BATCH_SIZE = 16  # Sec. 3.4
+CHECKS = 10  # means of M_global in --stall_steps; tensorpack: 10 epochs of 500 steps
+
+
+# The losses, Sec. 3.1: images (batch, height, width, channels) -> (batch,).
+
+
+def l1(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """L(v) = |v - D(v)|, mean over pixels and channels: eta = 1, the paper's."""
+    return ops.mean(ops.abs(images - reconstructions), axis=(1, 2, 3))
+
+
+def l2(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """L(v) = |v - D(v)|^2, mean over pixels and channels: eta = 2."""
+    return ops.mean(ops.square(images - reconstructions), axis=(1, 2, 3))
+
+
+LOSSES = {"l1": l1, "l2": l2}
+
+
+# Layers of vanishing residuals, Sec. 3.5.1.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Carry(keras.layers.Layer):
+    """The scalar `carry` of a network, which `BEGAN` sets before each step; its input is
+    there for the functional form alone. float32."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def build(self, input_shape):
+        self.carry = self.add_weight(
+            name="carry",
+            shape=(),
+            initializer="ones",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, inputs):
+        return ops.convert_to_tensor(self.carry)
+
+    def compute_output_shape(self, input_shape):
+        return ()
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Blend(keras.layers.Layer):
+    """carry x before + (1 - carry) x after: exactly `before` at 1, `after` at 0."""
+
+    def call(self, inputs):
+        carry, before, after = inputs
+        return carry * before + (1.0 - carry) * after
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[1]
+
+
+# Networks: z -> images (batch, height, width, channels) -> as many images.
+
+
+class Style(NamedTuple):
+    """Whose networks."""
+
+    encoder: Callable  # (images, scales, units, Style, Draw) -> (batch, units)
+    decoder: Callable  # (codes, scales, channels, Style, Draw) -> images
+    width: int  # n, channels next to the image
+
+
+def scales(shape):
+    """How often images of `shape` halve to 8x8.
+
+    Raises:
+        ValueError: never.
+    """
+    sides = [SIDE << s for s in range(1, 9)]
+    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sides:
+        size = "x".join(map(str, shape[:2]))
+        raise ValueError(
+            f"examples of size {size} are not images of 8 times a power of two: set "
+            "--image_size to 16, 32, 64, 128 or 256"
+        )
+    return sides.index(shape[0]) + 1
+
+
+def networks(shape, style, draw, n_h=64, n_z=64):
+    """Generator and autoencoder, whose decoder has the generator's layers but not its
+    weights (Sec. 3.5)."""
+    levels, channels = scales(shape), shape[-1]
+    z = keras.Input((n_z,), name="z")
+    samples = style.decoder(z, levels, channels, style, draw)
+    generator = keras.Model(z, samples, name="generator")
+    images = keras.Input(shape, name="images")
+    h = style.encoder(images, levels, n_h, style, draw)
+    copies = style.decoder(h, levels, channels, style, draw)
+    return generator, keras.Model(images, copies, name="discriminator")
+
+
+def convolution(x, filters, kernel, strides=1):
+    """3x3 and ELU."""
+    kind = layers.DownConv2D if strides == 2 else keras.layers.Conv2D
+    return kind(filters, 3, padding="same", activation="elu", kernel_initializer=kernel)(x)
+
+
+def dense(x, units, kernel):
+    """To and from h: no nonlinearity (Sec. 3.5)."""
+    return keras.layers.Dense(units, kernel_initializer=kernel)(x)
+
+
+def first_map(codes, filters, kernel):
+    x = dense(codes, SIDE * SIDE * filters, kernel)
+    return keras.layers.Reshape((SIDE, SIDE, filters))(x)
+
+
+def to_image(x, channels, kernel):
+    """Linear, float32: clipped for display alone."""
+    return keras.layers.Conv2D(
+        channels, 3, padding="same", kernel_initializer=kernel, dtype="float32"
+    )(x)
+
+
+def doubled(x):
+    return keras.layers.UpSampling2D(2, interpolation="nearest")(x)
+
+
+def residuals(x, carry, filters, draw):
+    """Convolutions that the carry keeps from acting at first."""
+    for _ in range(DEPTH - 1):
+        after = convolution(x, filters, draw.truncated_normal(WEIGHT_STD))
+        x = Blend()([carry, x, after])
+    return x
+
+
+def encoder(images, levels, units, style, draw):
+    """tfswag/layers.py: channels grow by n a scale, and a stride of 2 halves it."""
+    n, carry = style.width, Carry()(images)
+    x = convolution(images, n, draw.truncated_normal(WEIGHT_STD))
+    for scale in range(1, levels + 1):
+        x = residuals(x, carry, scale * n, draw)
+        x = convolution(x, (scale + 1) * n, draw.truncated_normal(WEIGHT_STD), strides=2)
+    return dense(keras.layers.Flatten()(x), units, draw.truncated_normal(WEIGHT_STD))
+
+
+def decoder(codes, levels, channels, style, draw):
+    """tfswag/layers.py: n channels at every scale, beside them h_0 from the second on."""
+    n, carry = style.width, Carry()(codes)
+    x = h_0 = first_map(codes, n, draw.truncated_normal(WEIGHT_STD))
+    for scale in range(levels):
+        if scale:
+            x = keras.layers.Concatenate()([x, h_0])
+        x = convolution(x, n, draw.truncated_normal(WEIGHT_STD))
+        x, h_0 = doubled(x), doubled(h_0)
+        x = residuals(x, carry, n, draw)
+    return to_image(x, channels, draw.truncated_normal(WEIGHT_STD))
+
+
+def plain_encoder(images, levels, units, style, draw):
+    """The port's models.py: DiscriminatorCNN, its first half."""
+    n = style.width
+    x = convolution(images, n, draw.glorot_uniform())
+    for scale in range(1, levels + 2):
+        for _ in range(2):
+            x = convolution(x, scale * n, draw.glorot_uniform())
+        if scale <= levels:
+            x = convolution(x, scale * n, draw.glorot_uniform(), strides=2)
+    return dense(keras.layers.Flatten()(x), units, draw.glorot_uniform())
+
+
+def plain_decoder(codes, levels, channels, style, draw):
+    """The port's models.py: GeneratorCNN."""
+    x = first_map(codes, style.width, draw.glorot_uniform())
+    for scale in range(levels + 1):
+        x = doubled(x) if scale else x
+        for _ in range(2):
+            x = convolution(x, style.width, draw.glorot_uniform())
+    return to_image(x, channels, draw.glorot_uniform())
+
+
+# The model.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class BEGAN(adversarial.AdversarialModel):
+    """Both networks at once, from one pass of each (BEGAN-4), and the controls.
+
+    Args:
+        discriminator: images -> images of the same shape.
+        loss: (images, reconstructions) -> L of each, (batch,).
+        gamma: the ratio E L(G(z)) / E L(x) to hold, in [0, 1]: diversity.
+        lambda_k: gain of the control of k.
+        carry_steps: over which the carry of the networks' `Carry` layers falls from 1 to
+            0; 0: it is 0.
+        stall_steps: without a new best mean of M_global after which both learning rates
+            are halved; 0: they are the optimizers' own.
+        learning_rate_floor: below which they are not halved.
+    """
+
+    scalars = ("d_loss", "g_loss", "d_real", "k", "m_global")
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss=l1,
+        gamma=0.5,
+        lambda_k=1e-3,
+        carry_steps=16_000,
+        stall_steps=0,
+        learning_rate_floor=0.0,
+        **kwargs,
+    ):
+        super().__init__(generator, discriminator, **kwargs)
+        if not 0.0 <= gamma <= 1.0:
+            raise ValueError(f"gamma is {gamma}: it is in [0, 1]")
+        if not lambda_k >= 0.0:
+            raise ValueError(f"lambda_k is {lambda_k}: it is not negative")
+        if stall_steps % CHECKS:
+            raise ValueError(f"stall_steps is {stall_steps}: it is a multiple of {CHECKS}")
+        self.energy, self.gamma, self.lambda_k = loss, gamma, lambda_k
+        self.carry_steps, self.check_steps = carry_steps, stall_steps // CHECKS
+        self.learning_rate_floor = learning_rate_floor
+        self.k = self.control("k", 0.0)
+        self.m_sum = self.control("m_sum", 0.0)  # since the last check
+        self.m_best = self.control("m_best", float("inf"))  # mean between two checks
+        self.stalled = self.control("stalled", 0.0)  # checks without a new best
+
+    def control(self, name, value):
+        """A float32 scalar that the step carries, the same on every replica."""
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            dtype="float32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def checkpointed(self):
+        controls = (self.k, self.m_sum, self.m_best, self.stalled)
+        return super().checkpointed() | {each.name: each.value for each in controls}
+
+    def verdict(self, images, labels=None):
+        """L of each image, (batch, 1)."""
+        return self.energy(images, super().verdict(images))[:, None]
+
+    def train_step(self, data):
+        images, _, noise = self.start_step(data)
+        self.set_carry()
+        k = tf.identity(self.k.value)
+        losses, d_gradients, g_gradients = self.island(self.both, noise, images, k)
+        self.descend("discriminator", d_gradients)
+        self.descend("generator", g_gradients)
+        real, fake = self.over_replicas(*losses)
+        balance = self.gamma * real - fake
+        self.k.assign(tf.clip_by_value(k + self.lambda_k * balance, 0.0, 1.0))
+        m_global = real + tf.abs(balance)
+        if self.check_steps:
+            self.halve_if_stalled(m_global)
+        return self.report(
+            d_loss=real - k * fake, g_loss=fake, d_real=real, k=k, m_global=m_global
+        )
+
+    def both(self, real, k):
+        """L(x) and L(G(z)); the gradients of L(x) - k L(G(z)) for D, of L(G(z)) for G, the
+        latter through D(G(z)) and through G(z), the image it is held against."""
+        d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(self.prior(real), training=True)
+            real_loss, fake_loss = (
+                ops.mean(self.energy(v, self.discriminator(v, training=True)))
+                for v in (real, fake)
+            )
+        of_real = tape.gradient(real_loss, d)
+        of_fake, g_gradients = tape.gradient(fake_loss, [d, g])  # one pass back for both
+        d_gradients = [x - k * f for x, f in zip(of_real, of_fake, strict=True)]
+        return (real_loss, fake_loss), d_gradients, g_gradients
+
+    def set_carry(self):
+        """1 at step 0, 0 from step `carry_steps` on, linear in between."""
+        left = self.carry_steps - tf.cast(self.step.value, "float32")
+        for network in (self.generator, self.discriminator):
+            for layer in network.layers:
+                if isinstance(layer, Carry):
+                    layer.carry.assign(tf.maximum(left / max(1, self.carry_steps), 0.0))
+
+    def halve_if_stalled(self, m_global):
+        """Every tenth of `stall_steps` steps, look whether M_global since then is the least
+        so far. Nothing but the number of the step decides, however a run is cut."""
+        m_sum, floor = self.m_sum.value + m_global, self.learning_rate_floor
+        due = (self.step.value + 1) % self.check_steps == 0
+        mean = m_sum / self.check_steps
+        better = due & (mean < self.m_best.value)
+        stalled = tf.where(better, 0.0, self.stalled.value + tf.cast(due, "float32"))
+        rate = tf.convert_to_tensor(self.g_optimizer.learning_rate)
+        halve = (stalled >= CHECKS) & (rate > floor)
+        rate = tf.where(halve, tf.maximum(rate / 2.0, floor), rate)
+        self.m_best.assign(tf.where(better, mean, self.m_best.value))
+        self.stalled.assign(tf.where(halve, 0.0, stalled))
+        self.m_sum.assign(tf.where(due, 0.0, m_sum))
+        for optimizer in (self.d_optimizer, self.g_optimizer):
+            optimizer.learning_rate.assign(rate)
+
+    def remark(self):
+        if not self.check_steps:
+            return ""
+        rate = float(tf.convert_to_tensor(self.g_optimizer.learning_rate))
+        if float(tf.convert_to_tensor(self.stalled.value)) < CHECKS:
+            return f"both learning rates are {rate:.3g}"
+        return f"M_global has stalled with the learning rates at their floor, {rate:.3g}"
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """Half the learning rate every `steps` steps, not below `floor`."""
+
+    def __init__(self, learning_rate, steps, floor):
+        self.learning_rate, self.steps, self.floor = learning_rate, steps, floor
+
+    def __call__(self, step):
+        halvings = ops.cast(step // self.steps, "float32")
+        return ops.maximum(self.learning_rate * ops.power(0.5, halvings), self.floor)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.steps,
+            "floor": self.floor,
+        }
+
+
+# What the command line needs of a paper.
+
+NETWORKS = {
+    "authors": Style(encoder, decoder, 64),  # tf_img_tech's README: filters
+    "plain": Style(plain_encoder, plain_decoder, 128),  # config.py: conv_hidden_num
+}
+OURS_ON_DIGITS = {  # BEGAN-8
+    "image_size": 16,
+    "width": 16,
+    "learning_rate": 5e-4,
+    "lambda_k": 0.01,
+    "carry_steps": 500,
+    "steps": 5000,
+    "report_steps": 500,
+}
+_GAMMA = flags.DEFINE_float(
+    "gamma", 0.5, "Diversity ratio, E L(G(z)) / E L(x) at equilibrium, in [0, 1] (Eq. 4)."
+)
+_LAMBDA_K = flags.DEFINE_float(  # Sec. 3.4
+    "lambda_k", 1e-3, "Proportional gain of the control of k."
+)
+_CARRY_STEPS = flags.DEFINE_integer(  # Sec. 3.5.1
+    "carry_steps", 16_000, "Steps in which residuals vanish; 0: none.", lower_bound=0
+)
+_STALL_STEPS = flags.DEFINE_integer(  # BEGAN-1
+    "stall_steps",
+    5000,
+    "Steps without a new best M_global after which the learning rates are halved.",
+    lower_bound=CHECKS,
+)
+_LEARNING_RATE_FLOOR = flags.DEFINE_float(
+    "learning_rate_floor", PORT_FLOOR, "They are not halved below it.", lower_bound=0.0
+)
+_N_H = flags.DEFINE_integer("n_h", 64, "Size of D's code h.", lower_bound=1)  # BEGAN-2
+_N_Z = flags.DEFINE_integer("n_z", 64, "Size of z.", lower_bound=1)
+CLAIMS = {}
+
+
+def style_of(network):
+    if network and network not in NETWORKS:
+        raise UsageError(f"--model=began has the networks {', '.join(NETWORKS)}")
+    return NETWORKS[network or "authors"]
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    style_of(network)
+    follows_code = flags.FLAGS.fidelity == "code"
+    return {
+        "loss": "l1",
+        "learning_rate": PORT_LEARNING_RATE if follows_code else LEARNING_RATE,
+        "batch_size": BATCH_SIZE,
+        "value_range": "symmetric",
+        **(OURS_ON_DIGITS if dataset == "digits" else {}),
+    }
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled BEGAN.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    style, floor = dcgan.with_width(style_of(settings.network)), _LEARNING_RATE_FLOOR.value
+    if floor > settings.learning_rate:
+        raise UsageError(
+            f"--learning_rate_floor={floor} is above --learning_rate="
+            f"{settings.learning_rate}"
+        )
+    follows_code = settings.fidelity == "code"
+    try:
+        shape, draw = settings.shape, Draw(settings.seed)
+        model = BEGAN(
+            *networks(shape, style, draw, n_h=_N_H.value, n_z=_N_Z.value),
+            loss=settings.loss,
+            gamma=_GAMMA.value,
+            lambda_k=_LAMBDA_K.value,
+            carry_steps=_CARRY_STEPS.value,
+            stall_steps=0 if follows_code else _STALL_STEPS.value,
+            learning_rate_floor=floor,
+            seed=settings.seed,
+        )
+    except ValueError as error:
+        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    rate = settings.learning_rate
+    if follows_code:
+        rate = Halving(rate, PORT_HALVING_STEPS, floor)
+    model.compile(
+        *(optimizers.Adam(rate, epsilon=EPSILON) for _ in range(2)),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
