@@ -18,6 +18,8 @@ from tfgan_papers.papers import gan
 class Sleeper:
     """Stands for a model whose step takes `seconds`, XLA or not."""
 
+    jit_compile = False
+
     def __init__(self, seconds):
         self.seconds = seconds
 
