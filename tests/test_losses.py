@@ -79,8 +79,26 @@ def test_loss_gives_one_value_a_score(loss, form, asymptotes, slope, shape):
 def test_losses_by_name_have_these_parts():
     parts = {name: tuple(part.__name__ for part in loss) for name, loss in LOSSES.items()}
     d = ("real_cross_entropy", "fake_cross_entropy")
-    assert parts["non_saturating"] == (*d, "non_saturating")
-    assert parts["minimax"] == (*d, "minimax")
+    assert parts["non_saturating"] == (*d, "non_saturating", "sigmoid")
+    assert parts["minimax"] == (*d, "minimax", "sigmoid")
+
+
+@pytest.mark.parametrize("targets", [(0.0, 1.0, 1.0), (-1.0, 1.0, 0.0)])
+def test_least_squares_is_half_the_squared_distance_to_each_target(targets):
+    scores = np.linspace(-3, 3, 13)
+    loss = losses.least_squares(*targets)
+    for part, target in zip((loss.fake, loss.real, loss.generator), targets, strict=True):
+        np.testing.assert_allclose(part(scores), (scores - target) ** 2 / 2)
+    np.testing.assert_array_equal(loss.verdict(scores), scores)
+
+
+def test_a_scaled_loss_has_its_factor_in_what_is_descended_alone():
+    loss, scores = LOSSES["non_saturating"], np.linspace(-3, 3, 13)
+    scaled = losses.scaled(loss, 64.0)
+    for part in ("real", "fake", "generator"):
+        expected = 64.0 * np.asarray(getattr(loss, part)(scores))
+        np.testing.assert_allclose(getattr(scaled, part)(scores), expected)
+    np.testing.assert_array_equal(scaled.verdict(scores), loss.verdict(scores))
 
 
 def test_minimax_is_a_zero_sum_game():
@@ -162,7 +180,7 @@ def test_descending_the_discriminator_loss_ends_at_the_optimal_discriminator(nam
             gradient = inner.gradient(value, scores)
         step = tf.math.divide_no_nan(gradient, outer.gradient(gradient, scores))
         scores.assign_sub(tf.clip_by_value(step, -1, 1))
-    reached = sigmoid(scores)[near]
+    reached = np.asarray(LOSSES[name].verdict(scores))[near]
     np.testing.assert_allclose(reached, (DATA / (DATA + p_g))[near], atol=1e-6)
 
 

@@ -40,8 +40,8 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
         )
         assert options["jit_compile"] is faster
         plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
-        assert plain == pytest.approx(1e3 * seconds[False], rel=0.5)
-        assert compiled == pytest.approx(1e3 * seconds[True], rel=0.8)
+        assert plain == pytest.approx(1e3 * seconds[False], abs=10)
+        assert compiled == pytest.approx(1e3 * seconds[True], abs=10)
 
 
 def test_auto_measures_the_real_step_both_ways():
