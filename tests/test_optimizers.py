@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_papers.optimizers import Adam, TF1RMSprop
+from tfgan_papers.optimizers import Adam, RootAdam, TF1RMSprop
 
 
 def test_rmsprop_is_tensorflow_1s_recursion(rng):
@@ -54,3 +54,26 @@ def test_adam_is_keras_adam(jit_compile, rng):
 
     for mine, theirs in zip(trained(Adam), trained(keras.optimizers.Adam), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_root_adam_has_epsilon_inside_the_root(jit_compile, rng):
+    """Gradients of 1e-4: epsilon, 1e-8, counts as much as their squares."""
+    start = rng.normal(size=5).astype("float32")
+    weight, optimizer = keras.Variable(start), RootAdam(0.01, beta_1=0.5)
+    optimizer.build([weight])
+    step = tf.function(lambda g: optimizer.apply([g], [weight]), jit_compile=jit_compile)
+    theta, m, v = start.astype("float64"), 0.0, 0.0
+    for t in range(1, 31):
+        gradient = (1e-4 * rng.normal(size=5)).astype("float32")
+        step(tf.constant(gradient))
+        m = 0.5 * m + 0.5 * np.float64(gradient)
+        v = 0.999 * v + 0.001 * np.float64(gradient) ** 2
+        theta -= 0.01 * (m / (1 - 0.5**t)) / np.sqrt(v / (1 - 0.999**t) + 1e-8)
+    np.testing.assert_allclose(weight.numpy(), theta, rtol=1e-5, atol=1e-6)
+
+
+def test_root_adam_returns_from_its_config():
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(RootAdam(0.02)))
+    assert isinstance(again, RootAdam)
+    assert (again.root_epsilon, again.epsilon) == (1e-8, 0.0)

@@ -34,6 +34,7 @@ class AdversarialModel(keras.Model):
     scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
     # of a D that gives images: (images, D's images) -> how far apart, (batch,)
     energy: Callable | None = None
+    classifier: keras.Model | None = None  # images -> logits (batch, classes), if it learns
 
     def __init__(
         self,

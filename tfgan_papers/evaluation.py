@@ -57,6 +57,21 @@ def generated(
     return np.concatenate(parts)
 
 
+def scored(model: AdversarialModel, metric):
+    """What `metric` is of: samples, or the model's classifier.
+
+    Raises:
+        UsageError: the model has none.
+    """
+    if metric.SAMPLES:
+        return generated(model, metric.SAMPLES, _SCORE_SEED.value)
+    if model.classifier is None:
+        raise UsageError(
+            f"{metric.NAME} is of a classifier, and --model={FLAGS.model} learns none"
+        )
+    return model.classifier
+
+
 def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
     first of them, and take them all at the end."""
@@ -82,8 +97,7 @@ def _selection():
     name = _METRICS.value[0]
 
     def select(model):
-        samples = generated(model, METRICS[name].SAMPLES, _SCORE_SEED.value)
-        return METRICS[name].selection(samples, references[name])
+        return METRICS[name].selection(scored(model, METRICS[name]), references[name])
 
     return select
 
@@ -102,8 +116,7 @@ def score(run, model, step):
     """Print the scores, add them to the run's scores.json, and write the record."""
     for name, reference in _references().items():
         metric = METRICS[name]
-        samples = generated(model, metric.SAMPLES, _SCORE_SEED.value)
-        found = metric.score(samples, reference)._asdict()
+        found = metric.score(scored(model, metric), reference)._asdict()
         print(f"{metric.NAME} at step {step}: {_written(found, metric.UNIT)}")
         entry = {"metric": name, "step": step, "seed": _SCORE_SEED.value, **found}
         run.write("scores.json", [*(run.read("scores.json") or []), entry])

@@ -22,6 +22,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     score(images) -> D's output on images in the network's value range.
     reconstruct(images) -> D's images, where it is an autoencoder; `score` is then their
         distance, (n, 1).
+    classify(images) -> probabilities of the classes, where the model learns a classifier.
 
     With classes `generate` and `score` take besides labels (n,), and `sample` one label.
 
@@ -65,6 +66,14 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         archive.add_endpoint("reconstruct", output_of_d, [images, *labels])
     score = distance if model.energy else output_of_d
     archive.add_endpoint("score", score, [images, *labels])
+    if model.classifier is not None:
+        classifier = _portable(model.classifier)
+        archive.track(classifier)
+
+        def classify(images):
+            return tf.nn.softmax(classifier(images, training=False))
+
+        archive.add_endpoint("classify", classify, [images])
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     archive.write_out(str(partial), verbose=False)
@@ -89,6 +98,10 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         "batch_normalization": SERVING_BATCH_NORM,
         **facts,
     }
+    if model.classifier is not None:
+        returns = ["n", *classifier.output_shape[1:]]
+        entry = {"images": ["n", *shape], "returns": returns}
+        manifest["endpoints"]["classify"] = entry
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)

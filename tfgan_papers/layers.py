@@ -28,6 +28,21 @@ class Dropout(keras.layers.Dropout):
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
+class GaussianNoise(keras.layers.GaussianNoise):
+    """Keras' additive Gaussian noise, inside an `AdversarialModel`'s step drawn as
+    `Dropout`'s masks are. Elsewhere it is Keras' own layer."""
+
+    draws_from_step = True
+
+    def call(self, inputs, training=False):
+        stream = noise.active()
+        if not training or stream is None or self.stddev == 0:
+            return super().call(inputs, training=training)
+        values = stream.normal((tf.shape(inputs)[0], *inputs.shape[1:]))
+        return inputs + tf.cast(self.stddev * values, inputs.dtype)
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
 class DownConv2D(keras.layers.Conv2D):
     """Convolution of stride 2 that halves height and width, zero-padded.
 

@@ -63,3 +63,36 @@ class Adam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class RootAdam(Adam):
+    """Adam with epsilon inside the root, beside the corrected mean square, as nn.py of
+    Improved GAN (2016) has it; 1e-8 there is 1e-4 outside.
+
+        theta <- theta - learning_rate m_hat / sqrt(v_hat + epsilon)
+
+    The velocities hold v + epsilon (1 - beta_2^t), whose correction is v_hat + epsilon: so
+    the kernel of `Adam` serves, with no epsilon of its own.
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        name="root_adam",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon=0.0, name=name, **kwargs)
+        self.root_epsilon = epsilon
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self._velocities[self._get_variable_index(variable)]
+        share = self.root_epsilon * (1.0 - self.beta_2) / self.beta_2
+        self.assign_add(velocity, ops.full_like(velocity, share))
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.root_epsilon}

@@ -154,9 +154,11 @@ def distribute(strategy, stream):
         local = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
 
+        def share(part):
+            return tf.stack(tf.split(part, replicas)[first : first + local])
+
         def shares(*batch):  # images, or images and labels
-            parts = (tf.split(part, replicas)[first : first + local] for part in batch)
-            stacked = tuple(tf.stack(part) for part in parts)
+            stacked = tf.nest.map_structure(share, batch)
             return tf.data.Dataset.from_tensor_slices(
                 stacked if len(stacked) > 1 else stacked[0]
             )

@@ -293,7 +293,7 @@ def train(make_score=None):
     done = checkpoints.restore() or 0
     if not done:
         if hasattr(run.paper, "start"):
-            run.paper.start(model)
+            run.paper.start(model, examples, FLAGS.value_range)
         if collapse.ON_COLLAPSE.value == "rollback":
             checkpoints.save(0, "history", keep=None)  # one to go back to in any case
     run.facts |= {
@@ -351,13 +351,15 @@ def _compile_options(strategy, run, settings, examples, batch_size):
         return run.paper.build(settings, jit_compile)
 
     def batch_of(model):
-        return next(iter(_stream(examples, model, batch_size, 0)))
+        return next(iter(_stream(run, examples, model, batch_size, 0)))
 
     return runtime.compile_options(strategy, model_of, batch_of)
 
 
-def _stream(examples, model, batch_size, seed, done=0):
+def _stream(run, examples, model, batch_size, seed, done=0):
     """What `model` trains on, from the batch after step `done` on."""
+    if hasattr(run.paper, "stream"):
+        return run.paper.stream(examples, batch_size, seed, FLAGS.value_range, done)
     return examples.stream(
         batch_size, seed, FLAGS.value_range, done, labels=model.classes > 0
     )
@@ -394,7 +396,7 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
         while segment := next(segments, None):
             steps, periods = segment
             planned = done + steps * periods
-            stream = _stream(examples, model, batch_size, _SEED.value, done)
+            stream = _stream(run, examples, model, batch_size, _SEED.value, done)
             _set_steps_per_execution(model, steps)
             model.fit(
                 runtime.distribute(strategy, stream),
@@ -435,7 +437,9 @@ def _failure_kept(run, chief):
 def _collapse_watch(run, model, checkpoints, writer, examples):
     """The watch, with examples from all over the data."""
     n = min(collapse.EXAMPLES, examples.size)
-    real = next(iter(_stream(examples, model, n, collapse.SEED)))
+    labels = model.classes > 0
+    stream = examples.stream(n, collapse.SEED, FLAGS.value_range, labels=labels)
+    real = next(iter(stream))
     return collapse.Watch(run, model, checkpoints, writer, real, _REPORT_STEPS.value)
 
 

@@ -155,6 +155,38 @@ class Examples:
         )
         return np.concatenate(images), np.concatenate(labels)
 
+    def balanced(self, per_class: int, seed: int) -> "HeldExamples":
+        """`per_class` examples of each class, in memory; `seed` alone chooses them.
+
+        Raises:
+            ValueError: a class has fewer.
+            UsageError: there are no labels.
+            UserError: a label is not one of the classes.
+        """
+        labels = np.concatenate([*self.blocks(read=self._labels_reader())])
+        order = np.random.default_rng(seed).permutation(self.size)
+        chosen = np.zeros(self.size, bool)
+        for number, name in enumerate(self.class_names):
+            of_class = order[labels[order] == number][:per_class]
+            if len(of_class) < per_class:
+                raise ValueError(
+                    f"{per_class} of each class are wanted, and {self.name} has "
+                    f"{len(of_class)} of class {name}"
+                )
+            chosen[of_class] = True
+        keys = np.concatenate(
+            [
+                block.numpy()[chosen[1024 * i : 1024 * (i + 1)]]
+                for i, block in enumerate(self.blocks(read=tf.identity))
+            ]
+        )
+        return HeldExamples(
+            f"{len(keys)} labelled examples of {self.name}",
+            self.read(tf.constant(keys)),
+            labels[chosen],
+            self.class_names,
+        )
+
     def mean(self, value_range: str) -> np.ndarray:
         """The mean example, float64; of a set on disk that of its first 10,000."""
         read, n = self._reader(value_range), min(self.size, self.mean_of)
@@ -164,11 +196,16 @@ class Examples:
         """In a graph: keys -> what networks see, with labels or without."""
         if len(self.shape) == 1 and value_range != "raw":
             raise UsageError(f"{self.name} holds points: they need --value_range=raw")
-        if labels and not self.classes:
-            raise UsageError(f"{self.name} has no labels. Sets that have: {LABELLED}")
         convert = RANGES[value_range].to_network
         if not labels:
             return lambda keys: convert(self.read(keys))
+        read_labels = self._labels_reader()
+        return lambda keys: (convert(self.read(keys)), read_labels(keys))
+
+    def _labels_reader(self):
+        """In a graph: keys -> labels, each of them one of the classes."""
+        if not self.classes:
+            raise UsageError(f"{self.name} has no labels. Sets that have: {LABELLED}")
         self._check_labels()
 
         def read(keys):
@@ -176,7 +213,7 @@ class Examples:
             good = tf.reduce_all((found >= 0) & (found < self.classes))
             line = f"{self.name} has a label which is none of its {self.classes} classes"
             tf.debugging.Assert(good, [line])
-            return convert(self.read(keys)), found
+            return found
 
         return read
 
@@ -206,6 +243,26 @@ class HeldExamples(Examples):
 
     def read(self, keys):
         return tf.gather(self.stored, keys)
+
+    def repeated(
+        self, batch_size: int, seed: int, value_range: str, first_step: int = 0
+    ) -> tf.data.Dataset:
+        """Endless batches with labels, as `stream`, of a set that may be smaller than a
+        batch: they are cut out of one endless row of it, each time in another order."""
+        read, n = self._reader(value_range, labels=True), self.size
+
+        def batch(step):
+            first, skipped = step * batch_size // n, step * batch_size % n
+            orders = [
+                tf.random.experimental.stateless_shuffle(
+                    tf.range(n), tf.stack([seed, first + i])
+                )
+                for i in range((batch_size - 1) // n + 2)
+            ]
+            return read(tf.concat(orders, 0)[skipped : skipped + batch_size])
+
+        steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+        return steps.map(batch).prefetch(2)
 
 
 class FileExamples(Examples):

@@ -2,11 +2,18 @@
 
 Each has `defaults(dataset, network)`, values of shared flags where the user gives none;
 `build(settings, jit_compile, steps_per_execution)`, a compiled model; `LOSSES`, what --loss
-may be; `CLAIMS`, its numbers. Where it needs them: `start(model)`, before step 1, and
-`minibatches_per_step()`.
+may be; `CLAIMS`, its numbers. Where it needs them: `start(model, examples, value_range)`,
+before step 1; `minibatches_per_step()`; `stream(examples, batch_size, seed, value_range,
+first_step)`, what its model trains on if not `Examples.stream`.
 """
 
-from tfgan_papers.papers import began, dcgan, gan, lsgan
+from tfgan_papers.papers import began, dcgan, gan, improved_gan, lsgan
 
-PAPERS = {"gan": gan, "dcgan": dcgan, "lsgan": lsgan, "began": began}
-PLANNED = ("improved_gan", "ebgan", "vae", "autoencoder")
+PAPERS = {
+    "gan": gan,
+    "dcgan": dcgan,
+    "improved_gan": improved_gan,
+    "lsgan": lsgan,
+    "began": began,
+}
+PLANNED = ("ebgan", "vae", "autoencoder")

@@ -586,7 +586,7 @@ def build(settings, jit_compile, steps_per_execution=1):
     return model
 
 
-def start(model):
+def start(model, examples, value_range):
     """What precedes step 1: the second stage on TFD takes over the first's generator.
 
     Raises:

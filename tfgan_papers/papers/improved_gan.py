@@ -1,0 +1,387 @@
+"""Improved Techniques for Training GANs. Salimans, Goodfellow, Zaremba, Cheung, Radford,
+Chen, 2016. https://arxiv.org/abs/1606.03498
+
+A discriminator that sorts data into K classes and samples into one more learns from few
+labels and much unlabelled data, if the generator matches its features.
+
+    symbol          here                                    paper
+    l_1 ... l_K     discriminator(x); l_{K+1} is 0          Sec. 5
+    Z(x)            exp(score(l)), score = logsumexp        Sec. 5
+    D(x)            Z / (Z + 1) = sigmoid(score)            Sec. 5
+    L_supervised    softmax cross entropy over l_1 ... l_K  Sec. 5
+    L_unsupervised  losses.py, with score as the logit      Sec. 5
+    f(x)            the layer named "features" of D         Sec. 3.1
+
+The techniques are in techniques.py. The authors' code is openai/improved-gan (a file
+without a repository is of its mnist_svhn_cifar10/), on Theano.
+
+Differs: IMPROVED-1 | weight of L_unsupervised | 1 | 1/2 | --fidelity | the two conflict.
+Differs: IMPROVED-2 | feature matching | squared distance | its mean over the features
+    (MNIST), mean absolute difference (CIFAR-10, SVHN) | --fidelity, --feature_matching |
+    a sum of 250 squares, or their mean: Adam nearly cancels the factor.
+Differs: IMPROVED-3 | networks for MNIST | five hidden layers in each | five in D, two in G
+    | none | widths are in the code only.
+Differs: IMPROVED-4 | noise in D | on the output of each layer | std .3 on the image, .5
+    after each hidden layer | none | as the code.
+Differs: IMPROVED-5 | parameters for testing | not mentioned | average that starts at zero
+    and moves 1e-4 of the way a step | --average, --average_rate | as the code;
+    --average=corrected divides by the weight that the start still has: runs much shorter
+    than the code's 180,000 steps need it.
+Differs: IMPROVED-6 | weight normalization | not mentioned | gains set by a first pass of
+    500 images, then fixed, but for the last layer's | none | as the code.
+Differs: IMPROVED-7 | statistics when sampling | not stated | those of the batch of samples
+    | none | moving averages, decay .9 (nn.py, where nothing updates them): an image must
+    not depend on those sampled beside it.
+Differs: IMPROVED-8 | labelled examples | chosen at random, balanced | by NumPy's
+    permutation of --seed_data | --label_seed | another permutation: subsets cannot be
+    those of the code, only their law.
+Differs: IMPROVED-9 | G's loss without feature matching | not stated | log(1 - D), the
+    saturating one | --feature_matching=none --loss | the code's is the default.
+"""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from keras import ops
+
+from tfgan_papers import layers, losses, noise, optimizers, techniques
+from tfgan_papers.adversarial import AdversarialModel
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+
+LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
+LEARNING_RATE = 3e-3  # train_mnist_feature_matching.py: lr
+BETA_1 = 0.5  # train_mnist_feature_matching.py: mom1
+EPSILON = 1e-8  # nn.py: adam_updates, inside the root
+BATCH_SIZE = 100  # train_mnist_feature_matching.py: batch_size
+AVERAGE_RATE = 1e-4  # train_mnist_feature_matching.py: disc_avg_updates
+FIRST_IMAGES = 500  # train_mnist_feature_matching.py: init_param
+SEEDS_APART = 2**32  # of the orders of the streams
+LOSSES = {name: losses.LOSSES[name] for name in ("minimax", "non_saturating")}
+MATCHING = {
+    "squared": techniques.feature_matching,
+    "mean": techniques.mean_feature_matching,
+    "absolute": techniques.absolute_feature_matching,
+    "none": None,
+}
+
+
+# Networks: z (batch, 100) -> images (batch, height, width, channels) -> logits (batch, K).
+
+
+def mnist_networks(shape, classes, draw):
+    """train_mnist_feature_matching.py."""
+    pixels = int(np.prod(shape))
+
+    def glorot(units):
+        kernel = keras.initializers.GlorotUniform(draw.seed())  # Lasagne's default
+        return keras.layers.Dense(units, use_bias=False, kernel_initializer=kernel)
+
+    x = z = keras.Input((LATENT_DIM,), name="z")
+    for units in (500, 500):
+        x = glorot(units)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
+        x = keras.layers.Activation("softplus")(x)
+    x = techniques.WeightNormalization(
+        glorot(pixels), "sigmoid", trainable_gain=True, epsilon=1e-6, dtype="float32"
+    )(x)
+    samples = keras.layers.Reshape(shape)(x)
+    generator = keras.Model(z, samples, name="generator")
+
+    def normalized(units, **kwargs):
+        kernel = draw.normal(0.1)  # nn.py: theta
+        dense = keras.layers.Dense(units, use_bias=False, kernel_initializer=kernel)
+        return techniques.WeightNormalization(dense, **kwargs)
+
+    images = keras.Input(shape, name="images")
+    x = layers.GaussianNoise(0.3)(keras.layers.Flatten()(images))
+    for units in (1000, 500, 250, 250):
+        x = normalized(units, activation="relu")(x)
+        x = layers.GaussianNoise(0.5)(x)
+    x = normalized(250, activation="relu", name="features")(x)
+    x = layers.GaussianNoise(0.5)(x)
+    logits = normalized(classes, trainable_gain=True, name="logits", dtype="float32")(x)
+    return generator, keras.Model(images, logits, name="discriminator")
+
+
+# The model.
+
+
+def score(logits):
+    """log Z: the logit of D(x), with l_{K+1} fixed at zero; (batch, K) -> (batch, 1)."""
+    return ops.logsumexp(logits, -1, keepdims=True)
+
+
+def supervised(logits, labels):
+    """-log p(y | x, y <= K), one value an example (batch, 1)."""
+    of_label = ops.take_along_axis(logits, ops.cast(labels, "int32")[:, None], -1)
+    return score(logits) - of_label
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class ImprovedGAN(AdversarialModel):
+    """Semi-supervised learning (Sec. 5): a step of D on labelled, unlabelled and generated
+    images, then one of G on other unlabelled ones.
+
+    `fit` takes ((labelled, unlabelled, unlabelled for G), labels).
+
+    Args:
+        discriminator: images -> logits (batch, K), with a layer named "features".
+        loss: an `AdversarialLoss` of cross entropy, for D; for G without `matching`.
+        matching: (real features, fake features) -> G's loss, or None.
+        unsupervised_weight: of D's loss without labels (IMPROVED-1).
+        average_rate: how far the averaged D moves in a step.
+        corrected: the average forgets its start at zero (IMPROVED-5).
+
+    Raises:
+        ValueError: features are to be matched, and no layer of D has that name.
+    """
+
+    scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss=losses.LOSSES["minimax"],
+        matching=techniques.feature_matching,
+        unsupervised_weight=1.0,
+        average_rate=AVERAGE_RATE,
+        corrected=False,
+        prior="uniform_01",
+        **kwargs,
+    ):
+        super().__init__(generator, discriminator, prior=prior, **kwargs)
+        self.loss_terms, self.matching = loss, matching
+        self.unsupervised_weight = unsupervised_weight
+        self.average_rate, self.corrected = average_rate, corrected
+        self.apart = techniques.mixes_examples(discriminator)
+        if matching is not None:
+            features = discriminator.get_layer("features").output
+            self.features = keras.Model(discriminator.inputs, features)
+        self.averaged = keras.models.clone_model(discriminator)
+        for weight in self.averaged.trainable_weights:
+            weight.assign(ops.zeros(weight.shape))
+
+    def train_step(self, data):
+        (labelled, unlabelled, others), labels, noise = self.start_step(data)
+        scalars, gradients = self.island(self.d_side, noise, labelled, labels, unlabelled)
+        self.descend("discriminator", gradients)
+        self.average()
+        scalars["g_loss"], gradients = self.island(self.g_side, noise, others)
+        self.descend("generator", gradients)
+        return self.report(**scalars)
+
+    def d_side(self, labelled, labels, unlabelled):
+        """D's gradients against a G that stands still."""
+        fake = self.generator(self.prior(unlabelled), training=True)
+        terms, weight = self.loss_terms, self.unsupervised_weight
+        with tf.GradientTape() as tape:
+            logits, of_real, of_fake = self.logits(labelled, unlabelled, fake)
+            real_scores, fake_scores = score(of_real), score(of_fake)
+            d_loss = ops.mean(supervised(logits, labels)) + weight * (
+                ops.mean(terms.real(real_scores)) + ops.mean(terms.fake(fake_scores))
+            )
+        wrong = ops.argmax(logits, -1) != ops.cast(labels, "int32")
+        scalars = {
+            "d_loss": d_loss,
+            "d_real": ops.mean(terms.verdict(real_scores)),
+            "d_fake": ops.mean(terms.verdict(fake_scores)),
+            "train_error": ops.mean(ops.cast(wrong, "float32")),
+        }
+        return scalars, tape.gradient(d_loss, self.discriminator.trainable_variables)
+
+    def logits(self, *batches):
+        """D's of each batch; in one pass, unless D compares the examples of a batch. The
+        i-th examples of all batches are neighbours there, so that a replica's rows are the
+        same as on one device, noise and all."""
+        if self.apart:
+            return [self.discriminator(batch, training=True) for batch in batches]
+        n, shape = len(batches), batches[0].shape[1:]
+        together = ops.reshape(ops.stack(batches, 1), (-1, *shape))
+        found = self.discriminator(together, training=True)
+        return ops.unstack(ops.reshape(found, (-1, n, found.shape[-1])), n, 1)
+
+    def g_side(self, real):
+        """G's gradients against D."""
+        z = self.prior(real)
+        of_real = None if self.matching is None else self.features(real, training=True)
+        with tf.GradientTape() as tape:
+            fake = self.generator(z, training=True)
+            if self.matching is None:
+                scores = score(self.discriminator(fake, training=True))
+                g_loss = ops.mean(self.loss_terms.generator(scores))
+            else:
+                g_loss = self.matching(of_real, self.features(fake, training=True))
+        return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
+
+    def average(self):
+        """Move the averaged D towards D; what does not train it has as D has it."""
+        rate = self.average_rate
+        if self.corrected:  # after t steps the start has the weight (1 - rate)^t
+            t = tf.cast(self.step.value + 1, tf.float32)
+            rate = -rate / tf.math.expm1(t * math.log1p(-rate))
+        pairs = zip(self.averaged.weights, self.discriminator.weights, strict=True)
+        for average, weight in pairs:
+            step = rate * (weight - average) if weight.trainable else weight - average
+            average.assign_add(step)
+
+    def initialize(self, images):
+        """Data-dependent initialization of D (IMPROVED-6), before step 1."""
+        before = noise.Stream.of_step(self.seed, tf.constant(-1), 0)
+        with noise.use(before):
+            techniques.initialize(self.discriminator, images)
+
+    def checkpointed(self):
+        return {**super().checkpointed(), "averaged": self.averaged}
+
+    def verdict(self, images, labels=None):
+        """D(x), (batch, 1)."""
+        return ops.sigmoid(score(super().verdict(images, labels)))
+
+    @property
+    def classifier(self):
+        """The averaged D: images -> logits (batch, K)."""
+        return self.averaged
+
+
+# The experiments.
+
+_LABELS = flags.DEFINE_integer(
+    "labels", 100, "Labelled examples, the same number of each class.", lower_bound=1
+)
+_LABEL_SEED = flags.DEFINE_integer(
+    "label_seed", 1, "Chooses the labelled examples.", lower_bound=0
+)
+_MATCHING = flags.DEFINE_enum(
+    "feature_matching",
+    None,
+    list(MATCHING),
+    "G's loss: squared distance of the mean features (default), its mean over the features "
+    "(default with --fidelity=code), mean absolute difference, or none: then --loss.",
+)
+_AVERAGE = flags.DEFINE_enum(
+    "average",
+    "zero",
+    ["zero", "corrected"],
+    "The averaged parameters, which testing uses, start at zero as in the authors' code, "
+    "or are corrected for that start.",
+)
+_AVERAGE_RATE = flags.DEFINE_float(
+    "average_rate", AVERAGE_RATE, "How far they move in a step.",
+    lower_bound=1e-9, upper_bound=0.999,
+)  # fmt: skip
+CLAIMS = {}  # means over ten label seeds: no single run bears them out
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none.
+
+    Raises:
+        UsageError: there are no such networks.
+    """
+    if network not in ("", "mnist"):
+        raise UsageError("--model=improved_gan has the networks mnist")
+    lengths = {}
+    if dataset == "digits":  # so short a run needs a shorter average (fidelity: 18 / steps)
+        lengths = {
+            "steps": 2000,
+            "report_steps": 250,
+            "train_split": "train[:80%]",
+            "test_split": "train[80%:]",
+            "average": "corrected",
+            "average_rate": 0.009,
+        }
+    return {
+        "loss": "minimax",
+        "learning_rate": LEARNING_RATE,
+        "batch_size": BATCH_SIZE,
+        "value_range": "unit",
+        **lengths,
+    }
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled ImprovedGAN.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    if not settings.classes:
+        raise UsageError(
+            f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
+            "has none"
+        )
+    if len(settings.shape) != 3:
+        raise UsageError("--model=improved_gan is for images")
+    of_code = settings.fidelity == "code"
+    matching = _MATCHING.value or ("mean" if of_code else "squared")
+    model = ImprovedGAN(
+        *mnist_networks(settings.shape, settings.classes, Draw(settings.seed)),
+        loss=settings.loss,
+        matching=MATCHING[matching],
+        unsupervised_weight=0.5 if of_code else 1.0,
+        average_rate=_AVERAGE_RATE.value,
+        corrected=_AVERAGE.value == "corrected",
+        seed=settings.seed,
+    )
+    model.compile(
+        *(
+            optimizers.RootAdam(settings.learning_rate, beta_1=BETA_1, epsilon=EPSILON)
+            for _ in range(2)
+        ),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def labelled_examples(examples):
+    """As many as --labels says, chosen by --label_seed.
+
+    Raises:
+        UsageError: they do not divide among the classes, or a class has too few.
+    """
+    per_class, left = divmod(_LABELS.value, examples.classes)
+    if left:
+        raise UsageError(
+            f"--labels={_LABELS.value} cannot be the same number of each of "
+            f"{examples.classes} classes"
+        )
+    try:
+        return examples.balanced(per_class, _LABEL_SEED.value)
+    except ValueError as error:
+        raise UsageError(f"--labels={_LABELS.value}: {error}") from error
+
+
+def stream(examples, batch_size, seed, value_range, first_step=0):
+    """What `ImprovedGAN` takes, from the batch of `first_step` on: labelled examples, their
+    set repeated in ever new orders; unlabelled ones, of all the data, labels unread; other
+    unlabelled ones for G.
+    """
+    unlabelled, others = (
+        examples.stream(batch_size, seed + i * SEEDS_APART, value_range, first_step)
+        for i in (0, 1)
+    )
+    chosen = labelled_examples(examples)
+    labelled = chosen.repeated(batch_size, seed + 2 * SEEDS_APART, value_range, first_step)
+    return tf.data.Dataset.zip(labelled, unlabelled, others).map(
+        lambda labelled, unlabelled, others: (
+            (labelled[0], unlabelled, others),
+            labelled[1],
+        )
+    )
+
+
+def start(model, examples, value_range):
+    """What precedes step 1: data-dependent initialization.
+
+    Raises:
+        UsageError: as `labelled_examples`, before anything is written.
+    """
+    labelled_examples(examples)
+    n = min(FIRST_IMAGES, examples.size)
+    model.initialize(next(iter(examples.stream(n, model.seed - SEEDS_APART, value_range))))
