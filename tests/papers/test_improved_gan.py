@@ -10,6 +10,7 @@ from absl.testing import flagsaver
 from scipy.special import log_softmax, softmax
 
 from tests import launch
+from tests.test_distribution import two
 from tfgan_papers import layers, losses, noise, optimizers, techniques
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
@@ -188,7 +189,7 @@ def test_two_replicas_take_the_step_of_one(rng):
     (labelled, unlabelled, others), labels = batch_of(rng)
     weights = []
     for replicas in (1, 2):
-        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+        strategy = two() if replicas == 2 else tf.distribute.get_strategy()
         with strategy.scope():
             model = compiled(
                 improved_gan.ImprovedGAN(*networks(), matching=None, seed=3),
@@ -206,8 +207,8 @@ def test_two_replicas_take_the_step_of_one(rng):
         for _ in range(2):
             strategy.run(tf.function(model.train_step), (shares,))
         weights.append([w.numpy() for w in model.weights])
-    for one, two in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    for one, both in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, both, rtol=1e-4, atol=1e-6)
 
 
 def test_features_that_are_not_there_are_refused():
