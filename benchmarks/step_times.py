@@ -5,8 +5,9 @@
 Each contestant is a process that lives as long as the benchmark. In a round each in turn
 trains for about `seconds` while the others wait, so that what else happens on the machine
 meets all alike; ratios are taken within a round, and the table has their median and, in
-brackets, their quartiles. A round during which the machine did much else (`DISTURBED`), or
-its host gave its processors to others, is thrown away. Needs the extra `bench`.
+brackets, their quartiles. What else the machine did in a round, or its host gave its
+processors to, is measured: twice `rounds` are run and the calmer half is kept. Needs the
+extra `bench`.
 
 - `plain`, `XLA`: `fit` as a user gets it, input included.
 - `PyTorch`: the same networks and losses in an eager two-pass step (pytorch_steps.py).
@@ -29,7 +30,6 @@ from typing import NamedTuple
 import psutil
 
 BURST = 25  # steps between two looks at the clock
-DISTURBED = 0.04  # share of the processors' time, in a turn, that was not the contestant's
 
 
 class Setting(NamedTuple):
@@ -220,14 +220,14 @@ class Contestant:
         sys.exit(f"a contestant ended: {' '.join(self.process.args)}")
 
     def step(self):
-        """Seconds a step, over `bursts` bursts; None if it was disturbed."""
+        """Seconds a step over `bursts` bursts, and the share of the time others had."""
         before, own_before = psutil.cpu_times(), self.usage.cpu_times()
         seconds = statistics.median(self.ask("step") for _ in range(self.bursts))
         spent = [b - a for a, b in zip(before, psutil.cpu_times(), strict=True)]
         spent = dict(zip(before._fields, spent, strict=True))
         own = sum(self.usage.cpu_times()[:2]) - sum(own_before[:2])
         idle, every = spent["idle"] + spent.get("iowait", 0), sum(spent.values())
-        return seconds if every - idle - own < DISTURBED * every else None
+        return seconds, (every - idle - own) / every
 
 
 def main():
@@ -250,15 +250,14 @@ def main():
         seconds = BURST * contestant.ask("step")
         contestant.bursts = max(1, round(options.seconds / seconds))
     gflop = contestants["plain"].ask("gflop")
-    rounds, disturbed = [], 0
-    while len(rounds) < options.rounds:
-        found = {kind: contestant.step() for kind, contestant in contestants.items()}
+    rounds = []
+    for _ in range(2 * options.rounds):
+        turns = {kind: contestant.step() for kind, contestant in contestants.items()}
+        found = {kind: seconds for kind, (seconds, _) in turns.items()}
         found["GEMM"] = contestants["plain"].ask("gemm")
-        if None in found.values():
-            disturbed += 1
-            print(f"{len(rounds)} rounds, {disturbed} disturbed", end="\r", flush=True)
-        else:
-            rounds.append(found)
+        found["others' share"] = max(share for _, share in turns.values())
+        rounds.append(found)
+    rounds = sorted(rounds, key=lambda r: r["others' share"])[: options.rounds]
     report(options, gflop, rounds)
     for contestant in contestants.values():
         contestant.process.stdin.close()
@@ -283,6 +282,8 @@ def report(options, gflop, rounds):
         share = spread([gflop / r[kind] / r["GEMM"] for r in rounds], ".0%")
         print(f"| {kind} | {ms} | {ratio} | {'-' if kind == 'PyTorch' else share} |")
     print(f"\nGEMM rate, GFLOP/s: {spread([r['GEMM'] for r in rounds], '.0f')}")
+    others = statistics.median(r["others' share"] for r in rounds)
+    print(f"processor time that went to others during a turn: {others:.0%}")
     if options.record:
         content = {
             "command": " ".join(["python", *sys.argv]),
