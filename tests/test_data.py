@@ -1172,7 +1172,7 @@ def test_hwdb_takes_another_size_and_stays_white_around(tmp_path):
 
 
 def test_hwdb_tells_how_many_symbols_it_leaves_out(hwdb, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     load(**hwdb[0])
     assert any("3 of 10 records left out" in r.getMessage() for r in caplog.records)
 

@@ -158,7 +158,7 @@ def test_collection_gives_its_face_for_simplified_characters(tmp_path, unchanged
 
 
 def test_log_says_that_they_are_rendered_and_in_which_fonts(made, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     load(made, renderings=1)
     said = "\n".join(record.getMessage() for record in caplog.records)
     assert "rendered, not handwritten" in said and str(made) in said
@@ -177,7 +177,7 @@ def test_installed_font_without_a_glyph_is_left_out(made, tmp_path, monkeypatch,
     other = tmp_path / "other.pfb"
     other.write_text("another kind of font")
     monkeypatch.setattr(fonts, "installed", lambda: list(map(str, (lacking, made, other))))
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     found = load(renderings=1).all("raw")
     assert np.array_equal(found, load(made, renderings=1).all("raw"))
     said = "\n".join(record.getMessage() for record in caplog.records)

@@ -36,12 +36,23 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
         # XLA cannot compile a sleep; only the choice is under test here
         monkeypatch.setattr(tf, "function", lambda f, jit_compile: f, raising=True)
         options, why = runtime.compile_options(
-            tf.distribute.get_strategy(), steps.__getitem__, lambda model: tf.zeros(3)
+            tf.distribute.get_strategy(),
+            steps.__getitem__,
+            lambda model: tf.zeros(3),
+            period=9,
         )
         assert options["jit_compile"] is faster
+        assert options["steps_per_execution"] in (3, 9)  # divides 9, in 0.1 s
         plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
         assert plain == pytest.approx(1e3 * seconds[False], abs=10)
         assert compiled == pytest.approx(1e3 * seconds[True], abs=10)
+
+
+@pytest.mark.parametrize(
+    "ms, period, steps", [(9, 1000, 10), (9, 25, 5), (9, 7, 7), (40, 1000, 2), (300, 8, 1)]
+)
+def test_as_many_steps_a_call_as_take_a_tenth_of_a_second(ms, period, steps):
+    assert runtime.steps_a_call(ms / 1e3, period) == steps
 
 
 def test_auto_measures_the_real_step_both_ways():
@@ -52,8 +63,9 @@ def test_auto_measures_the_real_step_both_ways():
         return model
 
     options, why = runtime.compile_options(
-        tf.distribute.get_strategy(), model_of, lambda model: tf.zeros((8, 2))
+        tf.distribute.get_strategy(), model_of, lambda model: tf.zeros((8, 2)), period=7
     )
+    assert options["steps_per_execution"] in (1, 7)
     plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
     assert 0 < plain < 1e3 and 0 < compiled < 1e3
     assert options["jit_compile"] in (True, False)
@@ -61,8 +73,9 @@ def test_auto_measures_the_real_step_both_ways():
 
 @flagsaver.flagsaver(deterministic=True)
 def test_auto_is_off_when_deterministic():
-    options, why = runtime.compile_options(tf.distribute.get_strategy(), None, None)
+    options, why = runtime.compile_options(tf.distribute.get_strategy(), None, None, 7)
     assert options["jit_compile"] is False and "deterministic" in why
+    assert options["steps_per_execution"] == 1  # nothing was timed
 
 
 def test_a_batch_that_does_not_divide_is_refused():

@@ -12,6 +12,8 @@ from absl import flags
 
 from tfgan_papers.errors import UsageError, UserError
 
+EXECUTION_SECONDS = 0.1  # of a call into the graph: short enough to interrupt at once
+
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     "one",
@@ -37,7 +39,11 @@ _DETERMINISTIC = flags.DEFINE_bool(
     "The same command gives the same weights, bit for bit (turns XLA off).",
 )
 _STEPS_PER_EXECUTION = flags.DEFINE_integer(
-    "steps_per_execution", 1, "Steps a call into the graph; one device only.", lower_bound=1
+    "steps_per_execution",
+    0,
+    "Steps a call into the graph; one device only. 0 is as many as take "
+    f"{EXECUTION_SECONDS} s by what --jit_compile=auto times, else 1.",
+    lower_bound=0,
 )
 _CPU_DEVICES = flags.DEFINE_integer(
     "cpu_devices", 1, "Split the CPU into so many devices, to try mirrored.", lower_bound=1
@@ -103,14 +109,15 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return not (resolver and resolver.task_id)
 
 
-def compile_options(strategy, model_of, batch_of):
+def compile_options(strategy, model_of, batch_of, period):
     """How to compile: Keras' options, and one line that says why.
 
     Args:
+        period: steps between two reports, which the steps a call must divide.
         model_of: jit_compile -> a fresh compiled model, for timing alone.
         batch_of: model -> what it takes in one step.
     """
-    options = {"steps_per_execution": _STEPS_PER_EXECUTION.value}
+    steps = _STEPS_PER_EXECUTION.value or 1
     chosen, why = _JIT_COMPILE.value == "true", "as --jit_compile says"
     if _JIT_COMPILE.value == "auto":
         if _DETERMINISTIC.value:
@@ -124,7 +131,15 @@ def compile_options(strategy, model_of, batch_of):
             )
             chosen = compiled < plain
             why = f"measured {1e3 * plain:.1f} ms plain, {1e3 * compiled:.1f} ms XLA"
-    return {**options, "jit_compile": chosen}, why
+            if not _STEPS_PER_EXECUTION.value:
+                steps = steps_a_call(min(plain, compiled), period)
+    return {"steps_per_execution": steps, "jit_compile": chosen}, why
+
+
+def steps_a_call(seconds: float, period: int) -> int:
+    """How many steps of so many seconds fit into EXECUTION_SECONDS and divide `period`."""
+    fitting = min(period, int(EXECUTION_SECONDS / seconds))
+    return max(n for n in range(1, max(1, fitting) + 1) if period % n == 0)
 
 
 def _step_seconds(model_of, batch_of, jit_compile):

@@ -272,7 +272,7 @@ def train(make_score=None):
     batch_size = _BATCH_SIZE.value * run.minibatches_per_step()
     runtime.check(strategy, batch_size)
     collapse.check(strategy)
-    if _REPORT_STEPS.value % FLAGS.steps_per_execution:
+    if _REPORT_STEPS.value % (FLAGS.steps_per_execution or 1):
         raise UsageError(
             f"--report_steps={_REPORT_STEPS.value} is not a multiple of "
             f"--steps_per_execution={FLAGS.steps_per_execution}"
@@ -300,7 +300,7 @@ def train(make_score=None):
         "shape": list(settings.shape),
         "examples": examples.size,
         "classes": examples.classes,
-        "jit_compile": options["jit_compile"],
+        **options,
         "jit_compile_why": why,
     }
     run.facts.setdefault("run_id", _run_id())
@@ -317,7 +317,8 @@ def train(make_score=None):
     keeper = callbacks.Keeper(checkpoints, _checkpoint_every(), score)
     if _TENSORBOARD_PORT.value and runtime.is_chief(strategy):
         print(f"TensorBoard: {_tensorboard(run.folder)}", flush=True)
-    _fit(run, model, keeper, strategy, examples, batch_size, done)
+    steps_a_call = options["steps_per_execution"]
+    _fit(run, model, keeper, strategy, examples, batch_size, done, steps_a_call)
 
 
 def _tensorboard(folder):
@@ -343,9 +344,12 @@ def _compile_options(strategy, run, settings, examples, batch_size):
     """`runtime.compile_options`, or what this run began with: a resumed run must not
     change its arithmetic."""
     if "jit_compile" in run.facts and FLAGS.jit_compile == "auto":
-        options = {"steps_per_execution": FLAGS.steps_per_execution}
-        chosen = {**options, "jit_compile": run.facts["jit_compile"]}
-        return chosen, run.facts["jit_compile_why"]
+        facts = run.facts
+        steps = FLAGS.steps_per_execution or facts.get("steps_per_execution", 1)
+        if _REPORT_STEPS.value % steps:  # the period is another now
+            steps = 1
+        options = {"jit_compile": facts["jit_compile"], "steps_per_execution": steps}
+        return options, facts["jit_compile_why"]
 
     def model_of(jit_compile):
         return run.paper.build(settings, jit_compile)
@@ -353,7 +357,7 @@ def _compile_options(strategy, run, settings, examples, batch_size):
     def batch_of(model):
         return next(iter(_stream(run, examples, model, batch_size, 0)))
 
-    return runtime.compile_options(strategy, model_of, batch_of)
+    return runtime.compile_options(strategy, model_of, batch_of, _REPORT_STEPS.value)
 
 
 def _stream(run, examples, model, batch_size, seed, done=0):
@@ -375,7 +379,7 @@ def _checkpoint_every():
     return -(-_CHECKPOINT_STEPS.value // _REPORT_STEPS.value) * _REPORT_STEPS.value
 
 
-def _fit(run, model, keeper, strategy, examples, batch_size, done):
+def _fit(run, model, keeper, strategy, examples, batch_size, done, steps_a_call):
     """Train to --steps; then the export and the summary."""
     total, period = _STEPS.value, _REPORT_STEPS.value
     chief, bar = runtime.is_chief(strategy), sys.stdout.isatty()
@@ -397,7 +401,7 @@ def _fit(run, model, keeper, strategy, examples, batch_size, done):
             steps, periods = segment
             planned = done + steps * periods
             stream = _stream(run, examples, model, batch_size, _SEED.value, done)
-            _set_steps_per_execution(model, steps)
+            _set_steps_per_execution(model, steps, steps_a_call)
             model.fit(
                 runtime.distribute(strategy, stream),
                 steps_per_epoch=steps,
@@ -443,9 +447,8 @@ def _collapse_watch(run, model, checkpoints, writer, examples):
     return collapse.Watch(run, model, checkpoints, writer, real, _REPORT_STEPS.value)
 
 
-def _set_steps_per_execution(model, steps):
-    """As the flag says, where an epoch of `steps` divides by it: Keras would overrun."""
-    asked = FLAGS.steps_per_execution
+def _set_steps_per_execution(model, steps, asked):
+    """As asked, where an epoch of `steps` divides by it: Keras would overrun."""
     fitting = asked if steps % asked == 0 else 1
     if model.steps_per_execution != fitting:
         model.steps_per_execution = fitting
