@@ -29,7 +29,7 @@ setup(
         "fonttools>=4.40",  # which characters a font has
     ],
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.6"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
         "bench": ["torch>=2.2", "psutil>=5.9"],
     },
     entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},
