@@ -6,7 +6,16 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from tfgan_papers import data, evaluation, export, losses, noise, sheets, training
+from tfgan_papers import (
+    data,
+    embedding,
+    evaluation,
+    export,
+    losses,
+    noise,
+    sheets,
+    training,
+)
 from tfgan_papers.errors import UsageError
 
 FLAGS = flags.FLAGS
@@ -38,16 +47,25 @@ _VECTORS = flags.DEFINE_string(
     "Terms of --sample=arithmetic, each the mean latent of images of --sample=sheet, which "
     "are counted by rows from 0.",
 )
+_INTERPOLATE = flags.DEFINE_list(
+    "interpolate",
+    [],
+    "With --mode=sample: image files to embed, A.png,B.png and more such pairs. A row from "
+    "each A to its B; of one file alone, from the image to its mirror image.",
+)
 
 NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
 LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
 WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
+INTERPOLATED = 10  # images between two embedded ones, these included: ours, as LINE's
 JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
 
 
 def sample():
     """Write a picture of the run in --logdir to its samples folder."""
-    run, kind = training.Run(), _SAMPLE.value
+    run, kind = training.Run(), "interpolation" if _INTERPOLATE.value else _SAMPLE.value
+    if _INTERPOLATE.value and FLAGS["sample"].present:
+        raise UsageError("--interpolate and --sample: one picture at a time")
     if kind == "losses":
         path = run.folder / "samples" / "losses.png"
         sheets.save(sheets.curves(losses.LOSSES), path)
@@ -66,6 +84,7 @@ def sample():
         "line": _line,
         "walk": _walk,
         "arithmetic": _arithmetic,
+        "interpolation": _interpolation,
     }[kind]
     for suffix, picture in draw(model):
         name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}.png"
@@ -91,10 +110,10 @@ def _latents(model, n):
 
 def _images(model, z, label=None):
     """Of one class, or of all in turn."""
-    label = _LABEL.value if label is None else label
+    label, n = _LABEL.value if label is None else label, z.shape[0]
     if not model.classes:
         return model.generate(z)
-    labels = np.arange(len(z)) % model.classes if label is None else np.full(len(z), label)
+    labels = np.arange(n) % model.classes if label is None else np.full(n, label)
     return model.generate(tf.constant(z), tf.constant(labels, tf.int32))
 
 
@@ -127,13 +146,24 @@ def _nearest(model):
     yield "", sheets.sheet(_to_pixels(grid), columns + 1)
 
 
-def _between(model, starts, ends, images):
-    """A row of images for each pair of latents."""
+def _one_label(model):
+    """For pictures of one class: --label, or else 0; None where there are no classes."""
+    return 0 if model.classes and _LABEL.value is None else None
+
+
+def _on_lines(model, starts, ends, images):
+    """`images` samples on the line between each pair of latents, uint8 (pairs, images,
+    height, width, channels)."""
     steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
     pairs = zip(starts, ends, strict=True)
     z = np.concatenate([a + steps * (b - a) for a, b in pairs])
-    label = 0 if model.classes and _LABEL.value is None else None
-    return sheets.sheet(_to_pixels(_images(model, z, label)), images)
+    drawn = _to_pixels(_images(model, z, _one_label(model)))
+    return drawn.reshape(len(starts), images, *drawn.shape[1:])
+
+
+def _between(model, starts, ends, images):
+    """A row of images for each pair of latents."""
+    return sheets.sheet(np.concatenate(_on_lines(model, starts, ends, images)), images)
 
 
 def _line(model):
@@ -146,6 +176,35 @@ def _walk(model):
     stations, images = WALK
     z = _latents(model, stations + 1)
     yield "", _between(model, z[:-1], z[1:], images)
+
+
+def _interpolation(model):
+    """A row a pair: the one image, the line from its z to the other's, the other image."""
+    files, shape = _INTERPOLATE.value, model.generator.output_shape[1:]
+    if len(files) > 1 and len(files) % 2:
+        raise UsageError(f"--interpolate has {len(files)} files: one, or pairs of them")
+    pixels = [embedding.read(file, shape) for file in files]
+    if len(files) == 1:
+        files, pixels = [*files, f"{files[0]}, mirrored"], [*pixels, pixels[0][:, ::-1]]
+    images = data.RANGES[FLAGS.value_range].to_network(tf.constant(np.stack(pixels)))
+    label = _one_label(model)
+    found = embedding.embed(
+        lambda z: _images(model, z, label),
+        images,
+        _latents(model, embedding.STARTS),
+        noise.PRIORS[model.prior_law],
+    )
+    for file, error, before in zip(files, found.error, found.error_of_starts, strict=True):
+        print(
+            f"{file}: mean |x - G(z)| {error:.4f} at the z found, {before:.4f} at the best "
+            f"of the {embedding.STARTS} that the search began with"
+        )
+    lines = _on_lines(model, found.z[::2], found.z[1::2], INTERPOLATED)
+    rows = [
+        np.concatenate([one[None], row, other[None]])
+        for one, row, other in zip(pixels[::2], lines, pixels[1::2], strict=True)
+    ]
+    yield "", sheets.sheet(np.concatenate(rows), INTERPOLATED + 2)
 
 
 def _arithmetic(model):
@@ -169,8 +228,7 @@ def _arithmetic(model):
     jitter = draw.uniform(-JITTER, JITTER, (3 * columns, model.latent_dim))
     jitter[0] = 0.0
     z = np.float32([*rows, *(result + jitter)])
-    label = 0 if model.classes and _LABEL.value is None else None
-    yield "", sheets.sheet(_to_pixels(_images(model, z, label)), columns)
+    yield "", sheets.sheet(_to_pixels(_images(model, z, _one_label(model))), columns)
 
 
 def _strip(run):
