@@ -8,6 +8,7 @@ several latents of G's own law and keeps the best, and z stays where that law is
 of it G draws what it would never draw as a sample.
 """
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -85,7 +86,7 @@ def read(path: str, shape: tuple[int, int, int]) -> np.ndarray:
     """
     height, width, channels = shape
     try:
-        with Image.open(path) as image:
+        with Image.open(os.path.expanduser(path)) as image:
             coloured = image.getbands() not in GREY
             found = Fitting(size=0, crop=0, channels=channels)(image)
     except BAD_IMAGE as error:

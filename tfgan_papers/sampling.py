@@ -5,6 +5,8 @@ import re
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from PIL import Image
+from tensorboard.backend.event_processing import event_accumulator
 
 from tfgan_papers import (
     data,
@@ -22,12 +24,16 @@ FLAGS = flags.FLAGS
 _SAMPLE = flags.DEFINE_enum(
     "sample",
     "sheet",
-    ["sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip", "losses"],
+    [
+        *("sheet", "classes", "nearest", "line", "walk", "arithmetic"),
+        *("strip", "history", "losses"),
+    ],
     "sheet: --num_samples images. classes: a sheet for each class, or for --label alone. "
     "nearest: rows of five, each row ending in the training image nearest to the fifth. "
     "line: along straight lines between latents. walk: a row from each of nine latents to "
     "the next. arithmetic: --vectors. strip: the density of points in the plane at "
-    "--strip_steps, and of the data. losses: what D and G descend, needs no run.",
+    "--strip_steps, and of the data. history: the scalars of training by step, above five "
+    "of its sheets. losses: what D and G descend, needs no run.",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "Images on the sheet.", lower_bound=1
@@ -73,6 +79,8 @@ def sample():
         return
     if kind == "strip":
         return _strip(run)
+    if kind == "history":
+        return _history(run)
     model, step = run.restored(evaluation.CHECKPOINT.value)
     if len(model.generator.output_shape) != 4:
         raise UsageError("--mode=sample draws images; points are in the run's own sheets")
@@ -233,16 +241,12 @@ def _arithmetic(model):
 
 def _strip(run):
     """From the points that the run kept at its reports."""
-    kept = {
-        str(int(path.stem.removeprefix("step-"))): path
-        for path in sorted((run.folder / "samples").glob("step-*.npy"))
-    }
+    kept = _kept(run, "npy")
     if not kept:
         raise UsageError(f"--sample=strip: {run.folder} has kept no points, as of ring")
     steps = _STRIP_STEPS.value
     if not steps:
-        places = np.linspace(0, len(kept) - 1, min(5, len(kept)))
-        steps = [list(kept)[int(place)] for place in np.rint(places)]
+        steps = _five_of(kept)
     if missing := [step for step in steps if step not in kept]:
         raise UsageError(
             f"--strip_steps: no points are kept of {', '.join(missing)}; there are "
@@ -253,6 +257,40 @@ def _strip(run):
     path = run.folder / "samples" / "strip.png"
     sheets.save(sheets.strip(columns, target), path)
     print(path)
+
+
+def _history(run):
+    """M_global beside the samples is Fig. 5 of BEGAN (2017)."""
+    events = event_accumulator.EventAccumulator(
+        str(run.folder / "tensorboard"), {event_accumulator.TENSORS: 0}
+    )
+    tags = events.Reload().Tags()["tensors"]
+    plugins = {tag: events.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags}
+    scalars = {
+        tag: {e.step: tf.make_ndarray(e.tensor_proto).item() for e in events.Tensors(tag)}
+        for tag in tags
+        if plugins[tag] == "scalars"
+    }
+    kept = _kept(run, "png")
+    if not kept or not scalars:
+        raise UsageError(
+            f"--sample=history: {run.folder} has no reports: train there first"
+        )
+    pages = {int(step): np.asarray(Image.open(kept[step])) for step in _five_of(kept)}
+    path = run.folder / "samples" / "history.png"
+    sheets.save(sheets.history(scalars, pages), path)
+    print(path)
+
+
+def _kept(run, suffix):
+    """What reports have left in samples/, by step as text."""
+    paths = sorted((run.folder / "samples").glob(f"step-*.{suffix}"))
+    return {str(int(path.stem.removeprefix("step-"))): path for path in paths}
+
+
+def _five_of(steps):
+    places = np.linspace(0, len(steps) - 1, min(5, len(steps)))
+    return [list(steps)[int(place)] for place in np.rint(places)]
 
 
 def export_run():
