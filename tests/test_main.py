@@ -295,8 +295,9 @@ def pictures(run):
         "five": ["--sample=sheet", "--num_samples=5", "--sample_seed=7"],
         "nearest": ["--sample=nearest"],
         "line": ["--sample=line"],
+        "history": ["--sample=history"],
     }
-    with launch.copy_of_trained("export", "history", "tensorboard") as folder:
+    with launch.copy_of_trained("export", "history") as folder:
         futures = {
             name: launch.POOL.submit(
                 launch.fork, "--mode=sample", *command, f"--logdir={folder}"
@@ -353,6 +354,16 @@ def test_mode_sample_draws_lines_between_samples(pictures, served):
     leaps = abs(np.diff(drawn, axis=1)).mean((0, 2, 3, 4))
     whole = abs(drawn[:, -1] - drawn[:, 0]).mean()
     assert leaps.max() < whole / 2
+
+
+def test_mode_sample_shows_the_scalars_above_the_sheets_of_the_run(run, pictures, events):
+    assert pictures["history"].name == "history.png"
+    drawn = np.asarray(Image.open(pictures["history"]).convert("RGB"))
+    width, height = drawn.shape[1], drawn.shape[0]
+    scalars = len(plugin_tags(events, "scalars"))
+    assert scalars > len(SCALARS)
+    # a square for each scalar, above as many wide squares as there are sheets
+    assert width / height == pytest.approx(scalars / (1 + scalars / 5), rel=0.1)
 
 
 # Flags.

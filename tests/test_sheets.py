@@ -105,3 +105,19 @@ def test_the_figure_of_a_study_has_a_panel_for_the_rate_and_each_score():
     plain = sheets.study([row("a"), row("b")])
     scored = sheets.study([row("a", modes=score), row("b")])
     assert plain.dtype == np.uint8 and scored.shape[1] > 1.5 * plain.shape[1]
+
+
+def test_a_history_has_its_pages_in_order_below_its_curves():
+    red, green = (np.full((20, 20, 3), c, np.uint8) for c in ([255, 0, 0], [0, 255, 0]))
+    curves = {"rising": {1: 0.0, 9: 1.0}, "falling": {1: 1.0, 5: 0.5, 9: 0.0}}
+    picture = sheets.history(curves, {1: red, 9: green}).astype(int)
+    (top, left), (same, right) = (
+        np.argwhere((picture == page[0, 0]).all(-1)).mean(0) for page in (red, green)
+    )
+    assert left < right and abs(top - same) < 1 and top > picture.shape[0] / 2
+    line = np.abs(picture - [0x1F, 0x77, 0xB4]).max(-1) < 8  # matplotlib's first colour
+    rows, columns = np.nonzero(line)
+    assert rows.max() < top
+    for inside, sign in ((columns > picture.shape[1] / 2, -1), (columns < left * 2, 1)):
+        slope = np.polyfit(columns[inside], rows[inside], 1)[0]
+        assert sign * slope > 0.3  # panels by name: falling, then rising; rows count down

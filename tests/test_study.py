@@ -78,9 +78,18 @@ def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
     assert paper["interval"] == pytest.approx(wilson(3, 4), abs=1e-12)
     assert code["interval"] == pytest.approx(wilson(1, 4), abs=1e-12)
     score = paper["scores"]["mode_coverage"]  # 8, 3, 4; the fourth has none
-    assert score == {"mean": 5.0, "deviation": pytest.approx(math.sqrt(7)), "runs": 3}
+    t = 4.302652729911275  # 97.5% of Student's with 2 degrees of freedom
+    half = t * math.sqrt(7 / 3)
+    assert score == {
+        "mean": 5.0,
+        "deviation": pytest.approx(math.sqrt(7)),
+        "interval": pytest.approx([5 - half, 5 + half]),
+        "runs": 3,
+    }
     assert code["scores"]["mode_coverage"]["deviation"] == 0.0
-    assert set(code["scores"]) == {"mode_coverage", "mode_coverage high_quality"}
+    of_code = {"mode_coverage", "mode_coverage high_quality", "diversity"}
+    assert set(code["scores"]) == of_code
+    assert code["scores"]["diversity"]["mean"] == 0.5
     blamed = study.summarize({"fidelity": "code"}, runs, {runs[4].name: "no disk"})
     assert blamed["failures"] == 2
 
@@ -88,13 +97,13 @@ def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
 def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
     summary = [study.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code")]
     for row in summary:
-        del row["scores"]["mode_coverage high_quality"]
+        del row["scores"]["mode_coverage high_quality"], row["scores"]["diversity"]
     text = study.markdown(summary, {"fidelity=paper seed 4": "d_loss is nan"})
     assert text.splitlines() == [
         "| fidelity | failed | rate, 95% interval | mode_coverage |",
         "| --- | --- | --- | --- |",
-        "| paper | 3 of 4 | 75% (30% to 95%) | 5 +- 2.65 (3 runs) |",
-        "| code | 1 of 4 | 25% (5% to 70%) | 8 +- 0 |",
+        "| paper | 3 of 4 | 75% (30% to 95%) | 5 +- 2.65 (-1.572 to 11.57) (3 runs) |",
+        "| code | 1 of 4 | 25% (5% to 70%) | 8 +- 0 (8 to 8) |",
         "",
         "- fidelity=paper seed 4: d_loss is nan",
     ]

@@ -20,7 +20,12 @@ PHILOX = 1  # tf.random.Algorithm.PHILOX, the one generator that every device ha
 BRANCHES = DRAWS = 1 << 8  # a step holds 256 branches of 256 draws each
 WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
 
-PRIORS = ("uniform", "uniform_01", "uniform_sqrt3", "normal")
+PRIORS = {  # law of the latents: between which bounds an element lies
+    "uniform": (-1.0, 1.0),
+    "uniform_01": (0.0, 1.0),
+    "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
+    "normal": (-np.inf, np.inf),
+}
 
 
 def bits(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
@@ -131,12 +136,7 @@ def latents(
     """
     if prior == "normal":
         return normal(seed, shape, first_row, compiled)
-    low, high = {
-        "uniform": (-1.0, 1.0),
-        "uniform_01": (0.0, 1.0),
-        "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
-    }[prior]
-    return uniform(seed, shape, low, high, first_row, compiled)
+    return uniform(seed, shape, *PRIORS[prior], first_row, compiled)
 
 
 class Stream:

@@ -5,20 +5,35 @@ import re
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from PIL import Image
+from tensorboard.backend.event_processing import event_accumulator
 
-from tfgan_papers import data, evaluation, export, losses, noise, sheets, training
+from tfgan_papers import (
+    data,
+    embedding,
+    evaluation,
+    export,
+    losses,
+    noise,
+    sheets,
+    training,
+)
 from tfgan_papers.errors import UsageError
 
 FLAGS = flags.FLAGS
 _SAMPLE = flags.DEFINE_enum(
     "sample",
     "sheet",
-    ["sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip", "losses"],
+    [
+        *("sheet", "classes", "nearest", "line", "walk", "arithmetic"),
+        *("strip", "history", "losses"),
+    ],
     "sheet: --num_samples images. classes: a sheet for each class, or for --label alone. "
     "nearest: rows of five, each row ending in the training image nearest to the fifth. "
     "line: along straight lines between latents. walk: a row from each of nine latents to "
     "the next. arithmetic: --vectors. strip: the density of points in the plane at "
-    "--strip_steps, and of the data. losses: what D and G descend, needs no run.",
+    "--strip_steps, and of the data. history: the scalars of training by step, above five "
+    "of its sheets. losses: what D and G descend, needs no run.",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "Images on the sheet.", lower_bound=1
@@ -38,16 +53,25 @@ _VECTORS = flags.DEFINE_string(
     "Terms of --sample=arithmetic, each the mean latent of images of --sample=sheet, which "
     "are counted by rows from 0.",
 )
+_INTERPOLATE = flags.DEFINE_list(
+    "interpolate",
+    [],
+    "With --mode=sample: image files to embed, A.png,B.png and more such pairs. A row from "
+    "each A to its B; of one file alone, from the image to its mirror image.",
+)
 
 NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
 LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
 WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
+INTERPOLATED = 10  # images between two embedded ones, these included: ours, as LINE's
 JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
 
 
 def sample():
     """Write a picture of the run in --logdir to its samples folder."""
-    run, kind = training.Run(), _SAMPLE.value
+    run, kind = training.Run(), "interpolation" if _INTERPOLATE.value else _SAMPLE.value
+    if _INTERPOLATE.value and FLAGS["sample"].present:
+        raise UsageError("--interpolate and --sample: one picture at a time")
     if kind == "losses":
         path = run.folder / "samples" / "losses.png"
         sheets.save(sheets.curves(losses.LOSSES), path)
@@ -55,6 +79,8 @@ def sample():
         return
     if kind == "strip":
         return _strip(run)
+    if kind == "history":
+        return _history(run)
     model, step = run.restored(evaluation.CHECKPOINT.value)
     if len(model.generator.output_shape) != 4:
         raise UsageError("--mode=sample draws images; points are in the run's own sheets")
@@ -66,6 +92,7 @@ def sample():
         "line": _line,
         "walk": _walk,
         "arithmetic": _arithmetic,
+        "interpolation": _interpolation,
     }[kind]
     for suffix, picture in draw(model):
         name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}.png"
@@ -91,10 +118,10 @@ def _latents(model, n):
 
 def _images(model, z, label=None):
     """Of one class, or of all in turn."""
-    label = _LABEL.value if label is None else label
+    label, n = _LABEL.value if label is None else label, z.shape[0]
     if not model.classes:
         return model.generate(z)
-    labels = np.arange(len(z)) % model.classes if label is None else np.full(len(z), label)
+    labels = np.arange(n) % model.classes if label is None else np.full(n, label)
     return model.generate(tf.constant(z), tf.constant(labels, tf.int32))
 
 
@@ -127,13 +154,24 @@ def _nearest(model):
     yield "", sheets.sheet(_to_pixels(grid), columns + 1)
 
 
-def _between(model, starts, ends, images):
-    """A row of images for each pair of latents."""
+def _one_label(model):
+    """For pictures of one class: --label, or else 0; None where there are no classes."""
+    return 0 if model.classes and _LABEL.value is None else None
+
+
+def _on_lines(model, starts, ends, images):
+    """`images` samples on the line between each pair of latents, uint8 (pairs, images,
+    height, width, channels)."""
     steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
     pairs = zip(starts, ends, strict=True)
     z = np.concatenate([a + steps * (b - a) for a, b in pairs])
-    label = 0 if model.classes and _LABEL.value is None else None
-    return sheets.sheet(_to_pixels(_images(model, z, label)), images)
+    drawn = _to_pixels(_images(model, z, _one_label(model)))
+    return drawn.reshape(len(starts), images, *drawn.shape[1:])
+
+
+def _between(model, starts, ends, images):
+    """A row of images for each pair of latents."""
+    return sheets.sheet(np.concatenate(_on_lines(model, starts, ends, images)), images)
 
 
 def _line(model):
@@ -146,6 +184,35 @@ def _walk(model):
     stations, images = WALK
     z = _latents(model, stations + 1)
     yield "", _between(model, z[:-1], z[1:], images)
+
+
+def _interpolation(model):
+    """A row a pair: the one image, the line from its z to the other's, the other image."""
+    files, shape = _INTERPOLATE.value, model.generator.output_shape[1:]
+    if len(files) > 1 and len(files) % 2:
+        raise UsageError(f"--interpolate has {len(files)} files: one, or pairs of them")
+    pixels = [embedding.read(file, shape) for file in files]
+    if len(files) == 1:
+        files, pixels = [*files, f"{files[0]}, mirrored"], [*pixels, pixels[0][:, ::-1]]
+    images = data.RANGES[FLAGS.value_range].to_network(tf.constant(np.stack(pixels)))
+    label = _one_label(model)
+    found = embedding.embed(
+        lambda z: _images(model, z, label),
+        images,
+        _latents(model, embedding.STARTS),
+        noise.PRIORS[model.prior_law],
+    )
+    for file, error, before in zip(files, found.error, found.error_of_starts, strict=True):
+        print(
+            f"{file}: mean |x - G(z)| {error:.4f} at the z found, {before:.4f} at the best "
+            f"of the {embedding.STARTS} that the search began with"
+        )
+    lines = _on_lines(model, found.z[::2], found.z[1::2], INTERPOLATED)
+    rows = [
+        np.concatenate([one[None], row, other[None]])
+        for one, row, other in zip(pixels[::2], lines, pixels[1::2], strict=True)
+    ]
+    yield "", sheets.sheet(np.concatenate(rows), INTERPOLATED + 2)
 
 
 def _arithmetic(model):
@@ -169,22 +236,17 @@ def _arithmetic(model):
     jitter = draw.uniform(-JITTER, JITTER, (3 * columns, model.latent_dim))
     jitter[0] = 0.0
     z = np.float32([*rows, *(result + jitter)])
-    label = 0 if model.classes and _LABEL.value is None else None
-    yield "", sheets.sheet(_to_pixels(_images(model, z, label)), columns)
+    yield "", sheets.sheet(_to_pixels(_images(model, z, _one_label(model))), columns)
 
 
 def _strip(run):
     """From the points that the run kept at its reports."""
-    kept = {
-        str(int(path.stem.removeprefix("step-"))): path
-        for path in sorted((run.folder / "samples").glob("step-*.npy"))
-    }
+    kept = _kept(run, "npy")
     if not kept:
         raise UsageError(f"--sample=strip: {run.folder} has kept no points, as of ring")
     steps = _STRIP_STEPS.value
     if not steps:
-        places = np.linspace(0, len(kept) - 1, min(5, len(kept)))
-        steps = [list(kept)[int(place)] for place in np.rint(places)]
+        steps = _five_of(kept)
     if missing := [step for step in steps if step not in kept]:
         raise UsageError(
             f"--strip_steps: no points are kept of {', '.join(missing)}; there are "
@@ -195,6 +257,40 @@ def _strip(run):
     path = run.folder / "samples" / "strip.png"
     sheets.save(sheets.strip(columns, target), path)
     print(path)
+
+
+def _history(run):
+    """M_global beside the samples is Fig. 5 of BEGAN (2017)."""
+    events = event_accumulator.EventAccumulator(
+        str(run.folder / "tensorboard"), {event_accumulator.TENSORS: 0}
+    )
+    tags = events.Reload().Tags()["tensors"]
+    plugins = {tag: events.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags}
+    scalars = {
+        tag: {e.step: tf.make_ndarray(e.tensor_proto).item() for e in events.Tensors(tag)}
+        for tag in tags
+        if plugins[tag] == "scalars"
+    }
+    kept = _kept(run, "png")
+    if not kept or not scalars:
+        raise UsageError(
+            f"--sample=history: {run.folder} has no reports: train there first"
+        )
+    pages = {int(step): np.asarray(Image.open(kept[step])) for step in _five_of(kept)}
+    path = run.folder / "samples" / "history.png"
+    sheets.save(sheets.history(scalars, pages), path)
+    print(path)
+
+
+def _kept(run, suffix):
+    """What reports have left in samples/, by step as text."""
+    paths = sorted((run.folder / "samples").glob(f"step-*.{suffix}"))
+    return {str(int(path.stem.removeprefix("step-"))): path for path in paths}
+
+
+def _five_of(steps):
+    places = np.linspace(0, len(steps) - 1, min(5, len(steps)))
+    return [list(steps)[int(place)] for place in np.rint(places)]
 
 
 def export_run():

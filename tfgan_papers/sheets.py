@@ -114,6 +114,28 @@ def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
     return _picture(figure)
 
 
+def history(scalars: dict[str, dict], pages: dict[int, np.ndarray]) -> np.ndarray:
+    """Each scalar over the steps, {step: value}, above pictures of some of the steps."""
+    count = len(scalars)
+    size = 2.5 * count, 2.5 * (1 + count / len(pages))
+    figure = plt.figure(figsize=size, layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, count / len(pages)))
+    for axes, (name, values) in zip(
+        upper.subplots(1, count, squeeze=False)[0], sorted(scalars.items()), strict=True
+    ):
+        axes.plot(list(values), list(values.values()))
+        axes.set(title=name, xlabel="step")
+        for step in pages:
+            axes.axvline(step, color="0.85", zorder=0)
+    for axes, (step, page) in zip(
+        lower.subplots(1, len(pages), squeeze=False)[0], pages.items(), strict=True
+    ):
+        axes.imshow(page)
+        axes.set(title=f"step {step:,}")
+        axes.axis("off")
+    return _picture(figure)
+
+
 def _plane_density(points, x):
     """A product kernel estimate at (x_j, x_i), for each i, j; Scott's rule an axis, but a
     grid step at least, so that points that coincide still show."""

@@ -23,7 +23,7 @@ import urllib.parse
 from typing import NamedTuple
 
 from absl import flags
-from scipy.stats import binomtest
+from scipy.stats import binomtest, sem, t
 
 from tfgan_papers import records, sheets, training
 from tfgan_papers.errors import UsageError, UserError
@@ -92,8 +92,11 @@ class Run(NamedTuple):
         return None
 
     def quantities(self) -> dict[str, float]:
-        """The scores, with all that is measured and no setting of the measurement."""
-        return {
+        """The scores, with all that is measured and no setting of the measurement; before
+        them the diversity of the collapse watch's last report."""
+        watched = (self.read("summary.json") or {}).get("collapse", {})
+        diversity = {"diversity": watched["diversity"]} if "diversity" in watched else {}
+        return diversity | {
             metric if name == "value" else f"{metric} {name}": value
             for metric, entry in self.scores().items()
             for name, value in entry.items()
@@ -315,7 +318,7 @@ def report(folder, grid, passed_on, runs, errors):
         "flags": {k: text for k, text in passed_on.items() if k not in training.FREE},
         "seeds": list(range(1, 1 + _SEEDS.value)),
         "failure_is": FAILURE_IS,
-        "interval_is": f"Wilson, {CONFIDENCE:.0%}",
+        "interval_is": f"{CONFIDENCE:.0%}; of rates Wilson's, of means of scores Student's",
         "settings": summary,
         "runs": [
             {
@@ -346,7 +349,8 @@ def report(folder, grid, passed_on, runs, errors):
 
 
 def summarize(setting, runs, errors):
-    """Failure rate with its interval, and mean and deviation of each score."""
+    """Failure rate with its interval, and of each score mean, deviation and the interval
+    of the mean."""
     mine = [run for run in runs if run.setting == setting]
     failures = sum(bool(errors.get(run.name) or run.failure()) for run in mine)
     test = binomtest(failures, len(mine))
@@ -361,14 +365,18 @@ def summarize(setting, runs, errors):
         "failures": failures,
         "failure_rate": failures / len(mine),
         "interval": [interval.low, interval.high],
-        "scores": {
-            name: {
-                "mean": statistics.fmean(values),
-                "deviation": statistics.stdev(values) if values[1:] else None,
-                "runs": len(values),
-            }
-            for name, values in found.items()
-        },
+        "scores": {name: _averaged(values) for name, values in found.items()},
+    }
+
+
+def _averaged(values):
+    mean, several = statistics.fmean(values), len(values) > 1
+    half = t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * sem(values) if several else None
+    return {
+        "mean": mean,
+        "deviation": statistics.stdev(values) if several else None,
+        "interval": [float(mean - half), float(mean + half)] if several else None,
+        "runs": len(values),
     }
 
 
@@ -391,6 +399,9 @@ def markdown(summary: list[dict], failed: dict[str, str]) -> str:
 def _mean(score, runs):
     if score is None:
         return ""
-    deviation = "" if score["deviation"] is None else f" +- {score['deviation']:.3g}"
+    spread = ""
+    if score["runs"] > 1:
+        low, high = score["interval"]
+        spread = f" +- {score['deviation']:.3g} ({low:.4g} to {high:.4g})"
     of = "" if score["runs"] == runs else f" ({score['runs']} runs)"
-    return f"{score['mean']:.4g}{deviation}{of}"
+    return f"{score['mean']:.4g}{spread}{of}"

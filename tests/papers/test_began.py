@@ -66,7 +66,7 @@ def test_sizes_that_are_not_8_times_a_power_of_two_are_refused(shape):
 def residual_network():
     x = keras.Input((8, 8, 2))
     carry = began.Carry()(x)
-    return keras.Model(x, began.residuals(x, carry, 2, Draw(0)))
+    return keras.Model(x, began.residuals(x, carry, 2, keras.initializers.GlorotUniform))
 
 
 def test_a_residual_is_the_identity_at_carry_1_and_the_convolution_at_0(rng):

@@ -129,23 +129,24 @@ class Blend(keras.layers.Layer):
 class Style(NamedTuple):
     """Whose networks."""
 
-    encoder: Callable  # (images, scales, units, Style, Draw) -> (batch, units)
-    decoder: Callable  # (codes, scales, channels, Style, Draw) -> images
+    encoder: Callable  # (images, levels, units, n, kernel) -> (batch, units)
+    decoder: Callable  # (codes, levels, channels, n, kernel) -> images
     width: int  # n, channels next to the image
+    std: float | None  # of the first weights; None: Glorot's
 
 
-def scales(shape):
+def levels_of(shape):
     """How often images of `shape` halve to 8x8.
 
     Raises:
-        ValueError: never.
+        ValueError: they do not.
     """
-    sides = [SIDE << s for s in range(1, 9)]
+    sides = [SIDE << level for level in range(1, 6)]
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sides:
         size = "x".join(map(str, shape[:2]))
         raise ValueError(
             f"examples of size {size} are not images of 8 times a power of two: set "
-            "--image_size to 16, 32, 64, 128 or 256"
+            f"--image_size to one of {', '.join(map(str, sides))}"
         )
     return sides.index(shape[0]) + 1
 
@@ -153,94 +154,96 @@ def scales(shape):
 def networks(shape, style, draw, n_h=64, n_z=64):
     """Generator and autoencoder, whose decoder has the generator's layers but not its
     weights (Sec. 3.5)."""
-    levels, channels = scales(shape), shape[-1]
-    z = keras.Input((n_z,), name="z")
-    samples = style.decoder(z, levels, channels, style, draw)
+    levels, channels, n = levels_of(shape), shape[-1], style.width
+
+    def kernel():
+        std = style.std
+        return draw.glorot_uniform() if std is None else draw.truncated_normal(std)
+
+    z, images = keras.Input((n_z,), name="z"), keras.Input(shape, name="images")
+    samples = style.decoder(z, levels, channels, n, kernel)
+    h = style.encoder(images, levels, n_h, n, kernel)
+    copies = style.decoder(h, levels, channels, n, kernel)
     generator = keras.Model(z, samples, name="generator")
-    images = keras.Input(shape, name="images")
-    h = style.encoder(images, levels, n_h, style, draw)
-    copies = style.decoder(h, levels, channels, style, draw)
     return generator, keras.Model(images, copies, name="discriminator")
 
 
 def convolution(x, filters, kernel, strides=1):
     """3x3 and ELU."""
     kind = layers.DownConv2D if strides == 2 else keras.layers.Conv2D
-    return kind(filters, 3, padding="same", activation="elu", kernel_initializer=kernel)(x)
+    options = {"padding": "same", "kernel_initializer": kernel()}
+    return kind(filters, 3, activation="elu", **options)(x)
 
 
-def dense(x, units, kernel):
-    """To and from h: no nonlinearity (Sec. 3.5)."""
-    return keras.layers.Dense(units, kernel_initializer=kernel)(x)
+def to_code(x, units, kernel):
+    """h, linear (Sec. 3.5)."""
+    x = keras.layers.Flatten()(x)
+    return keras.layers.Dense(units, kernel_initializer=kernel())(x)
 
 
-def first_map(codes, filters, kernel):
-    x = dense(codes, SIDE * SIDE * filters, kernel)
-    return keras.layers.Reshape((SIDE, SIDE, filters))(x)
+def from_code(codes, n, kernel):
+    """h_0, linear."""
+    x = keras.layers.Dense(SIDE * SIDE * n, kernel_initializer=kernel())(codes)
+    return keras.layers.Reshape((SIDE, SIDE, n))(x)
 
 
 def to_image(x, channels, kernel):
     """Linear, float32: clipped for display alone."""
-    return keras.layers.Conv2D(
-        channels, 3, padding="same", kernel_initializer=kernel, dtype="float32"
-    )(x)
+    options = {"padding": "same", "kernel_initializer": kernel()}
+    return keras.layers.Conv2D(channels, 3, dtype="float32", **options)(x)
 
 
 def doubled(x):
     return keras.layers.UpSampling2D(2, interpolation="nearest")(x)
 
 
-def residuals(x, carry, filters, draw):
+def residuals(x, carry, filters, kernel):
     """Convolutions that the carry keeps from acting at first."""
     for _ in range(DEPTH - 1):
-        after = convolution(x, filters, draw.truncated_normal(WEIGHT_STD))
-        x = Blend()([carry, x, after])
+        x = Blend()([carry, x, convolution(x, filters, kernel)])
     return x
 
 
-def encoder(images, levels, units, style, draw):
+def encoder(images, levels, units, n, kernel):
     """tfswag/layers.py: channels grow by n a scale, and a stride of 2 halves it."""
-    n, carry = style.width, Carry()(images)
-    x = convolution(images, n, draw.truncated_normal(WEIGHT_STD))
+    carry = Carry()(images)
+    x = convolution(images, n, kernel)
     for scale in range(1, levels + 1):
-        x = residuals(x, carry, scale * n, draw)
-        x = convolution(x, (scale + 1) * n, draw.truncated_normal(WEIGHT_STD), strides=2)
-    return dense(keras.layers.Flatten()(x), units, draw.truncated_normal(WEIGHT_STD))
+        x = residuals(x, carry, scale * n, kernel)
+        x = convolution(x, (scale + 1) * n, kernel, strides=2)
+    return to_code(x, units, kernel)
 
 
-def decoder(codes, levels, channels, style, draw):
+def decoder(codes, levels, channels, n, kernel):
     """tfswag/layers.py: n channels at every scale, beside them h_0 from the second on."""
-    n, carry = style.width, Carry()(codes)
-    x = h_0 = first_map(codes, n, draw.truncated_normal(WEIGHT_STD))
+    carry = Carry()(codes)
+    x = h_0 = from_code(codes, n, kernel)
     for scale in range(levels):
-        if scale:
-            x = keras.layers.Concatenate()([x, h_0])
-        x = convolution(x, n, draw.truncated_normal(WEIGHT_STD))
-        x, h_0 = doubled(x), doubled(h_0)
-        x = residuals(x, carry, n, draw)
-    return to_image(x, channels, draw.truncated_normal(WEIGHT_STD))
+        x = keras.layers.Concatenate()([x, h_0]) if scale else x
+        x, h_0 = doubled(convolution(x, n, kernel)), doubled(h_0)
+        x = residuals(x, carry, n, kernel)
+    return to_image(x, channels, kernel)
 
 
-def plain_encoder(images, levels, units, style, draw):
+def plain_encoder(images, levels, units, n, kernel):
     """The port's models.py: DiscriminatorCNN, its first half."""
-    n = style.width
-    x = convolution(images, n, draw.glorot_uniform())
+    x = convolution(images, n, kernel)
     for scale in range(1, levels + 2):
         for _ in range(2):
-            x = convolution(x, scale * n, draw.glorot_uniform())
+            x = convolution(x, scale * n, kernel)
         if scale <= levels:
-            x = convolution(x, scale * n, draw.glorot_uniform(), strides=2)
-    return dense(keras.layers.Flatten()(x), units, draw.glorot_uniform())
+            x = convolution(x, scale * n, kernel, strides=2)
+    return to_code(x, units, kernel)
 
 
-def plain_decoder(codes, levels, channels, style, draw):
+def plain_decoder(codes, levels, channels, n, kernel):
     """The port's models.py: GeneratorCNN."""
-    x = first_map(codes, style.width, draw.glorot_uniform())
+    x = from_code(codes, n, kernel)
     for scale in range(levels + 1):
         x = doubled(x) if scale else x
         for _ in range(2):
-            x = convolution(x, style.width, draw.glorot_uniform())
-    return to_image(x, channels, draw.glorot_uniform())
+            x = convolution(x, n, kernel)
+    return to_image(x, channels, kernel)
 
 
 # The model.
@@ -345,10 +348,9 @@ class BEGAN(adversarial.AdversarialModel):
     def set_carry(self):
         """1 at step 0, 0 from step `carry_steps` on, linear in between."""
         left = self.carry_steps - tf.cast(self.step.value, "float32")
-        for network in (self.generator, self.discriminator):
-            for layer in network.layers:
-                if isinstance(layer, Carry):
-                    layer.carry.assign(tf.maximum(left / max(1, self.carry_steps), 0.0))
+        for layer in self.generator.layers + self.discriminator.layers:
+            if isinstance(layer, Carry):
+                layer.carry.assign(tf.maximum(left / max(1, self.carry_steps), 0.0))
 
     def halve_if_stalled(self, m_global):
         """Every tenth of `stall_steps` steps, look whether M_global since then is the least
@@ -398,17 +400,22 @@ class Halving(keras.optimizers.schedules.LearningRateSchedule):
 # What the command line needs of a paper.
 
 NETWORKS = {
-    "authors": Style(encoder, decoder, 64),  # tf_img_tech's README: filters
-    "plain": Style(plain_encoder, plain_decoder, 128),  # config.py: conv_hidden_num
+    "authors": Style(encoder, decoder, 64, WEIGHT_STD),  # tf_img_tech's README: filters
+    "plain": Style(plain_encoder, plain_decoder, 128, None),  # config.py: conv_hidden_num
 }
 OURS_ON_DIGITS = {  # BEGAN-8
-    "image_size": 16,
-    "width": 16,
-    "learning_rate": 5e-4,
-    "lambda_k": 0.01,
+    "image_size": 16,  # the least: 8x8 digits, halved once
+    "width": 16,  # for minutes on two cores
+    "weight_std": 0.08,  # near 1 / sqrt(9 n), at which a convolution keeps its input's size
+    "n_h": 8,  # 64 elements would be the 64 pixels: an autoencoder of anything
+    "n_z": 16,  # more than the samples D can tell from data
+    "batch_size": 32,  # for steadier L's where steps are few
+    "learning_rate": 3e-4,  # as high as samples stay varied; 5e-4: BEGAN-8
+    "lambda_k": 0.01,  # these five for a run a hundredth as long as the author's
     "carry_steps": 500,
-    "steps": 5000,
-    "report_steps": 500,
+    "stall_steps": 500,
+    "steps": 3000,
+    "report_steps": 250,
 }
 _GAMMA = flags.DEFINE_float(
     "gamma", 0.5, "Diversity ratio, E L(G(z)) / E L(x) at equilibrium, in [0, 1] (Eq. 4)."
@@ -429,6 +436,9 @@ _LEARNING_RATE_FLOOR = flags.DEFINE_float(
     "learning_rate_floor", PORT_FLOOR, "They are not halved below it.", lower_bound=0.0
 )
 _N_H = flags.DEFINE_integer("n_h", 64, "Size of D's code h.", lower_bound=1)  # BEGAN-2
+_WEIGHT_STD = flags.DEFINE_float(  # BEGAN-3
+    "weight_std", WEIGHT_STD, "Of the first weights of --network=authors.", lower_bound=0.0
+)
 _N_Z = flags.DEFINE_integer("n_z", 64, "Size of z.", lower_bound=1)
 CLAIMS = {}
 
@@ -459,6 +469,8 @@ def build(settings, jit_compile, steps_per_execution=1):
         settings: `training.Settings`.
     """
     style, floor = dcgan.with_width(style_of(settings.network)), _LEARNING_RATE_FLOOR.value
+    if style.std is not None:
+        style = style._replace(std=_WEIGHT_STD.value)
     if floor > settings.learning_rate:
         raise UsageError(
             f"--learning_rate_floor={floor} is above --learning_rate="
