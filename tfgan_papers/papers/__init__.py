@@ -7,7 +7,7 @@ before step 1; `minibatches_per_step()`; `stream(examples, batch_size, seed, val
 first_step)`, what its model trains on if not `Examples.stream`.
 """
 
-from tfgan_papers.papers import began, dcgan, gan, improved_gan, lsgan
+from tfgan_papers.papers import began, dcgan, ebgan, gan, improved_gan, lsgan
 
 PAPERS = {
     "gan": gan,
@@ -15,5 +15,6 @@ PAPERS = {
     "improved_gan": improved_gan,
     "lsgan": lsgan,
     "began": began,
+    "ebgan": ebgan,
 }
-PLANNED = ("ebgan", "vae", "autoencoder")
+PLANNED = ("vae", "autoencoder")
