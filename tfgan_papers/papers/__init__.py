@@ -7,7 +7,7 @@ before step 1; `minibatches_per_step()`; `stream(examples, batch_size, seed, val
 first_step)`, what its model trains on if not `Examples.stream`.
 """
 
-from tfgan_papers.papers import began, dcgan, ebgan, gan, improved_gan, lsgan
+from tfgan_papers.papers import autoencoders, began, dcgan, ebgan, gan, improved_gan, lsgan
 
 PAPERS = {
     "gan": gan,
@@ -16,5 +16,6 @@ PAPERS = {
     "lsgan": lsgan,
     "began": began,
     "ebgan": ebgan,
+    "vae": autoencoders,
+    "autoencoder": autoencoders,
 }
-PLANNED = ("vae", "autoencoder")
