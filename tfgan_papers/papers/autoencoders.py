@@ -105,7 +105,7 @@ def networks(shape, latent_dim, heads, draw):
     x = keras.layers.Activation("sigmoid", dtype="float32")(x)
     return (
         keras.Model(z, x, name="generator"),
-        keras.Model(images, codes, name="discriminator"),
+        keras.Model(images, codes if heads > 1 else codes[0], name="discriminator"),
     )
 
 
@@ -118,7 +118,7 @@ class Autoencoder(adversarial.AdversarialModel):
 
     Args:
         generator: the decoder, codes -> images.
-        discriminator: the encoder, images -> [codes].
+        discriminator: the encoder, images -> codes.
         loss: (images, copies) -> error of each, (batch,).
     """
 
@@ -129,7 +129,7 @@ class Autoencoder(adversarial.AdversarialModel):
         super().__init__(generator, discriminator, prior="normal", **kwargs)
         self.energy = loss
         copies = generator(discriminator.outputs[0])
-        self.copier = keras.Model(discriminator.inputs, copies, name="autoencoder")
+        self.copier = keras.Model(discriminator.input, copies, name="autoencoder")
 
     @property
     def critic(self):
@@ -172,7 +172,7 @@ class VAE(Autoencoder):
     def __init__(self, generator, discriminator, loss=cross_entropy, **kwargs):
         super().__init__(generator, discriminator, loss=loss, **kwargs)
         logits = generator.get_layer("logits").output
-        self.logits = keras.Model(generator.inputs, logits)
+        self.logits = keras.Model(generator.input, logits)
 
     def loss_on(self, images):
         error, kl = map(ops.mean, self.terms(images, self.prior(images)))

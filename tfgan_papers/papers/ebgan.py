@@ -186,7 +186,7 @@ class EBGAN(adversarial.AdversarialModel):
             raise ValueError(f"pull_away is {pull_away}: it is not negative")
         self.energy, self.margin, self.weight = loss, margin, pull_away
         code = discriminator.get_layer("code").output
-        self.with_code = keras.Model(discriminator.inputs, [discriminator.output, code])
+        self.with_code = keras.Model(discriminator.input, [discriminator.output, code])
 
     def verdict(self, images, labels=None):
         """D of each image, (batch, 1)."""
