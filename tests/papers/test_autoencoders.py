@@ -13,7 +13,8 @@ from scipy.special import expit
 
 import tfgan_papers.__main__  # defines --model  # noqa: F401
 from tests import launch
-from tfgan_papers import collapse, evaluation, export, noise, sampling, training
+from tests.test_distribution import two
+from tfgan_papers import collapse, evaluation, export, noise, runtime, sampling, training
 from tfgan_papers.checkpoints import Checkpoints
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
@@ -249,6 +250,29 @@ def test_a_resumed_vae_goes_on_to_the_very_weights_of_the_uninterrupted(tmp_path
         resumed.train_step(images(seed=step))
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# One device and several, with XLA and without.
+
+
+def trained(strategy, jit_compile=False):
+    data = np.random.default_rng(2).uniform(size=(32, *SHAPE)).astype("float32")
+    with runtime.scope(strategy):
+        model = autoencoders.VAE(*tiny(), seed=5)
+        rates = (keras.optimizers.SGD(0.1) for _ in range(2))
+        model.compile(*rates, jit_compile=jit_compile)
+    stream = tf.data.Dataset.from_tensor_slices(data).batch(8, drop_remainder=True)
+    stream = runtime.distribute(strategy, stream.repeat())
+    model.fit(stream, steps_per_epoch=4, verbose=0)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("other", ["two replicas", "XLA"])
+def test_two_replicas_or_xla_lead_to_the_weights_of_one_without(other):
+    one = tf.distribute.get_strategy()
+    found = trained(two()) if other == "two replicas" else trained(one, jit_compile=True)
+    for a, b in zip(trained(one), found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6 if other == "two replicas" else 1e-5)
 
 
 # Export, and the watch.

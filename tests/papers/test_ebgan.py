@@ -150,10 +150,10 @@ def tiny(margin=3.0, pull_away=0.5):
     return generator, discriminator, {"margin": margin, "pull_away": pull_away, "seed": 5}
 
 
-def compiled(optimizer=keras.optimizers.SGD, **options):
+def compiled(optimizer=keras.optimizers.SGD, jit_compile=False, **options):
     *networks, options = tiny(**options)
     model = ebgan.EBGAN(*networks, **options)
-    model.compile(optimizer(0.1), optimizer(0.1), jit_compile=False)
+    model.compile(optimizer(0.1), optimizer(0.1), jit_compile=jit_compile)
     return model
 
 
@@ -213,6 +213,15 @@ def test_samples_beyond_the_margin_do_not_concern_d():
     expected = tape.gradient(loss, d.trainable_variables)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_xla_changes_no_more_than_rounding():
+    plain, xla = compiled(), compiled(jit_compile=True)
+    for step in range(3):
+        for model in (plain, xla):
+            model.train_step(batch(step))
+    for a, b in zip(plain.get_weights(), xla.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_a_resumed_model_goes_on_to_the_very_weights_of_the_uninterrupted(tmp_path):
