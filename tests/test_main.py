@@ -21,7 +21,6 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import tfgan_papers.__main__
 from tests import launch
-from tfgan_papers.papers import PAPERS, PLANNED
 
 REPORTED = [1, 5, 10, 15, 20]
 SCALARS = {"d_loss", "g_loss", "d_real", "d_fake"}
@@ -389,16 +388,6 @@ def test_help_lists_every_flag_of_the_package_under_its_module():
 def test_the_console_script_is_main():
     (script,) = importlib.metadata.entry_points(name="tfgan-papers")
     assert script.load() is tfgan_papers.__main__.run
-
-
-@pytest.mark.parametrize("model", PLANNED)
-def test_a_paper_that_is_planned_is_refused_with_those_that_are_there(model, tmp_path):
-    ended = launch.fork(f"--model={model}", f"--logdir={tmp_path}/run")
-    assert ended.code == 2
-    (error,) = ended.errors
-    assert f"--model={model} is not there yet" in error
-    assert error.endswith(", ".join(PAPERS))
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ from absl import app, flags, logging
 from tfgan_papers import collapse, data, evaluation, runtime, sampling, study, training
 from tfgan_papers.checkpoints import disk_trouble
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.papers import PAPERS, PLANNED
+from tfgan_papers.papers import PAPERS
 
 MODES = {
     "train": evaluation.train,
@@ -21,7 +21,7 @@ MODES = {
 HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
 
 _MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do with the run.")
-_MODEL = flags.DEFINE_enum("model", "gan", [*PAPERS, *PLANNED], "The paper.")
+_MODEL = flags.DEFINE_enum("model", "gan", list(PAPERS), "The paper.")
 
 
 def main(arguments):
@@ -70,7 +70,7 @@ def _help():
         sampling,
         study,
         runtime,
-        *PAPERS.values(),
+        *dict.fromkeys(PAPERS.values()),  # two may be in one file
     )
     for name in (own, *(module.__name__ for module in modules)):
         print(flags.FLAGS.module_help(name))

@@ -32,8 +32,11 @@ class AdversarialModel(keras.Model):
     """
 
     scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
-    # of a D that gives images: (images, D's images) -> how far apart, (batch,)
+    adversary = True  # whether D learns to tell samples from data
+    # of a critic that gives images: (images, its images) -> how far apart, (batch,)
     energy: Callable | None = None
+    # of a model of the likelihood: (images, seed, first_row) -> lower bound, nats (batch,)
+    bound: Callable | None = None
     classifier: keras.Model | None = None  # images -> logits (batch, classes), if it learns
 
     def __init__(
@@ -116,9 +119,15 @@ class AdversarialModel(keras.Model):
         """Images in inference mode, float32; `labels` (batch,) where there are classes."""
         return self.generator(self.given(z, labels), training=False)
 
+    @property
+    def critic(self) -> keras.Model:
+        """What `verdict` and the export put images through: D, where there is one."""
+        return self.discriminator
+
     def verdict(self, images, labels=None):
-        """D's judgement of images in inference mode, for people; here its raw output."""
-        return self.discriminator(self.given(images, labels), training=False)
+        """The critic's judgement of images in inference mode, for people; here its raw
+        output."""
+        return self.critic(self.given(images, labels), training=False)
 
     @property
     def metrics(self):

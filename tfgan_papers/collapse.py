@@ -8,7 +8,8 @@ the watch never stops looking. It measures two things that need to know no loss:
                 mixture half may be lost before it shows: there, see mode coverage.
     d_auc       the chance that D tells a sample from an example: .5 is a guess, 1 is never
                 wrong. Taken in whichever direction D's scores run, so that it holds for
-                logits, least-squares scores and energies alike.
+                logits, least-squares scores and energies alike; not taken of a model in
+                which nothing learns to tell.
 
 Its reports are in collapse.json, by step. A rollback changes nothing but the noise of the
 run, which from there on is that of another number: the same noise would lead to the same
@@ -77,7 +78,7 @@ def verdict(reports: list[dict]) -> str:
         if all(report["diversity"] < LEAST_DIVERSITY for report in last):
             began = any(report["diversity"] >= LEAST_DIVERSITY for report in reports)
             return "collapsed" if began else "unvaried"
-        if all(report["d_auc"] > MOST_AUC for report in last):
+        if all(report.get("d_auc", 0.0) > MOST_AUC for report in last):
             return "saturated"
     return "healthy"
 
@@ -140,8 +141,8 @@ class Watch(keras.callbacks.Callback):
         before, report = verdict(self.reports), self.look(step)
         self.reports.append(report)
         with self.writer.as_default(step):
-            tf.summary.scalar("diversity", report["diversity"])
-            tf.summary.scalar("d_auc", report["d_auc"])
+            for name in report.keys() - {"step"}:
+                tf.summary.scalar(name, report[name])
         now = verdict(self.reports)
         if now != before and (before, now) != ("unknown", "healthy"):
             logging.warning(self.sentence(now))
@@ -151,19 +152,19 @@ class Watch(keras.callbacks.Callback):
 
     def look(self, step):
         fake = self.model.generate(self.z, self.labels)
+        report = {"step": step, "diversity": mean_distance(fake) / self.real_distance}
+        if not self.model.adversary:
+            return report
         scores = (
             np.reshape(self.model.verdict(images, self.labels), (len(images), -1)).mean(1)
             for images in (self.real, fake)
         )
-        return {
-            "step": step,
-            "diversity": mean_distance(fake) / self.real_distance,
-            "d_auc": separation(*scores),
-        }
+        return report | {"d_auc": separation(*scores)}
 
     def sentence(self, now):
         last = self.reports[-1]
         step, times = f"step {last['step']:,}", f"{last['diversity']:.2f} times as much"
+        told = f", D tells them from it with AUC {last.get('d_auc', np.nan):.3f}"
         return {
             "collapsed": f"collapse: samples at {step} vary {times} as the data "
             f"(threshold {LEAST_DIVERSITY} for {REPORTS} reports)",
@@ -171,7 +172,7 @@ class Watch(keras.callbacks.Callback):
             "saturated": f"saturation: D tells samples at {step} from data without error "
             f"(AUC over {MOST_AUC} for {REPORTS} reports)",
             "healthy": f"no collapse, no saturation: samples at {step} vary {times} as "
-            f"the data, D tells them from it with AUC {last['d_auc']:.3f}",
+            f"the data{told if 'd_auc' in last else ''}",
         }[now]
 
     def go_back(self):

@@ -58,18 +58,19 @@ def generated(
 
 
 def scored(model: AdversarialModel, metric):
-    """What `metric` is of: samples, or the model's classifier.
+    """What `metric` is of: samples, or a part of the model.
 
     Raises:
         UsageError: the model has none.
     """
     if metric.SAMPLES:
         return generated(model, metric.SAMPLES, _SCORE_SEED.value)
-    if model.classifier is None:
+    part = getattr(metric, "OF", "classifier")
+    if getattr(model, part) is None:
         raise UsageError(
-            f"{metric.NAME} is of a classifier, and --model={FLAGS.model} learns none"
+            f"{metric.NAME} is of a {part}, and --model={FLAGS.model} learns none"
         )
-    return model.classifier
+    return getattr(model, part)
 
 
 def train():

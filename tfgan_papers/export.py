@@ -20,8 +20,8 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     generate(z) -> images, in the network's value range; also serving_default.
     sample(n, seed) -> n uint8 images, the same for the same seed.
     score(images) -> D's output on images in the network's value range.
-    reconstruct(images) -> D's images, where it is an autoencoder; `score` is then their
-        distance, (n, 1).
+    reconstruct(images) -> images, where D or the model is an autoencoder; `score` is then
+        their distance, (n, 1).
     classify(images) -> probabilities of the classes, where the model learns a classifier.
 
     With classes `generate` and `score` take besides labels (n,), and `sample` one label.
@@ -32,9 +32,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         value_range: name in `data.RANGES`.
         facts: further entries of the manifest.
     """
-    generator, discriminator = (
-        _portable(n) for n in (model.generator, model.discriminator)
-    )
+    generator, discriminator = (_portable(n) for n in (model.generator, model.critic))
     law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
 
     def generate(z, *label):

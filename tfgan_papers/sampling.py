@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
+from scipy.stats import norm
 
 from tfgan_papers import (
     data,
@@ -25,15 +26,17 @@ _SAMPLE = flags.DEFINE_enum(
     "sample",
     "sheet",
     [
-        *("sheet", "classes", "nearest", "line", "walk", "arithmetic"),
-        *("strip", "history", "losses"),
+        *("sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip"),
+        *("history", "losses", "reconstructions", "manifold"),
     ],
     "sheet: --num_samples images. classes: a sheet for each class, or for --label alone. "
     "nearest: rows of five, each row ending in the training image nearest to the fifth. "
     "line: along straight lines between latents. walk: a row from each of nine latents to "
     "the next. arithmetic: --vectors. strip: the density of points in the plane at "
     "--strip_steps, and of the data. history: the scalars of training by step, above five "
-    "of its sheets. losses: what D and G descend, needs no run.",
+    "of its sheets. losses: what D and G descend, needs no run. reconstructions: rows of "
+    "images of --test_split, below each row its copies by an autoencoder. manifold: all of "
+    "a plane of two latents, by equal shares of N(0, I).",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "Images on the sheet.", lower_bound=1
@@ -64,6 +67,8 @@ NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
 LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
 WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
 INTERPOLATED = 10  # images between two embedded ones, these included: ours, as LINE's
+COPIES = (4, 10)  # rows of images, each with one of copies, and images in it
+MANIFOLD = 20  # images on a side (VAE, 2013, Fig. 4)
 JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
 
 
@@ -93,6 +98,8 @@ def sample():
         "walk": _walk,
         "arithmetic": _arithmetic,
         "interpolation": _interpolation,
+        "reconstructions": _reconstructions,
+        "manifold": _manifold,
     }[kind]
     for suffix, picture in draw(model):
         name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}.png"
@@ -237,6 +244,33 @@ def _arithmetic(model):
     jitter[0] = 0.0
     z = np.float32([*rows, *(result + jitter)])
     yield "", sheets.sheet(_to_pixels(_images(model, z, _one_label(model))), columns)
+
+
+def _reconstructions(model):
+    if not model.energy:
+        raise UsageError(
+            f"--sample=reconstructions: --model={FLAGS.model} has no autoencoder"
+        )
+    rows, columns = COPIES
+    images = data.load(FLAGS.test_split).all(FLAGS.value_range, rows * columns)
+    copies = model.critic(images, training=False)
+    pairs = np.stack(
+        [_to_pixels(v).reshape(-1, columns, *images.shape[1:]) for v in (images, copies)], 1
+    )
+    yield "", sheets.sheet(pairs.reshape(-1, *images.shape[1:]), columns)
+
+
+def _manifold(model):
+    """By the inverse of the Gaussian's distribution function, at the middles of equal
+    shares; the first latent grows to the right, the second upwards."""
+    if (model.latent_dim, model.prior_law) != (2, "normal") or model.classes:
+        raise UsageError(
+            "--sample=manifold is of two normal latents, such as --model=vae "
+            "--latent_dim=2 has"
+        )
+    at = norm.ppf((np.arange(MANIFOLD) + 0.5) / MANIFOLD)
+    z = np.stack(np.meshgrid(at, at[::-1]), -1).reshape(-1, 2)
+    yield "", sheets.sheet(_to_pixels(model.generate(np.float32(z))), MANIFOLD)
 
 
 def _strip(run):

@@ -218,10 +218,6 @@ def lay_defaults():
     for name in ("model", "dataset", "network"):  # the paper's defaults depend on these
         if name in stored:
             FLAGS.set_default(name, stored[name])
-    if FLAGS.model not in PAPERS:
-        raise UsageError(
-            f"--model={FLAGS.model} is not there yet; there is: {', '.join(PAPERS)}"
-        )
     under = PAPERS[FLAGS.model].defaults(FLAGS.dataset, FLAGS.network)
     for name, value in {**under, **stored}.items():
         FLAGS.set_default(name, value)

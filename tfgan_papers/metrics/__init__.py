@@ -4,7 +4,8 @@ A score is a module with
 
     NAME, UNIT    for people and records
     SAMPLES       how many samples it takes; 0: it is of the model's classifier, and takes
-                  that, images -> logits (batch, classes), in their place
+                  that, images -> logits (batch, classes), in their place; or with OF =
+                  "bound" of its bound, as `AdversarialModel` has it
     SPLITS        the splits it needs, of "train", "validation", "test"
     reference(value_range, **splits) -> what samples are compared with, made once a run
                   from the `Examples` of these splits
@@ -15,10 +16,11 @@ A score is a module with
 `samples` are float32 (SAMPLES, ...) in the network's value range.
 """
 
-from tfgan_papers.metrics import mode_coverage, parzen_window, test_error
+from tfgan_papers.metrics import bound, mode_coverage, parzen_window, test_error
 
 METRICS = {
     "parzen_window": parzen_window,
     "mode_coverage": mode_coverage,
     "test_error": test_error,
+    "bound": bound,
 }

@@ -7,7 +7,7 @@ before step 1; `minibatches_per_step()`; `stream(examples, batch_size, seed, val
 first_step)`, what its model trains on if not `Examples.stream`.
 """
 
-from tfgan_papers.papers import began, dcgan, gan, improved_gan, lsgan
+from tfgan_papers.papers import autoencoders, began, dcgan, ebgan, gan, improved_gan, lsgan
 
 PAPERS = {
     "gan": gan,
@@ -15,5 +15,7 @@ PAPERS = {
     "improved_gan": improved_gan,
     "lsgan": lsgan,
     "began": began,
+    "ebgan": ebgan,
+    "vae": autoencoders,
+    "autoencoder": autoencoders,
 }
-PLANNED = ("ebgan", "vae", "autoencoder")

@@ -1,0 +1,255 @@
+"""The autoencoder, and Auto-Encoding Variational Bayes (VAE). Kingma, Welling, 2013 (ICLR
+2014). https://arxiv.org/abs/1312.6114
+
+What generative models looked like beside the first GAN: an encoder and a decoder that go
+down one loss together. Nothing here tells samples from data, so the collapse watch looks at
+their diversity alone.
+
+The plain autoencoder copies its input through a few numbers. It knows how to decode the
+codes of data, and no law of codes: its samples are decoded from N(0, I), which nothing in
+training ties to the codes, and need not look like data. Its use is `reconstruct`. The VAE
+makes N(0, I) the law of the codes: it bounds the log likelihood of the data from below.
+
+    symbol           here                                      VAE
+    x, z             images, code
+    mu, log sigma^2  discriminator(x), the encoder, linear     Eq. 9, App. C.2
+    z                mu + sigma epsilon, epsilon ~ N(0, I)     Sec. 2.4
+    p(x|z)           generator(z), the decoder: means          App. C.1
+    -KL(q || p(z))   -divergence, in nats                      App. B
+    L                bound = -(error + divergence), in nats    Eq. 10
+    N_z              --latent_dim                              Sec. 5
+    h(x), g(h(x))    of the plain one: discriminator(x), critic(x)
+
+No code of the authors is at hand.
+
+Differs: VAE-1 | pixels | Bernoulli, App. C.1 | not public | none | grey values in [0, 1] as
+    they are, as if they were probabilities; the bound is not comparable with those of
+    models of binarized MNIST.
+Differs: VAE-2 | initial weights | N(0, .01), a variance or a deviation | not public | none
+    | deviation .01; biases 0.
+Differs: VAE-3 | step size of Adagrad | .01, .02 or .1, by the first iterations | not public
+    | --learning_rate | .02 by default; sums of squares start at 0.
+Differs: VAE-4 | weight decay | a prior N(0, I) of the weights, small beside 60,000 images |
+    not public | none | left out.
+Differs: VAE-5 | Frey Face | a Gaussian decoder, 200 units | not public | none | left out.
+Differs: AUTOENCODER-1 | everything | only |x - y|^2 and a narrow code are of the definition
+    | none | --loss, --latent_dim | layers, optimizer and initial weights of the VAE, so
+    that the two differ in nothing but the code.
+"""
+
+import keras
+import tensorflow as tf
+from absl import flags
+from keras import ops
+
+from tfgan_papers import adversarial, noise
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+
+UNITS = 500  # VAE, Sec. 5: MNIST, one hidden layer of tanh each
+WEIGHT_STD = 0.01  # VAE, Sec. 5 (VAE-2)
+BATCH_SIZE = 100  # VAE, Sec. 5: M
+LEARNING_RATE = 0.02  # VAE, Sec. 5: one of the three (VAE-3)
+EPSILON = 1e-10  # ours, within Adagrad's root: next to nothing
+NEAREST_TO_0 = 1e-7  # probability of a pixel, where cross entropy is of probabilities
+
+
+# The errors of a copy: images (batch, height, width, channels) -> (batch,), summed.
+
+
+def squared(images: tf.Tensor, copies: tf.Tensor) -> tf.Tensor:
+    """|x - y|^2."""
+    return ops.sum(ops.square(images - copies), axis=(1, 2, 3))
+
+
+def cross_entropy(images: tf.Tensor, copies: tf.Tensor) -> tf.Tensor:
+    """-log p(x|z) of Bernoulli pixels of the probabilities `copies`, nats."""
+    p = ops.clip(copies, NEAREST_TO_0, 1.0 - NEAREST_TO_0)
+    terms = images * ops.log(p) + (1.0 - images) * ops.log(1.0 - p)
+    return -ops.sum(terms, axis=(1, 2, 3))
+
+
+def cross_entropy_of_logits(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """`cross_entropy` of sigmoid(logits), for any logits."""
+    return ops.sum(ops.softplus(logits) - images * logits, axis=(1, 2, 3))
+
+
+def divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)), nats, of codes (batch, N_z) (VAE,
+    App. B)."""
+    terms = 1.0 + log_variance - ops.square(mean) - ops.exp(log_variance)
+    return -0.5 * ops.sum(terms, axis=1)
+
+
+LOSSES = {"squared": squared, "cross_entropy": cross_entropy}
+
+
+# Networks: images (batch, height, width, channels) -> codes, of each `heads` kinds
+# (batch, N_z) -> as many images.
+
+
+def networks(shape, latent_dim, heads, draw):
+    """Decoder and encoder with a hidden layer each (VAE, App. C)."""
+
+    def dense(units, **kwargs):
+        kernel = draw.normal(WEIGHT_STD)
+        return keras.layers.Dense(units, kernel_initializer=kernel, **kwargs)
+
+    images = keras.Input(shape, name="images")
+    hidden = dense(UNITS, activation="tanh")(keras.layers.Flatten()(images))
+    codes = [dense(latent_dim, dtype="float32")(hidden) for _ in range(heads)]
+    z = keras.Input((latent_dim,), name="z")
+    x = dense(UNITS, activation="tanh")(z)
+    x = dense(shape[0] * shape[1] * shape[2], dtype="float32")(x)
+    x = keras.layers.Reshape(shape, dtype="float32", name="logits")(x)
+    x = keras.layers.Activation("sigmoid", dtype="float32")(x)
+    return (
+        keras.Model(z, x, name="generator"),
+        keras.Model(images, codes if heads > 1 else codes[0], name="discriminator"),
+    )
+
+
+# The models.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Autoencoder(adversarial.AdversarialModel):
+    """Both networks down one loss.
+
+    Args:
+        generator: the decoder, codes -> images.
+        discriminator: the encoder, images -> codes.
+        loss: (images, copies) -> error of each, (batch,).
+    """
+
+    scalars = ("error",)
+    adversary = False
+
+    def __init__(self, generator, discriminator, loss=squared, **kwargs):
+        super().__init__(generator, discriminator, prior="normal", **kwargs)
+        self.energy = loss
+        copies = generator(discriminator.outputs[0])
+        self.copier = keras.Model(discriminator.input, copies, name="autoencoder")
+
+    @property
+    def critic(self):
+        return self.copier
+
+    def verdict(self, images, labels=None):
+        """The error of each image's copy, (batch, 1)."""
+        return self.energy(images, super().verdict(images))[:, None]
+
+    def train_step(self, data):
+        images, _, noise = self.start_step(data)
+        scalars, of_encoder, of_decoder = self.island(self.both, noise, images)
+        self.descend("discriminator", of_encoder)
+        self.descend("generator", of_decoder)
+        return self.report(**scalars)
+
+    def both(self, images):
+        """The scalars, and the gradients of the loss."""
+        networks = self.discriminator, self.generator
+        with tf.GradientTape() as tape:
+            loss, scalars = self.loss_on(images)
+        return scalars, *tape.gradient(loss, [n.trainable_variables for n in networks])
+
+    def loss_on(self, images):
+        error = ops.mean(self.energy(images, self.copier(images, training=True)))
+        return error, {"error": error}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class VAE(Autoencoder):
+    """Descends the negative of the bound, at one draw of epsilon an image.
+
+    Args:
+        generator: the decoder, codes -> probabilities of pixels, with a layer "logits".
+        discriminator: the encoder, images -> [mu, log sigma^2].
+    """
+
+    scalars = ("bound", "error", "divergence")
+
+    def __init__(self, generator, discriminator, loss=cross_entropy, **kwargs):
+        super().__init__(generator, discriminator, loss=loss, **kwargs)
+        logits = generator.get_layer("logits").output
+        self.logits = keras.Model(generator.input, logits)
+
+    def loss_on(self, images):
+        error, kl = map(ops.mean, self.terms(images, self.prior(images)))
+        return error + kl, {"bound": -(error + kl), "error": error, "divergence": kl}
+
+    def terms(self, images, epsilon):
+        """-log p(x|z) at z = mu + sigma epsilon, and KL(q(z|x) || p(z)); (batch,) nats."""
+        mean, log_variance = self.discriminator(images, training=True)
+        z = mean + ops.exp(0.5 * log_variance) * epsilon
+        error = cross_entropy_of_logits(images, self.logits(z, training=True))
+        return error, divergence(mean, log_variance)
+
+    def bound(self, images, seed, first_row=0):
+        """The bound on log p(x) of each image, estimated at row `first_row` and on of the
+        normal numbers that `seed`, an int64 pair, stands for; (batch,) nats."""
+        shape = (len(images), self.latent_dim)
+        error, kl = self.terms(images, noise.normal(seed, shape, first_row))
+        return -(error + kl)
+
+
+# What the command line needs of a paper.
+
+OURS_ON_DIGITS = {
+    "latent_dim": 10,
+    "steps": 10_000,
+    "report_steps": 1000,
+    "train_split": "train[:80%]",
+    "test_split": "train[80%:]",
+}
+_LATENT_DIM = flags.DEFINE_integer(
+    "latent_dim", 20, "N_z, size of the code of vae and autoencoder.", lower_bound=1
+)
+CLAIMS = {}  # the VAE's are curves
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    model = flags.FLAGS.model
+    if network:
+        raise UsageError(f"--model={model} has one network: leave out --network")
+    return {
+        "loss": "cross_entropy" if model == "vae" else "squared",
+        "learning_rate": LEARNING_RATE,
+        "batch_size": BATCH_SIZE,
+        "value_range": "unit",
+        **(OURS_ON_DIGITS if dataset == "digits" else {}),
+    }
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled VAE, or Autoencoder, as --model says.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    model = flags.FLAGS.model
+    if len(settings.shape) != 3:
+        raise UsageError(f"--model={model} is for images")
+    if flags.FLAGS.value_range != "unit":
+        raise UsageError(f"--model={model} gives pixels in [0, 1]: leave out --value_range")
+    of_vae = model == "vae"
+    if of_vae and settings.loss is not cross_entropy:
+        raise UsageError("--model=vae bounds a likelihood: it takes --loss=cross_entropy")
+    draw, heads = Draw(settings.seed), 2 if of_vae else 1
+    model = (VAE if of_vae else Autoencoder)(
+        *networks(settings.shape, _LATENT_DIM.value, heads, draw),
+        loss=settings.loss,
+        seed=settings.seed,
+    )
+    model.compile(
+        *(adagrad(settings.learning_rate) for _ in range(2)),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def adagrad(rate):
+    """Adagrad that is indifferent to the scale of the loss."""
+    return keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0, epsilon=EPSILON)

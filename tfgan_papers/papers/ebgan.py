@@ -1,0 +1,309 @@
+"""Energy-based Generative Adversarial Network. Zhao, Mathieu, LeCun, 2016 (ICLR 2017).
+https://arxiv.org/abs/1609.03126
+
+D is an energy: low on data, and pushed up on samples until it reaches a margin. Here it is
+the error of an autoencoder, whose target is a whole image where a score is one number. A
+term on the codes of the samples pulls those apart that would all be the same.
+
+    symbol        here                                  paper
+    Dec(Enc(x))   discriminator(x), an image            Sec. 2.3
+    D(x)          norm(x, discriminator(x)), a norm     Eq. 13
+    [.]^+         hinge                                 Eq. 1
+    m             --margin                              Eq. 1
+    S             the layer "code" of the discriminator Sec. 2.4
+    f_PT          pull_away(S), times --pull_away       Sec. 2.4, EBGAN-PT
+    L_D, L_G      d_loss, g_loss                        Eq. 1, 2
+
+No code of the authors is public. What is marked "secondary" is recalled from the paper's
+appendix C, which was not at hand, and agrees with ports: kozistr/Awesome-GANs,
+1Konny/EBGAN-pytorch.
+
+Differs: EBGAN-1 | energy | a norm (Eq. 13), "MSE" in Fig. 1 | the ports: mean over pixels |
+    none | the norm: no mean square of pixels in [-1, 1] reaches margins of 20 and 80.
+Differs: EBGAN-2 | pull-away term | the cosine squared, without the diagonal | some ports
+    leave out the square | --pull_away | the paper's; pairs are of one replica's samples. 0
+    is EBGAN without it.
+Differs: EBGAN-3 | update order | not stated | not released | none | both networks at once,
+    from one batch of samples and one pass of each.
+Differs: EBGAN-4 | MNIST | padded to 32x32 | not released | none | 28x28 as they are.
+Differs: EBGAN-5 | MNIST networks | chosen from grids of layers and sizes (Table 1) | not
+    released | none | the sizes of its best EBGAN (secondary), without dropout.
+Differs: EBGAN-6 | output of D | not stated | not released | none | linear; a code of D is
+    what leaves the nonlinearity of its encoder's last layer.
+Differs: EBGAN-7 | latents | 100 numbers at 64x64 (secondary), law not stated | not released
+    | none | U(-1, 1)^100 as DCGAN's, for MNIST too.
+Differs: EBGAN-8 | batch normalization | after all layers but D's first and G's last
+    (secondary) | not released | none | not after D's last either; data and samples apart;
+    moving averages when sampling, as DCGAN-4.
+Differs: EBGAN-9 | digits | MNIST's | not released | none | 8x8; the margin is 2.5, which is
+    as large an error of a pixel as 10 is at 32x32.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from absl import flags
+from keras import ops
+
+from tfgan_papers import adversarial, layers, optimizers
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import dcgan
+
+LATENT_DIM = 100  # secondary: Appendix C, at 64x64; EBGAN-7
+MNIST_G = (800,) * 4  # secondary: nLayerG 5, sizeG 800 of the best EBGAN
+MNIST_D = 1024  # secondary: nLayerD 2, sizeD 1024; Table 1: the decoder is one layer
+D_STD, G_STD = 0.002, 0.02  # secondary: Appendix C
+PULL_AWAY = 0.1  # Sec. 4
+SIDE = 64  # Sec. 4.3: LSUN and CelebA
+LEAST_SQUARE = 1e-12  # below it a norm has no gradient, at 0 it would be infinite
+
+
+# The losses.
+
+
+def norm(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """D(v) = |Dec(Enc(v)) - v| over pixels and channels, float32 (batch,) (Eq. 13)."""
+    squares = ops.sum(ops.square(reconstructions - images), axis=(1, 2, 3))
+    return ops.sqrt(ops.maximum(squares, LEAST_SQUARE))
+
+
+def hinge(energies: tf.Tensor, margin: float) -> tf.Tensor:
+    """[m - D(G(z))]^+ of each (Eq. 1)."""
+    return ops.relu(margin - energies)
+
+
+def pull_away(codes: tf.Tensor) -> tf.Tensor:
+    """f_PT: mean squared cosine over the ordered pairs of different codes (batch, ...); 1
+    if all have one direction, 0 if all are orthogonal, or there is one alone."""
+    codes = ops.cast(ops.reshape(codes, (ops.shape(codes)[0], -1)), "float32")
+    squares = ops.sum(ops.square(codes), 1, keepdims=True)
+    codes = codes / ops.sqrt(ops.maximum(squares, LEAST_SQUARE))
+    cosines = ops.square(ops.matmul(codes, ops.transpose(codes)))
+    n = ops.cast(ops.shape(codes)[0], "float32")
+    return (ops.sum(cosines) - ops.sum(ops.diagonal(cosines))) / ops.maximum(
+        n * (n - 1.0), 1.0
+    )
+
+
+LOSSES = {"norm": norm}
+
+
+# Networks: z (batch, 100) -> images (batch, height, width, channels) -> as many images.
+
+STYLE = dcgan.PORT  # at 64x64 "as DCGAN" (secondary); biases
+
+
+def mnist_networks(shape, style, draw):
+    """Dense layers for images of any size (Table 1)."""
+    pixels = shape[0] * shape[1] * shape[2]
+
+    def dense(units, std, **kwargs):
+        return keras.layers.Dense(units, kernel_initializer=draw.normal(std), **kwargs)
+
+    x = z = keras.Input((LATENT_DIM,), name="z")
+    for units in MNIST_G:
+        x = dcgan.normalized(dense(units, G_STD)(x), style, draw)
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.Reshape(shape)(dense(pixels, G_STD)(x))
+    samples = keras.layers.Activation("tanh", dtype="float32")(x)
+    images = keras.Input(shape, name="images")
+    code = dense(MNIST_D, D_STD, activation="relu", name="code")
+    code = code(keras.layers.Flatten()(images))
+    copies = dense(pixels, D_STD, dtype="float32")(code)
+    copies = keras.layers.Reshape(shape, dtype="float32")(copies)
+    return (
+        keras.Model(z, samples, name="generator"),
+        keras.Model(images, copies, name="discriminator"),
+    )
+
+
+def convolutional_networks(shape, style, draw):
+    """The networks of LSUN and CelebA (secondary: 4x4 kernels, stride 2).
+
+    Raises:
+        ValueError: images that are not 64x64.
+    """
+    if shape[:2] != (SIDE, SIDE):
+        raise ValueError(
+            f"--network=convolutional is for 64x64 pixels, not {shape[0]}x{shape[1]}: set "
+            "--image_size=64, or --network=mnist"
+        )
+    w, colours = style.width, shape[-1]
+
+    def convolution(kind, filters, std, **kwargs):
+        return kind(filters, 4, kernel_initializer=draw.normal(std), **kwargs)
+
+    x = z = keras.Input((LATENT_DIM,), name="z")
+    x = keras.layers.Reshape((1, 1, LATENT_DIM))(x)
+    x = convolution(keras.layers.Conv2DTranspose, 16 * w, G_STD)(x)  # to 4x4
+    for filters in (8 * w, 4 * w, 2 * w, colours):
+        x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+        x = convolution(layers.UpConv2D, filters, G_STD)(x)
+    samples = keras.layers.Activation("tanh", dtype="float32")(x)
+
+    x = images = keras.Input(shape, name="images")
+    for level in range(3):
+        x = convolution(layers.DownConv2D, 2**level * w, D_STD)(x)
+        x = dcgan.normalized(x, style, draw) if level else x
+        name = {"name": "code"} if level == 2 else {}
+        x = keras.layers.LeakyReLU(dcgan.LEAK, **name)(x)
+    for filters in (2 * w, w):
+        x = dcgan.normalized(convolution(layers.UpConv2D, filters, D_STD)(x), style, draw)
+        x = keras.layers.ReLU()(x)
+    copies = convolution(layers.UpConv2D, colours, D_STD, dtype="float32")(x)
+    return (
+        keras.Model(z, samples, name="generator"),
+        keras.Model(images, copies, name="discriminator"),
+    )
+
+
+# The model.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class EBGAN(adversarial.AdversarialModel):
+    """Both networks at once, from one pass of each (EBGAN-3).
+
+    Args:
+        discriminator: images -> images of the same shape, with a layer named "code".
+        loss: (images, reconstructions) -> energy of each, (batch,).
+        margin: m > 0, the energy from which on samples do not concern D.
+        pull_away: weight of f_PT in G's loss, not negative.
+    """
+
+    scalars = ("d_loss", "g_loss", "d_real", "d_fake", "pull_away")
+
+    def __init__(
+        self, generator, discriminator, loss=norm, margin=10.0, pull_away=0.0, **kwargs
+    ):
+        super().__init__(generator, discriminator, **kwargs)
+        if not 0.0 < margin < float("inf"):
+            raise ValueError(f"margin is {margin}: it is positive")
+        if not 0.0 <= pull_away < float("inf"):
+            raise ValueError(f"pull_away is {pull_away}: it is not negative")
+        self.energy, self.margin, self.weight = loss, margin, pull_away
+        code = discriminator.get_layer("code").output
+        self.with_code = keras.Model(discriminator.input, [discriminator.output, code])
+
+    def verdict(self, images, labels=None):
+        """D of each image, (batch, 1)."""
+        return self.energy(images, super().verdict(images))[:, None]
+
+    def train_step(self, data):
+        images, _, noise = self.start_step(data)
+        scalars, d_gradients, g_gradients = self.island(self.both, noise, images)
+        self.descend("discriminator", d_gradients)
+        self.descend("generator", g_gradients)
+        return self.report(**scalars)
+
+    def both(self, real):
+        """The energies, both losses, and their gradients. Data and samples go through D
+        apart: batch normalization must not mix them."""
+        d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(self.prior(real), training=True)
+            of_real = self.energy(real, self.discriminator(real, training=True))
+            copies, codes = self.with_code(fake, training=True)
+            of_fake, alike = self.energy(fake, copies), pull_away(codes)
+            d_loss = ops.mean(of_real) + ops.mean(hinge(of_fake, self.margin))
+            g_loss = ops.mean(of_fake) + self.weight * alike
+        scalars = {
+            "d_loss": d_loss,
+            "g_loss": g_loss,
+            "d_real": ops.mean(of_real),
+            "d_fake": ops.mean(of_fake),
+            "pull_away": alike,
+        }
+        return scalars, tape.gradient(d_loss, d), tape.gradient(g_loss, g)
+
+
+# The experiments, by the name of their networks.
+
+
+class Experiment(NamedTuple):
+    """`networks` is (shape, Style, Draw) -> generator, discriminator."""
+
+    networks: Callable
+    margin: float
+    learning_rate: float
+    batch_size: int
+    beta_1: float
+
+
+EXPERIMENTS = {
+    "mnist": Experiment(mnist_networks, 10.0, 1e-3, 100, 0.9),  # Table 1; batch: ours
+    "convolutional": Experiment(  # secondary: CelebA's margin; the rest as DCGAN
+        convolutional_networks, 20.0, dcgan.LEARNING_RATE, dcgan.BATCH_SIZE, dcgan.BETA_1
+    ),
+}
+LSUN_MARGIN = 80.0  # secondary: Appendix C
+MNIST_LIKE = ("digits", "mnist", "fashion_mnist")
+OURS_ON_DIGITS = {  # EBGAN-9
+    "margin": 2.5,
+    "steps": 4000,
+    "report_steps": 500,
+}
+
+_MARGIN = flags.DEFINE_float(
+    "margin", 10.0, "m, the energy up to which D pushes samples (Eq. 1)."
+)
+_PULL_AWAY = flags.DEFINE_float(
+    "pull_away", PULL_AWAY, "Weight of the pull-away term in G's loss; 0: EBGAN without it."
+)
+CLAIMS = {}
+
+
+def name_of_network(dataset, network):
+    """`network`, or if that is empty the one for `dataset`.
+
+    Raises:
+        UsageError: there are no such networks.
+    """
+    if network and network not in EXPERIMENTS:
+        raise UsageError(f"--model=ebgan has the networks {', '.join(EXPERIMENTS)}")
+    return network or ("mnist" if dataset in MNIST_LIKE else "convolutional")
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    chosen = EXPERIMENTS[name_of_network(dataset, network)]
+    return {
+        "loss": "norm",
+        "learning_rate": chosen.learning_rate,
+        "batch_size": chosen.batch_size,
+        "value_range": "symmetric",
+        "margin": LSUN_MARGIN if dataset.startswith("lsun") else chosen.margin,
+        **(OURS_ON_DIGITS if dataset == "digits" else {}),
+    }
+
+
+def build(settings, jit_compile, steps_per_execution=1):
+    """A compiled EBGAN.
+
+    Args:
+        settings: `training.Settings`.
+    """
+    chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
+    if len(settings.shape) != 3:
+        raise UsageError("--model=ebgan is for images")
+    style, draw = dcgan.with_width(STYLE), Draw(settings.seed)
+    try:
+        model = EBGAN(
+            *chosen.networks(settings.shape, style, draw),
+            loss=settings.loss,
+            margin=_MARGIN.value,
+            pull_away=_PULL_AWAY.value,
+            seed=settings.seed,
+        )
+    except ValueError as error:
+        raise UsageError(f"--model=ebgan: {error}") from error
+    rates = {"beta_1": chosen.beta_1, "epsilon": dcgan.EPSILON}
+    model.compile(
+        *(optimizers.Adam(settings.learning_rate, **rates) for _ in range(2)),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
