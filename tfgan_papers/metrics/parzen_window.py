@@ -22,6 +22,7 @@ SIGMAS = np.logspace(-1, 0, 10)  # parzen_ll.py: --sigma_start, --sigma_end, --c
 VALIDATION_EXAMPLES = 1000  # parzen_ll.py: --limit_size
 BATCH_SIZE = 200  # bounds the memory, not the value
 NAME, UNIT = "Parzen-window log-likelihood", "nats"
+OF = "samples"
 SPLITS = ("validation", "test")
 
 
