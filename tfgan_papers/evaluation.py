@@ -50,8 +50,8 @@ _SCORE_CACHE = flags.DEFINE_string(
     "of what they see in the data, by the data's hash.",
 )  # fmt: skip
 IMAGES = flags.DEFINE_string(
-    "images", None, "With --mode=evaluate: score these images instead of a run's, a folder, "
-    "or an array in a .npy file, against the splits of --dataset.",
+    "images", None, "With --mode=evaluate: score these images instead of a run's, of a "
+    "folder, or an array in a .npy file, against the splits of --dataset.",
 )  # fmt: skip
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["last", "best"], "Which checkpoint to sample, score or export."
@@ -80,8 +80,6 @@ def check():
             )
     if _RECORD.value and not _METRICS.value:
         raise UsageError("--record needs --metrics")
-    if IMAGES.value and (FLAGS.mode != "evaluate" or _RECORD.value):
-        raise UsageError("--images goes with --mode=evaluate, and without --record")
 
 
 def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
@@ -292,6 +290,8 @@ def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
     first of them, and take them all at the end."""
     check()
+    if IMAGES.value:
+        raise UsageError("--images goes with --mode=evaluate")
     if not _METRICS.value:
         return training.train()
     scorer = None
@@ -311,6 +311,8 @@ def evaluate():
     if not _METRICS.value:
         raise UsageError(f"--mode=evaluate needs --metrics, of {', '.join(METRICS)}")
     if IMAGES.value:
+        if _RECORD.value:
+            raise UsageError("--record is of a run, and --images of none")
         scorer = Scorer()
         images = Given(IMAGES.value, scorer.load("test").shape)
         for _, metric, found in scorer.scores(images):
@@ -339,7 +341,9 @@ def _written(found, unit):
     """A score on a line: the value, its error, and what it rests on."""
     error = f" +- {found['standard_error']:.2f}" if "standard_error" in found else ""
     details = (
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        f"{name} {value:.4g}"
+        if isinstance(value, float)
+        else f"{name} {value[:16] if name.endswith('sha256') else value}"
         for name, value in found.items()
         if name not in ("value", "standard_error")
     )

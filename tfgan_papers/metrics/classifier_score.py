@@ -1,7 +1,7 @@
 """The arithmetic of the Inception Score on the probabilities of any classifier.
 
-exp(mean KL(p(y|x) || p(y))) within each of 10 blocks of the samples, each with its own p(y);
-their mean and population standard deviation, which is not one over trainings (as in
+exp(mean KL(p(y|x) || p(y))) within each of 10 blocks of the samples, each with its own
+p(y); their mean and population standard deviation, which is not one over trainings (as in
 openai/improved-gan, inception_score/model.py). 1 where every prediction is the same, the
 number of classes where predictions are sure and even. In float64.
 """

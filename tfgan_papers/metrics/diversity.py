@@ -1,5 +1,5 @@
-"""How far apart samples lie, over how far apart the data do: mean Euclidean distance between
-two images, by pixels. 1 is as varied as the data, 0 one image only. In float64.
+"""How far apart samples lie, over how far apart the data do: mean Euclidean distance
+between two images, by pixels. 1 is as varied as the data, 0 one image only. In float64.
 
 MS-SSIM (Odena et al. 2017), which is usual, needs images of 176 pixels and more.
 """

@@ -1,15 +1,15 @@
 """Feature networks by name, and what they see in images.
 
-    classifier      a small convolutional classifier, trained here once a data set. Its scores
-                    compare with those of the same network only, and none is an Inception
-                    Score.
-    inception_2015  the graph of the Inception Score's authors (classify_image_graph_def.pb of
-                    inception-2015-12-05.tgz): 2048 features, 1008 classes, and their softmax
-                    without its bias (openai/improved-gan, inception_score/model.py).
+    classifier      a small convolutional classifier, trained here once a data set. Its
+                    scores compare with those of the same network only, and none is an
+                    Inception Score.
+    inception_2015  the graph of the Inception Score's authors (classify_image_graph_def.pb
+                    of inception-2015-12-05.tgz): 2048 features, 1008 classes, and their
+                    softmax without its bias (openai/improved-gan, inception_score/).
     tfgan           TF-GAN's frozen copy of it (inceptionv1_for_inception_score.pb of
                     frozen_inception_v1_2015_12_05.tar.gz), with that graph's own logits.
-    inception_v3    keras.applications' InceptionV3: other weights, 1000 classes, so that its
-                    scores compare with no paper's.
+    inception_v3    keras.applications' InceptionV3: other weights, 1000 classes, so that
+                    its scores compare with no paper's.
 
 A network takes uint8 images, as they would be stored; so may a score's.
 """
@@ -35,8 +35,9 @@ from tfgan_papers.initializers import Draw
 
 FEATURES = 64  # of the classifier: fewer than the examples of small test splits
 WIDTHS = (16, 32, 64)  # of its convolutions, each at half the size of the one before
-STEPS, BATCH_SIZE, LEARNING_RATE = 2000, 128, 1e-3  # of its training; ours
-RECIPE = (1, FEATURES, WIDTHS, STEPS, BATCH_SIZE, LEARNING_RATE)  # 1: the code's version
+STEPS, EPOCHS = 2000, 30  # of its training, whichever is less; ours
+BATCH_SIZE, LEARNING_RATE = 128, 1e-3  # ours
+RECIPE = (1, FEATURES, WIDTHS, STEPS, EPOCHS, BATCH_SIZE, LEARNING_RATE)  # 1: its version
 INCEPTION_SIZE = 299  # pixels, of all Inception networks here
 BILINEAR = "bilinear to 299x299, not antialiased"
 
@@ -48,8 +49,8 @@ class Network(NamedTuple):
         name: as --features takes it.
         sha256: of its file or weights.
         resize: how images come to its size.
-        apply: uint8 (n, height, width, channels) -> features (n, d) and probabilities of the
-            classes (n, k), float32.
+        apply: uint8 (n, height, width, channels) -> features (n, d) and probabilities of
+            the classes (n, k), float32.
         facts: what else its scores are to say of it.
     """
 
@@ -97,8 +98,8 @@ def activations(
         found = [np.asarray(part, np.float32) for part in network.apply(images)]
         if not all(np.isfinite(part).all() for part in found):
             raise UserError(
-                f"--features={network.name} sees values that are not finite in these images: "
-                "there is nothing to score"
+                f"--features={network.name} sees values that are not finite in these "
+                "images: there is nothing to score"
             )
         for file, part in zip(files, found, strict=True):
             file.write(part.tobytes())
@@ -199,7 +200,9 @@ def _untrained(train):
 
 
 def _train(model, train):
-    rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, STEPS)  # to 1e-4
+    size = min(BATCH_SIZE, train.size)
+    steps = min(STEPS, EPOCHS * train.size // size)
+    rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, steps)  # to 1e-4
     optimizer = keras.optimizers.Adam(rate, name="classifier_adam")
     optimizer.build(model.trainable_variables)
 
@@ -212,8 +215,7 @@ def _train(model, train):
         weights = model.trainable_variables
         optimizer.apply(tape.gradient(loss, weights), weights)
 
-    size = min(BATCH_SIZE, train.size)
-    for images, labels in train.stream(size, 0, "unit", labels=True).take(STEPS):
+    for images, labels in train.stream(size, 0, "unit", labels=True).take(steps):
         step(images, labels)
 
 
@@ -221,7 +223,8 @@ def _accuracy(model, test):
     """Share of the test examples it gets right, 0 to 1."""
     right = 0
     for images, labels in test.labelled_blocks("unit"):
-        right += int((np.argmax(model(images)[1], 1) == labels).sum())
+        predicted = np.argmax(model(images)[1], 1)
+        right += int((predicted == labels.numpy()).sum())
     return right / test.size
 
 

@@ -33,11 +33,15 @@ def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
     m, d = x.shape
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
 
-    def within(a):
-        kernel = (a @ a.T / d + 1) ** 3
-        return (kernel.sum() - np.trace(kernel)) / (m * (m - 1))
+    def kernel(a, b):
+        k = a @ b.T / d + 1
+        return k * k * k  # ** 3 takes ten times as long
 
-    return float(within(x) + within(y) - 2 * ((x @ y.T / d + 1) ** 3).mean())
+    def within(a):
+        k = kernel(a, a)
+        return (k.sum() - np.trace(k)) / (m * (m - 1))
+
+    return float(within(x) + within(y) - 2 * kernel(x, y).mean())
 
 
 def reference(test) -> np.ndarray:
@@ -49,7 +53,7 @@ def score(samples, features: np.ndarray) -> Score:
     """
     Args:
         samples: `features.Activations`; of it the features (n, d).
-        features: `reference`. With fewer than SUBSET_SIZE of either, subsets are of so many.
+        features: `reference`. With fewer than SUBSET_SIZE of either, subsets have so many.
 
     Raises:
         UserError: there are fewer than two of either, or a feature is not finite.
