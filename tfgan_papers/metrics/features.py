@@ -321,7 +321,7 @@ def _content(name, file, cache):
 
 
 def _in_colour(images):
-    return images if images.shape[-1] == 3 else tf.image.grayscale_to_rgb(images)
+    return images if images.shape[-1] == 3 else tf.repeat(images, 3, axis=-1)
 
 
 def inception_v3(file: str | None = None, sha256: str | None = None) -> Network:
