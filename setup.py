@@ -30,7 +30,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
-        "bench": ["torch>=2.2", "psutil>=5.9"],
+        "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
     entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},
 )

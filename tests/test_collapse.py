@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests import launch
 from tfgan_papers import collapse
+from tfgan_papers.metrics import diversity
 from tfgan_papers.papers.gan import GAN
 
 STEPS = 30
@@ -34,10 +35,10 @@ def reports(*diversities, d_auc=0.7):
 def test_mean_distance_has_the_closed_forms_of_a_square_and_of_a_normal_law():
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
     expected = (4 + 2 * np.sqrt(2)) / 6
-    assert collapse.mean_distance(corners.reshape(4, 1, 2)) == pytest.approx(expected)
+    assert diversity.mean_distance(corners.reshape(4, 1, 2)) == pytest.approx(expected)
     points = np.random.default_rng(0).normal(size=(2000, 2))  # a Rayleigh law, sigma sqrt 2
-    assert collapse.mean_distance(points) == pytest.approx(np.sqrt(np.pi), rel=0.03)
-    assert collapse.mean_distance(np.ones((5, 3))) == 0.0
+    assert diversity.mean_distance(points) == pytest.approx(np.sqrt(np.pi), rel=0.03)
+    assert diversity.mean_distance(np.ones((5, 3))) == 0.0
 
 
 def test_separation_is_scikit_learns_auc_in_the_larger_direction(rng):

@@ -22,7 +22,7 @@ def naive(samples, x, sigma):
 
 def test_equals_the_definition_for_every_sigma():
     draw = np.random.default_rng(0)
-    samples, x = draw.random((50, 5)), draw.random((230, 5))  # more than two batches
+    samples, x = draw.random((50, 5)), draw.random((430, 5))  # more than two batches
     sigmas = [0.1, 0.3, 1.0]
     found = parzen_window.log_likelihoods(samples, x, sigmas)
     expected = [naive(samples, x, sigma) for sigma in sigmas]

@@ -28,7 +28,8 @@ def main(arguments):
     try:
         if len(arguments) > 1:
             raise UsageError(f"{arguments[1]!r} is not a flag: write --name=value")
-        training.lay_defaults()
+        if not evaluation.IMAGES.value:  # they are of no run, and of no paper
+            training.lay_defaults()
         MODES[_MODE.value]()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

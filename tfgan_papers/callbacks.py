@@ -186,7 +186,7 @@ class Keeper(keras.callbacks.Callback):
             return
         if self.score is not None:
             score = self.score(model)
-            logging.info("step %d: %.2f by the score that chooses the best", step, score)
+            logging.info("step %d: %.4g by the score that chooses the best", step, score)
             if score > float(self.checkpoints.best_score):
                 self.checkpoints.best_score.assign(score)
                 self.checkpoints.save(step, "best", keep=1)

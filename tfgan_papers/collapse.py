@@ -21,11 +21,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags, logging
-from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
 from tfgan_papers import noise
 from tfgan_papers.errors import TrainingFailure, UsageError
+from tfgan_papers.metrics.diversity import mean_distance
 
 ON_COLLAPSE = flags.DEFINE_enum(
     "on_collapse",
@@ -42,11 +42,6 @@ MOST_AUC = 0.999  # ours
 REPORTS = 3  # in a row; no more than checkpoints in last/, so that a good one is left
 ROLLBACKS = 3
 NOISES_APART = 2**48  # seeds of a run's noises, clear of `noise.Stream.reseed`'s
-
-
-def mean_distance(examples: np.ndarray) -> float:
-    """Mean Euclidean distance over all pairs of examples (n, ...)."""
-    return float(pdist(np.reshape(examples, (len(examples), -1))).mean())
 
 
 def separation(real_scores: np.ndarray, fake_scores: np.ndarray) -> float:

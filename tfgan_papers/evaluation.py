@@ -1,8 +1,10 @@
 """Scores of a trained run, and what they say about the paper's claims."""
 
-import functools
+import os
+import pathlib
 import shlex
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +12,8 @@ from absl import flags
 
 from tfgan_papers import data, noise, records, training
 from tfgan_papers.adversarial import AdversarialModel
-from tfgan_papers.errors import UsageError
-from tfgan_papers.metrics import METRICS
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.metrics import METRICS, features
 
 FLAGS = flags.FLAGS
 _METRICS = flags.DEFINE_list(
@@ -19,12 +21,45 @@ _METRICS = flags.DEFINE_list(
     "--mode=evaluate.",
 )  # fmt: skip
 _SCORE_SEED = flags.DEFINE_integer("score_seed", 2014, "Of the latents that are scored.")
+_SCORE_SAMPLES = flags.DEFINE_integer(
+    "score_samples", 0, "Samples that are scored; 0: as many as each score's own protocol "
+    "has.", lower_bound=0,
+)  # fmt: skip
+_SCORE_BATCH_SIZE = flags.DEFINE_integer(
+    "score_batch_size", 200, "Samples that are drawn, and seen by the feature network, at "
+    "once: bounds the memory, not the scores.", lower_bound=1,
+)  # fmt: skip
+_FEATURES = flags.DEFINE_enum(
+    "features",
+    "classifier",
+    ["classifier", "inception_2015", "tfgan", "inception_v3"],
+    "What scores of features see by: a small classifier, trained on the spot once a data "
+    "set; the Inception graph of 2015, or TF-GAN's copy, from --feature_file; or "
+    "keras.applications' InceptionV3, which compares with no published score.",
+)
+_FEATURE_FILE = flags.DEFINE_string(
+    "feature_file",
+    None,
+    "Path or URL of the frozen graph; of inception_v3, path of weights.",
+)
+_FEATURE_HASH = flags.DEFINE_string(
+    "feature_hash", None, "sha256 that the network must have, as a record says it."
+)
+_SCORE_CACHE = flags.DEFINE_string(
+    "score_cache", "~/.cache/tfgan_papers", "Folder of classifiers, downloaded graphs, and "
+    "of what they see in the data, by the data's hash.",
+)  # fmt: skip
+IMAGES = flags.DEFINE_string(
+    "images", None, "With --mode=evaluate: score these images instead of a run's, of a "
+    "folder, or an array in a .npy file, against the splits of --dataset.",
+)  # fmt: skip
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["last", "best"], "Which checkpoint to sample, score or export."
 )
 _RECORD = flags.DEFINE_string(
     "record", None, "File for the record of the paper's claim, such as results/NAME.json."
 )
+REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with
 
 
 def check():
@@ -37,87 +72,266 @@ def check():
             raise UsageError(f"--metrics={name}: there is {', '.join(METRICS)}")
         if "validation" in METRICS[name].SPLITS and not FLAGS.validation_split:
             raise UsageError(f"--metrics={name} needs --validation_split, as train[90%:]")
+        networks = getattr(METRICS[name], "NETWORKS", [_FEATURES.value])
+        if _FEATURES.value not in networks:
+            raise UsageError(
+                f"--metrics={name} is not of --features={_FEATURES.value}: it needs "
+                f"--features={' or '.join(networks)}"
+            )
     if _RECORD.value and not _METRICS.value:
         raise UsageError("--record needs --metrics")
 
 
-def generated(
-    model: AdversarialModel, n: int, seed: int, batch_size: int = 1000
-) -> np.ndarray:
-    """n samples of the generator in inference mode, float32, in its value range; of all
-    classes in turn, where there are any."""
+def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
+    """n samples of the generator in inference mode, --score_batch_size at a time: float32
+    images in its value range; and labels, of all classes in turn, or None."""
     base = tf.constant([seed, 0], tf.int64)
     z = noise.latents(model.prior_law, base, (n, model.latent_dim))
     labels = tf.range(n) % model.classes if model.classes else None
-    parts = []
-    for i in range(0, n, batch_size):
-        part = slice(i, i + batch_size)
+    for i in range(0, n, _SCORE_BATCH_SIZE.value):
+        part = slice(i, i + _SCORE_BATCH_SIZE.value)
         of_part = None if labels is None else labels[part]
-        parts.append(model.generate_in_graph(z[part], of_part))
-    return np.concatenate(parts)
+        yield np.asarray(model.generate_in_graph(z[part], of_part)), of_part
 
 
-def scored(model: AdversarialModel, metric):
-    """What `metric` is of: samples, or a part of the model.
+class Generated:
+    """What a model gives to be scored."""
+
+    def __init__(self, model: AdversarialModel):
+        self.model = model
+
+    def samples(self, n):
+        """float32 (n, ...) in the value range."""
+        return np.concatenate([x for x, _ in batches(self.model, n, _SCORE_SEED.value)])
+
+    def labelled(self, n):
+        """The same, and the labels they were drawn with.
+
+        Raises:
+            UsageError: the model has no classes.
+        """
+        if not self.model.classes:
+            raise UsageError(f"--model={FLAGS.model} draws no samples of a class")
+        parts = batches(self.model, n, _SCORE_SEED.value)
+        images, labels = zip(*parts, strict=True)
+        return np.concatenate(images), np.concatenate(labels)
+
+    def pixels(self, n):
+        """uint8 batches of n in all.
+
+        Raises:
+            UserError: a sample is not finite.
+            UsageError: the samples are points.
+        """
+        to_pixels = data.RANGES[FLAGS.value_range].to_pixels
+        for images, _ in batches(self.model, n, _SCORE_SEED.value):
+            if images.ndim != 4:
+                raise UsageError("scores of features are of images, and these are points")
+            if not np.isfinite(images).all():
+                raise UserError(
+                    "the generator's samples are not finite: there is nothing to score"
+                )
+            yield to_pixels(images).numpy()
+
+    def part(self, name):
+        """The model's part of that name.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if getattr(self.model, name) is None:
+            raise UsageError(
+                f"--metrics is of a {name}, and --model={FLAGS.model} learns none"
+            )
+        return getattr(self.model, name)
+
+
+class Given:
+    """What --images gives to be scored.
 
     Raises:
-        UsageError: the model has none.
+        UsageError: the images are not of the data's size, or not of 0 to 255.
+        UserError: they cannot be read.
     """
-    if metric.SAMPLES:
-        return generated(model, metric.SAMPLES, _SCORE_SEED.value)
-    part = getattr(metric, "OF", "classifier")
-    if getattr(model, part) is None:
-        raise UsageError(
-            f"{metric.NAME} is of a {part}, and --model={FLAGS.model} learns none"
+
+    def __init__(self, path: str, shape: tuple[int, ...]):
+        path = os.path.expanduser(path)
+        self.examples = (
+            data.array(path) if path.endswith(".npy") else data.folder.read(path, "train")
         )
-    return getattr(model, part)
+        if self.examples.shape != shape:
+            raise UsageError(
+                f"--images={path} are {_size(self.examples.shape)}, those of "
+                f"{FLAGS.dataset} {_size(shape)}: set --image_size and --channels for both"
+            )
+
+    def samples(self, n):
+        """float32, n or as many as there are, in the value range."""
+        return self.examples.all(FLAGS.value_range, n)
+
+    def labelled(self, n):
+        return self.examples.labelled(FLAGS.value_range, n)
+
+    def pixels(self, n):
+        """uint8 batches of n in all, or as many as there are."""
+        size = _SCORE_BATCH_SIZE.value
+        for block in map(np.asarray, self.examples.blocks(n)):
+            yield from (block[i : i + size] for i in range(0, len(block), size))
+
+    def part(self, name):
+        raise UsageError(f"--metrics is of a run's {name}, and --images has none")
+
+
+def _size(shape):
+    return "x".join(map(str, shape))
+
+
+class Scorer:
+    """--metrics, with what samples are compared with, which is loaded once.
+
+    Args:
+        examples: of --train_split, where they are in memory already.
+    """
+
+    def __init__(self, examples: data.Examples | None = None):
+        check()
+        self.metrics = {name: METRICS[name] for name in _METRICS.value}
+        loaded = {FLAGS.train_split: examples} if examples else {}
+
+        def load(kind):
+            split = FLAGS[f"{kind}_split"].value
+            if split not in loaded:
+                loaded[split] = data.load(split)
+            return loaded[split]
+
+        self.load, self.network, self.facts = load, None, {}
+        of_features = [m for m in self.metrics.values() if m.OF == "features"]
+        if of_features:
+            self._look_at_data({kind for m in of_features for kind in m.SPLITS})
+        self.references = {n: self._reference(m) for n, m in self.metrics.items()}
+
+    def _look_at_data(self, kinds):
+        """By the feature network, which is made here."""
+        cache = pathlib.Path(_SCORE_CACHE.value).expanduser()
+        self.network = _feature_network(self.load, cache)
+        self.facts = {
+            "features": self.network.name,
+            "features_sha256": self.network.sha256,
+            "resize": self.network.resize,
+            **self.network.facts,
+        }
+        self.seen = {}
+        for kind in sorted(kinds):
+            self.seen[kind], digest = features.of_examples(
+                self.network, self.load(kind), REFERENCE_EXAMPLES,
+                _SCORE_BATCH_SIZE.value, cache,
+            )  # fmt: skip
+            self.facts |= {
+                "reference": f"{FLAGS.dataset} {FLAGS[f'{kind}_split'].value}",
+                "reference_sha256": digest,
+            }
+
+    def _reference(self, metric):
+        if metric.OF == "features":
+            seen = {kind: self.seen[kind] for kind in metric.SPLITS}
+            return metric.reference(**seen) if seen else None
+        splits = {kind: self.load(kind) for kind in metric.SPLITS}
+        return metric.reference(FLAGS.value_range, **splits)
+
+    def _taken(self, subject, names):
+        """(name, what the score is of), of one look of the feature network at all."""
+        counts = {
+            name: _SCORE_SAMPLES.value or getattr(self.metrics[name], "SAMPLES", 0)
+            for name in names
+        }
+        seen = [n for name, n in counts.items() if self.metrics[name].OF == "features"]
+        if seen:
+            seen = features.activations(self.network, subject.pixels(max(seen)))
+        for name, n in counts.items():
+            yield (
+                name,
+                {
+                    "samples": lambda n=n: subject.samples(n),
+                    "labelled samples": lambda n=n: subject.labelled(n),
+                    "features": lambda n=n: seen.first(n),
+                    "classifier": lambda: subject.part("classifier"),
+                    "bound": lambda: subject.part("bound"),
+                }[self.metrics[name].OF](),
+            )
+
+    def select(self, model) -> float:
+        """Its score by the first of --metrics, higher is better."""
+        ((name, taken),) = self._taken(Generated(model), _METRICS.value[:1])
+        return self.metrics[name].selection(taken, self.references[name])
+
+    def scores(self, subject) -> Iterator:
+        """(name, metric, score and what it rests on) of each of --metrics."""
+        for name, taken in self._taken(subject, _METRICS.value):
+            metric = self.metrics[name]
+            found = metric.score(taken, self.references[name])._asdict()
+            yield name, metric, found | (self.facts if metric.OF == "features" else {})
+
+
+def _feature_network(load, cache):
+    """--features."""
+    name, file, sha256 = _FEATURES.value, _FEATURE_FILE.value, _FEATURE_HASH.value
+    if name == "classifier":
+        network = features.classifier(load("train"), load("test"), cache)
+        if sha256 and network.sha256 != sha256.lower():
+            raise UsageError(
+                f"the classifier has the sha256 {network.sha256}, not {sha256}: leave out "
+                "--feature_hash, or bring along the --score_cache that it is from"
+            )
+        return network
+    if name == "inception_v3":
+        return features.inception_v3(file, sha256)
+    return features.frozen(name, file, sha256, cache)
 
 
 def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
     first of them, and take them all at the end."""
     check()
-    training.train(_selection if _METRICS.value else None)
-    if _METRICS.value:
-        evaluate()
+    if IMAGES.value:
+        raise UsageError("--images goes with --mode=evaluate")
+    if not _METRICS.value:
+        return training.train()
+    scorer = None
 
+    def make_score(examples):
+        nonlocal scorer
+        scorer = Scorer(examples)  # of all, to find out now if one cannot be taken
+        return scorer.select
 
-def _references():
-    """name -> what the samples are compared with, of --metrics."""
-    load = functools.cache(lambda kind: data.load(FLAGS[f"{kind}_split"].value))
-    splits = {name: METRICS[name].SPLITS for name in _METRICS.value}
-    return {
-        name: METRICS[name].reference(FLAGS.value_range, **{k: load(k) for k in kinds})
-        for name, kinds in splits.items()
-    }
-
-
-def _selection():
-    """model -> its score by the first of --metrics, higher is better."""
-    references = _references()  # of all, to find out now if one cannot be had
-    name = _METRICS.value[0]
-
-    def select(model):
-        return METRICS[name].selection(scored(model, METRICS[name]), references[name])
-
-    return select
+    training.train(make_score)
+    _evaluate(scorer)
 
 
 def evaluate():
-    """Take --metrics of the run in --logdir."""
+    """Take --metrics of the run in --logdir, or of --images."""
     check()
     if not _METRICS.value:
         raise UsageError(f"--mode=evaluate needs --metrics, of {', '.join(METRICS)}")
+    if IMAGES.value:
+        if _RECORD.value:
+            raise UsageError("--record is of a run, and --images of none")
+        scorer = Scorer()
+        images = Given(IMAGES.value, scorer.load("test").shape)
+        for _, metric, found in scorer.scores(images):
+            print(f"{metric.NAME} of {IMAGES.value}: {_written(found, metric.UNIT)}")
+        return
+    _evaluate()
+
+
+def _evaluate(scorer=None):
     run = training.Run()
     model, step = run.restored(CHECKPOINT.value)
-    score(run, model, step)
+    score(run, model, step, scorer)
 
 
-def score(run, model, step):
+def score(run, model, step, scorer=None):
     """Print the scores, add them to the run's scores.json, and write the record."""
-    for name, reference in _references().items():
-        metric = METRICS[name]
-        found = metric.score(scored(model, metric), reference)._asdict()
+    for name, metric, found in (scorer or Scorer()).scores(Generated(model)):
         print(f"{metric.NAME} at step {step}: {_written(found, metric.UNIT)}")
         entry = {"metric": name, "step": step, "seed": _SCORE_SEED.value, **found}
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
@@ -129,11 +343,15 @@ def _written(found, unit):
     """A score on a line: the value, its error, and what it rests on."""
     error = f" +- {found['standard_error']:.2f}" if "standard_error" in found else ""
     details = (
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        f"{name} {value:.4g}"
+        if isinstance(value, float)
+        else f"{name} {value[:16] if name.endswith('sha256') else value}"
         for name, value in found.items()
         if name not in ("value", "standard_error")
     )
-    return f"{found['value']:.2f}{error} {unit}, {', '.join(details)}"
+    value = found["value"]
+    plain = f"{value:.2f}" if abs(value) >= 1 or not value else f"{value:.4g}"
+    return f"{plain}{error} {unit}, {', '.join(details)}".replace(" ,", ",")
 
 
 def _record(run, name, metric, step, found):

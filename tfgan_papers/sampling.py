@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from PIL import Image
-from tensorboard.backend.event_processing import event_accumulator
 from scipy.stats import norm
+from tensorboard.backend.event_processing import event_accumulator
 
 from tfgan_papers import (
     data,

@@ -260,8 +260,9 @@ def train(make_score=None):
     """Train, or go on with, the run of --logdir.
 
     Args:
-        make_score: () -> (model -> float, higher is better), which chooses the best
-            checkpoint. Called when TensorFlow is configured, before training.
+        make_score: the training examples -> (model -> float, higher is better), which
+            chooses the best checkpoint. Called when TensorFlow is configured, before
+            training.
     """
     strategy = runtime.start(_SEED.value)
     run = Run()
@@ -280,7 +281,7 @@ def train(make_score=None):
         examples.size,
         examples.classes,
     )
-    score = make_score() if make_score else None
+    score = make_score(examples) if make_score else None
     options, why = _compile_options(strategy, run, settings, examples, batch_size)
     logging.info("jit_compile: %s (%s)", options["jit_compile"], why)
     with runtime.scope(strategy):

@@ -2,13 +2,24 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from absl import flags
 
 from tfgan_papers.data import catalog, embedded, folder, glyphs, hwdb, tfd
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.ranges import RANGES
+from tfgan_papers.errors import UserError
 
-__all__ = ["RANGES", "SOURCES", "Examples", "HeldExamples", "load", "trouble"]
+__all__ = [
+    "RANGES",
+    "SOURCES",
+    "Examples",
+    "HeldExamples",
+    "array",
+    "folder",
+    "load",
+    "trouble",
+]
 
 # The sources read these as FLAGS.name.
 _DATASET = flags.DEFINE_string(
@@ -95,6 +106,29 @@ def load(split: str) -> Examples:
     """
     name = _DATASET.value
     return SOURCES[name](split) if name in SOURCES else catalog.load(name, split, SOURCES)
+
+
+def array(path: str) -> HeldExamples:
+    """Images (n, height, width[, channels]) of 0 to 255 in a .npy file, of any type.
+
+    Raises:
+        UserError: they are not there, not images, or not of 0 to 255.
+    """
+    try:
+        images = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
+    if images.ndim == 3:
+        images = images[..., None]
+    numbers = np.issubdtype(images.dtype, np.number)
+    if not numbers or images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
+        raise UserError(f"{path} holds {images.dtype} {images.shape}, and no images")
+    low, high = images.min(), images.max()
+    if not (0 <= low and 1 < high <= 255):  # nor NaN
+        raise UserError(
+            f"the images in {path} run from {low:.4g} to {high:.4g}, not from 0 to 255"
+        )
+    return HeldExamples(path, np.uint8(np.rint(images)))
 
 
 def trouble(error: Exception) -> str:

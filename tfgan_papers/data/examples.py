@@ -4,6 +4,7 @@ The order of examples is a function of (seed, epoch), so the batches from any st
 are too: a resumed run reads what the uninterrupted one would have read.
 """
 
+import hashlib
 import re
 import sys
 import textwrap
@@ -150,10 +151,26 @@ class Examples:
             UsageError: there are no labels.
             UserError: a label is not one of the classes.
         """
-        images, labels = zip(
-            *self.blocks(limit, self._reader(value_range, labels=True)), strict=True
-        )
+        images, labels = zip(*self.labelled_blocks(value_range, limit), strict=True)
         return np.concatenate(images), np.concatenate(labels)
+
+    def labelled_blocks(self, value_range: str, limit: int | None = None) -> Iterator:
+        """The same, 1024 at a time."""
+        return self.blocks(limit, self._reader(value_range, labels=True))
+
+    def digest(self, limit: int | None = None, labels: bool = False) -> str:
+        """sha256 of the examples, or of the first `limit`, as they are stored, in their
+        order, and of their labels if wanted.
+
+        Raises:
+            UsageError: labels are wanted, and there are none.
+        """
+        found = hashlib.sha256(repr(self.shape).encode())
+        reads = [self.read, self._labels_reader()] if labels else [self.read]
+        for block in self.blocks(limit, lambda keys: [read(keys) for read in reads]):
+            for part in block:
+                found.update(part.numpy().tobytes())
+        return found.hexdigest()
 
     def balanced(self, per_class: int, seed: int) -> "HeldExamples":
         """`per_class` examples of each class, in memory; `seed` alone chooses them.

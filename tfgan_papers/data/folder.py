@@ -31,7 +31,11 @@ def load(split):
     """
     if not FLAGS.data_dir:
         raise UsageError("--dataset=folder needs --data_dir, the folder of your images")
-    name = os.path.expanduser(FLAGS.data_dir)
+    return read(os.path.expanduser(FLAGS.data_dir), split)
+
+
+def read(name: str, split: str):
+    """The same of the images below `name`, an absolute or relative path."""
     paths = files(name, FORMATS)
     if not paths:
         raise UserError(f"{name} holds no image ({' '.join(FORMATS)})")

@@ -2,25 +2,50 @@
 
 A score is a module with
 
-    NAME, UNIT    for people and records
-    SAMPLES       how many samples it takes; 0: it is of the model's classifier, and takes
-                  that, images -> logits (batch, classes), in their place; or with OF =
-                  "bound" of its bound, as `AdversarialModel` has it
+    NAME, UNIT    for people and records; the unit says where lower is better
+    OF            what it is of:
+                  "samples": float32 (n, ...) in the network's value range;
+                  "labelled samples": those, and the labels they were drawn with;
+                  "features": what a feature network sees in 8-bit samples, as
+                  `features.Activations`;
+                  "classifier", "bound": a part of the model, as `AdversarialModel` has it
+    SAMPLES       how many samples it takes; of a part of the model there are none to take
     SPLITS        the splits it needs, of "train", "validation", "test"
+    NETWORKS      of features, optional: the networks that it is of
     reference(value_range, **splits) -> what samples are compared with, made once a run
-                  from the `Examples` of these splits
+                  from the `Examples` of these splits. Of features: reference(**splits), of
+                  their `features.Activations`; not there where there are no splits
     score(samples, reference) -> a NamedTuple: `value`, the score itself; where there is
                   one its `standard_error`; then whatever else the value rests on
     selection(samples, reference) -> float, higher is better: chooses the best checkpoint
-
-`samples` are float32 (SAMPLES, ...) in the network's value range.
 """
 
-from tfgan_papers.metrics import bound, mode_coverage, parzen_window, test_error
+from tfgan_papers.metrics import (
+    bound,
+    classifier_score,
+    diversity,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    mode_coverage,
+    nearest_class,
+    parzen_window,
+    precision_recall,
+    test_error,
+    two_sample,
+)
 
 METRICS = {
     "parzen_window": parzen_window,
     "mode_coverage": mode_coverage,
     "test_error": test_error,
     "bound": bound,
+    "inception_score": inception_score,
+    "classifier_score": classifier_score,
+    "frechet_distance": frechet_distance,
+    "kernel_distance": kernel_distance,
+    "precision_recall": precision_recall,
+    "two_sample": two_sample,
+    "nearest_class": nearest_class,
+    "diversity": diversity,
 }

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfgan_papers.errors import UserError
 
 NAME, UNIT = "Bound on the log-likelihood", "nats"
-SAMPLES, OF = 0, "bound"
+OF = "bound"
 SPLITS = ("test",)
 SEED = 2013  # of the draws
 BATCH_SIZE = 500  # bounds the memory, not the value

@@ -15,6 +15,7 @@ import numpy as np
 from tfgan_papers.errors import UsageError, UserError
 
 NAME, UNIT = "mode coverage", "modes"
+OF = "samples"
 SAMPLES = 5120  # LSGAN, mixture_gaussian/: 10 batches of 512
 SPLITS = ("train",)
 RADIUS = 3  # standard deviations

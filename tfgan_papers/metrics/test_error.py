@@ -12,8 +12,8 @@ import numpy as np
 
 from tfgan_papers.errors import UserError
 
-NAME, UNIT = "test error", "images wrong"
-SAMPLES = 0
+NAME, UNIT = "test error", "images wrong (lower is better)"
+OF = "classifier"
 SPLITS = ("test",)
 BATCH_SIZE = 500  # bounds the memory, not the value
 

@@ -1,0 +1,288 @@
+"""Feature networks: the classifier on digits, frozen graphs made here with the nodes of the
+real ones, and the command that scores images by them."""
+
+import hashlib
+import re
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
+from scipy.special import softmax
+
+from tfgan_papers import data, evaluation
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.metrics import features, frechet_distance
+
+V1 = tf.compat.v1
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    with flagsaver.flagsaver(dataset="digits"):
+        return {"train": data.load("train[:80%]"), "test": data.load("train[80%:]")}
+
+
+@pytest.fixture(scope="module")
+def network(cache, digits):
+    """The classifier, trained less than usual, and how many steps that took."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "STEPS", 150)
+        yield features.classifier(**digits, cache=cache)
+
+
+# The classifier.
+
+
+def test_the_classifier_learns_and_says_how_well(network, digits):
+    assert network.name == "classifier" and "nception" not in str(network)
+    images, labels = digits["test"].stored, digits["test"].labels
+    seen, probabilities = map(np.asarray, network.apply(images))
+    assert seen.shape == (len(images), features.FEATURES)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    accuracy = (probabilities.argmax(1) == labels).mean()
+    assert accuracy > 0.85
+    assert network.facts["classifier_accuracy"] == pytest.approx(accuracy)
+
+
+def test_it_is_trained_once_and_again_where_the_file_is_damaged(
+    network, digits, cache, monkeypatch
+):
+    def trained(model, train):
+        raise InterruptedError
+
+    monkeypatch.setattr(features, "_train", trained)
+    assert features.classifier(**digits, cache=cache).sha256 == network.sha256
+    (path,) = cache.glob("classifier-*.npz")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    with pytest.raises(InterruptedError):
+        features.classifier(**digits, cache=cache)
+    path.write_bytes(whole)
+    other = {**digits, "train": digits["test"]}
+    with pytest.raises(InterruptedError):
+        features.classifier(**other, cache=cache)
+
+
+def test_training_it_is_repeatable_and_leaves_keras_chance_alone(
+    digits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(features, "STEPS", 3)
+    found = []
+    for folder, policy in (("a", "float32"), ("b", "mixed_bfloat16")):
+        keras.config.set_dtype_policy(policy)
+        try:
+            keras.utils.set_random_seed(5)
+            found.append(features.classifier(**digits, cache=tmp_path / folder).sha256)
+            found.append(float(keras.random.normal(())))
+        finally:
+            keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(5)
+    assert found == [found[0], float(keras.random.normal(())), *found[:2]]
+
+
+def test_without_labels_there_is_no_classifier(tmp_path):
+    plain = data.HeldExamples("plain", np.zeros((20, 8, 8, 1), np.uint8))
+    with pytest.raises(UsageError, match="plain has no labels"):
+        features.classifier(plain, plain, tmp_path)
+
+
+def test_what_it_sees_is_kept_by_the_datas_hash(network, digits, cache, monkeypatch):
+    first, digest = features.of_examples(network, digits["test"], 100, 30, cache)
+    direct = np.asarray(network.apply(digits["test"].stored[:100])[0])
+    np.testing.assert_allclose(first.features, direct, rtol=1e-5, atol=1e-5)
+    blind = network._replace(apply=None)
+    again, same = features.of_examples(blind, digits["test"], 100, 30, cache)
+    np.testing.assert_array_equal(again.features, first.features)
+    assert isinstance(again.features, np.memmap) and same == digest
+    _, other = features.of_examples(network, digits["train"], 100, 30, cache)
+    assert other != digest
+
+
+def test_features_that_are_not_finite_are_refused(network):
+    def apply(images):
+        return np.full((len(images), 3), np.nan), np.ones((len(images), 1))
+
+    spoilt = network._replace(apply=apply)
+    with pytest.raises(UserError, match="classifier sees values that are not finite"):
+        features.activations(spoilt, [np.zeros((2, 8, 8, 1), np.uint8)])
+
+
+# Frozen graphs.
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory):
+    """name -> (path, weights (12, 5), bias): the nodes of the real graphs around means over
+    the four quarters of an image."""
+    folder, draw = tmp_path_factory.mktemp("graphs"), np.random.default_rng(0)
+    weights, bias = np.float32(draw.normal(size=(12, 5))), np.float32(draw.normal(size=5))
+    made = {}
+    for name in ("inception_2015", "tfgan"):
+        with tf.Graph().as_default() as graph:
+            if name == "tfgan":
+                x = V1.placeholder(tf.float32, (None, 299, 299, 3), name="Mul")
+            else:
+                x = V1.placeholder(tf.float32, (1, None, None, 3), name="ExpandDims")
+                x = V1.image.resize_bilinear(x, [299, 299])
+                x = (x - 128.0) / 128.0
+            x = tf.image.resize(x, [2, 2], method="area")
+            pool = tf.reshape(x, [-1, 1, 1, 12], name="pool_3")
+            kernel = tf.constant(weights, name="softmax/weights")
+            flat = tf.reshape(pool, [-1, 12])
+            product = tf.matmul(flat, kernel, name="softmax/logits/MatMul")
+            tf.add(product, bias, name="logits")
+        path = folder / f"{name}.pb"
+        path.write_bytes(graph.as_graph_def().SerializeToString())
+        made[name] = path, weights, bias
+    return made
+
+
+@pytest.mark.parametrize("name", ["inception_2015", "tfgan"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_frozen_graph_gives_features_and_probabilities(
+    graphs, name, channels, tmp_path, rng
+):
+    path, weights, bias = graphs[name]
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    network = features.frozen(name, str(path), sha256, tmp_path)
+    images = rng.integers(0, 256, (5, 32, 32, channels), dtype=np.uint8)
+    seen, probabilities = network.apply(images)
+    colour = np.repeat(images, 4 - channels, 3) if channels == 1 else images
+    resized = tf.image.resize(np.float32(colour), [299, 299])
+    resized = (resized - 128) / 128
+    expected = tf.image.resize(resized, [2, 2], method="area").numpy().reshape(5, 12)
+    np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-5)
+    logits = expected @ weights + (bias if name == "tfgan" else 0)
+    np.testing.assert_allclose(probabilities, softmax(logits, axis=1), rtol=1e-4)
+    assert network.sha256 == sha256 and "bilinear" in network.resize
+
+
+def test_a_network_file_that_is_wrong_is_refused(graphs, tmp_path):
+    path, *_ = graphs["tfgan"]
+    with pytest.raises(UsageError, match=r"has the sha256 [0-9a-f]{64}, not 0123"):
+        features.frozen("tfgan", str(path), "0123", tmp_path)
+    with pytest.raises(UsageError, match="not the graph that --features=inception_2015"):
+        features.frozen("inception_2015", str(path), None, tmp_path)
+    (tmp_path / "text.pb").write_text("no graph")
+    with pytest.raises(UsageError, match="not the graph"):
+        features.frozen("tfgan", str(tmp_path / "text.pb"), None, tmp_path)
+    with pytest.raises(UserError, match="none.pb cannot be had"):
+        features.frozen("tfgan", str(tmp_path / "none.pb"), None, tmp_path)
+    with pytest.raises(UsageError, match="needs --feature_file"):
+        features.frozen("tfgan", None, None, tmp_path)
+
+
+def test_a_url_is_fetched_once(graphs, tmp_path):
+    path, *_ = graphs["tfgan"]
+    copy = tmp_path / "copy.pb"
+    copy.write_bytes(path.read_bytes())
+    first = features.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache")
+    copy.unlink()
+    assert features.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache").sha256 == (
+        first.sha256
+    )
+
+
+def test_keras_weights_that_cannot_be_had_take_one_line(monkeypatch):
+    def offline(*arguments, **options):
+        raise Exception("URL fetch failure on https://example.org/x.h5: None -- no route")
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", offline)
+    with pytest.raises(UserError, match="URL fetch failure .* --features=classifier") as e:
+        features.inception_v3()
+    assert "\n" not in str(e.value)
+
+
+# Images given on the command line.
+
+
+@pytest.fixture
+def given(cache, network, digits):
+    """Score images against the last fifth of the digits; flags as on the command line."""
+    stored = flagsaver.save_flag_values()
+    flags.FLAGS.metrics = ["frechet_distance", "classifier_score", "diversity"]
+    flags.FLAGS.train_split, flags.FLAGS.test_split = "train[:80%]", "train[80%:]"
+    flags.FLAGS.score_cache = str(cache)
+
+    def score(path):
+        flags.FLAGS.images = str(path)
+        evaluation.evaluate()
+
+    yield score
+    flagsaver.restore_flag_values(stored)
+
+
+def distance(out):
+    return float(re.search(r"^Frechet distance of .*: (\S+) \(lower", out, re.M)[1])
+
+
+def test_images_in_a_folder_and_in_an_array_are_scored_alike(
+    given, digits, tmp_path, capsys, rng
+):
+    images = digits["train"].stored.numpy()[:300]
+    (tmp_path / "pictures").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image[..., 0]).save(tmp_path / "pictures" / f"{i:03d}.png")
+    np.save(tmp_path / "real.npy", images)
+    np.save(tmp_path / "noise.npy", rng.integers(0, 256, images.shape, dtype=np.uint8))
+    found = []
+    for name in ("pictures", "real.npy", "noise.npy"):
+        given(tmp_path / name)
+        found.append(capsys.readouterr().out)
+    assert distance(found[0]) == pytest.approx(distance(found[1]), rel=1e-4)
+    assert distance(found[2]) > 5 * distance(found[1])
+    assert "classifier score" in found[0] and "nception" not in "".join(found)
+    for fact in ("samples 300", "splits 10", "features_sha256", "resize none"):
+        assert fact in found[0]
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.full((20, 8, 8, 1), 256.0), "run from 256 to 256, not from 0 to 255"),
+        (np.full((20, 8, 8), -1), "run from -1 to -1, not from 0 to 255"),
+        (np.full((20, 8, 8, 1), 0.5), "run from 0.5 to 0.5, not from 0 to 255"),
+        (np.full((20, 8, 8, 1), np.nan), "run from nan to nan"),
+        (np.zeros((20, 8)), r"float64 \(20, 8\), and no images"),
+        (np.full((20, 16, 16, 1), 9), "16x16x1, those of digits 8x8x1: set --image_size"),
+        (np.full((20, 8, 8, 3), 9), "8x8x3, those of digits 8x8x1"),
+        (np.full((40, 8, 8, 1), 9), "40 images are too few for a covariance of 64"),
+    ],
+)
+def test_images_that_cannot_be_scored_are_refused(given, array, said, tmp_path):
+    np.save(tmp_path / "images.npy", array)
+    with pytest.raises(UserError, match=said):
+        given(tmp_path / "images.npy")
+
+
+def test_a_score_of_another_kind_of_network_is_refused():
+    with flagsaver.flagsaver(metrics=["inception_score"]):
+        with pytest.raises(UsageError, match="inception_score is not of --features=class"):
+            evaluation.check()
+    with flagsaver.flagsaver(metrics=["classifier_score"], features="tfgan"):
+        with pytest.raises(UsageError, match="it needs --features=classifier"):
+            evaluation.check()
+
+
+# Speed.
+
+
+def test_a_frechet_distance_of_cached_features_takes_no_longer_than_its_bound():
+    """10,000 by 64 here, where the machine may be busy; 2048 features take under 3 s on
+    two idle cores."""
+    draw = np.random.default_rng(0)
+    x, y = np.float32(draw.normal(size=(2, 10_000, features.FEATURES)))
+    begin = time.perf_counter()
+    against = frechet_distance.reference(features.Activations(x, x))
+    frechet_distance.score(features.Activations(y, y), against)
+    assert time.perf_counter() - begin < 3

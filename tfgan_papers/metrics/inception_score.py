@@ -1,0 +1,15 @@
+"""Inception Score (Improved GAN, 2016, Sec. 4): `classifier_score` of an Inception network.
+
+As openai/improved-gan's inception_score/model.py has it, with --features=inception_2015:
+8-bit images, 1008 classes, softmax without its bias, 50,000 samples in 10 blocks. The
+authors' data sets give it CIFAR-10's training images 11.24 +- .12 (Table 3). Of other
+networks it has the same arithmetic and compares with nothing published.
+"""
+
+from tfgan_papers.metrics.classifier_score import SAMPLES, SPLITS, Score, score, selection
+
+__all__ = ["SAMPLES", "SPLITS", "Score", "score", "selection"]
+
+NAME, UNIT = "Inception Score", ""
+OF = "features"
+NETWORKS = ("inception_2015", "tfgan", "inception_v3")
