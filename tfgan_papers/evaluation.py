@@ -25,6 +25,12 @@ CHECKPOINT = flags.DEFINE_enum(
 _RECORD = flags.DEFINE_string(
     "record", None, "File for the record of the paper's claim, such as results/NAME.json."
 )
+_ENSEMBLE = flags.DEFINE_list(
+    "ensemble",
+    [],
+    "Further run folders, whose classifiers' predictions are averaged with those of "
+    "--logdir's; seeds may differ.",
+)
 
 
 def check():
@@ -72,6 +78,20 @@ def scored(model: AdversarialModel, metric):
     return model.classifier
 
 
+def _ensemble(classifier, folders):
+    """The log of the mean prediction of `classifier` and those of further runs."""
+    members = [classifier]
+    for folder in folders:
+        run = training.companion(folder, but_for=("seed", "label_seed"))
+        members.append(run.restored(CHECKPOINT.value)[0].classifier)
+
+    def mean(images, training=False):
+        found = [tf.nn.softmax(each(images, training=training)) for each in members]
+        return tf.math.log(tf.reduce_mean(found, 0))
+
+    return mean
+
+
 def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
     first of them, and take them all at the end."""
@@ -103,8 +123,11 @@ def _selection():
 
 
 def evaluate():
-    """Take --metrics of the run in --logdir."""
+    """Take --metrics of the run in --logdir, or of the --ensemble."""
     check()
+    of_samples = [name for name in _METRICS.value if METRICS[name].SAMPLES]
+    if _ENSEMBLE.value and of_samples:
+        raise UsageError(f"--ensemble is of classifiers, and {of_samples[0]} of samples")
     if not _METRICS.value:
         raise UsageError(f"--mode=evaluate needs --metrics, of {', '.join(METRICS)}")
     run = training.Run()
@@ -116,9 +139,15 @@ def score(run, model, step):
     """Print the scores, add them to the run's scores.json, and write the record."""
     for name, reference in _references().items():
         metric = METRICS[name]
-        found = metric.score(scored(model, metric), reference)._asdict()
-        print(f"{metric.NAME} at step {step}: {_written(found, metric.UNIT)}")
+        judged, of = scored(model, metric), ""
+        if _ENSEMBLE.value:
+            judged = _ensemble(judged, _ENSEMBLE.value)
+            of, name = f" of {1 + len(_ENSEMBLE.value)} runs", f"{name}_of_ensemble"
+        found = metric.score(judged, reference)._asdict()
+        print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
         entry = {"metric": name, "step": step, "seed": _SCORE_SEED.value, **found}
+        if _ENSEMBLE.value:
+            entry["with"] = _ENSEMBLE.value
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
         if _RECORD.value:
             _record(run, name, metric, step, found)
@@ -137,12 +166,13 @@ def _written(found, unit):
 
 def _record(run, name, metric, step, found):
     """The paper's claim about this score on this data set, and what the run says."""
-    claim = run.paper.CLAIMS.get((name, FLAGS.dataset))
+    variant = getattr(run.paper, "variant", tuple)()
+    claim = run.paper.CLAIMS.get((name, FLAGS.dataset, *variant))
     if claim is None:
-        raise UsageError(
-            f"the paper claims no {name} on {FLAGS.dataset}: leave out --record"
-        )
+        such = " ".join([FLAGS.dataset, *map(str, variant)])
+        raise UsageError(f"the paper claims no {name} on {such}: leave out --record")
     error = found.get("standard_error")
+    less_is_better = getattr(metric, "LESS_IS_BETTER", False)
     records.write(
         _RECORD.value,
         **claim._asdict(),
@@ -156,8 +186,9 @@ def _record(run, name, metric, step, found):
         seeds=[FLAGS.seed],
         steps=step,
         budget_share=step / claim.paper_steps if claim.paper_steps else None,
+        less_is_better=less_is_better,
         verdict=records.verdict(
-            found["value"], claim.paper_value, claim.paper_spread, error
+            found["value"], claim.paper_value, claim.paper_spread, error, less_is_better
         ),
         run_id=run.facts["run_id"],
         command=shlex.join(["python", *sys.argv]),

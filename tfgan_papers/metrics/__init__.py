@@ -3,6 +3,7 @@
 A score is a module with
 
     NAME, UNIT    for people and records
+    LESS_IS_BETTER  True, where it is so
     SAMPLES       how many samples it takes; 0: it is of the model's classifier, and takes
                   that, images -> logits (batch, classes), in their place
     SPLITS        the splits it needs, of "train", "validation", "test"
