@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tests import launch
-from tfgan_papers import improvements, losses, noise, techniques, training
+from tfgan_papers import export, improvements, losses, noise, techniques, training
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan, gan, lsgan
@@ -60,7 +60,7 @@ def test_minibatch_features_go_before_the_last_layer(rng):
     _, discriminator = tiny()
     wider = techniques.with_minibatch_discrimination(discriminator, 5, 2)
     x = rng.normal(size=(7, 4)).astype("float32")
-    before = keras.Model(discriminator.inputs, discriminator.get_layer("features").output)
+    before = keras.Model(discriminator.input, discriminator.get_layer("features").output)
     similar, last = wider.layers[-2:]
     expected = last(similar(before(x)))
     np.testing.assert_allclose(wider(x), expected, rtol=1e-6)
@@ -89,6 +89,7 @@ def test_samples_under_virtual_batch_normalization_stand_alone(rng):
     of_reference = body(np.concatenate([reference, z]))[:5]
     expected = plain(reference, training=True)
     np.testing.assert_allclose(of_reference, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(export._portable(virtual)(z), virtual(z), rtol=1e-5)
     trained = {w.path for w in virtual.trainable_weights}
     assert len(trained) == len(plain.trainable_weights)
 
@@ -114,7 +115,7 @@ def by_hand(networks, turns, z, real, weight):
     generator, discriminator = networks
     kept = {"d": [], "g": []}
     features = discriminator.get_layer("features")
-    hidden = keras.Model(discriminator.inputs, features.output)
+    hidden = keras.Model(discriminator.input, features.output)
 
     def d_loss(z):
         real_terms = tf.math.softplus(-discriminator(real))
@@ -186,7 +187,7 @@ def test_both_at_once_match_features_too(rng):
     )
     real = tf.constant(rng.normal(size=(6, 4)), tf.float32)
     z = latents(0, 1, 6)
-    hidden = keras.Model(discriminator.inputs, discriminator.get_layer("features").output)
+    hidden = keras.Model(discriminator.input, discriminator.get_layer("features").output)
     with tf.GradientTape() as tape:
         gap = tf.reduce_mean(hidden(real), 0) - tf.reduce_mean(hidden(generator(z)), 0)
         expected = tf.reduce_sum(gap**2)

@@ -35,7 +35,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         self.matching = matching
         if matching is not None:
             features = discriminator.get_layer("features").output
-            self.features = keras.Model(discriminator.inputs, features)
+            self.features = keras.Model(discriminator.input, features)
 
     def verdict(self, images, labels=None):
         """What D's scores say, (batch, 1): a probability under cross entropy."""

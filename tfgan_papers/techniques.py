@@ -299,7 +299,7 @@ def with_minibatch_discrimination(
         kernels, kernel_size, kernel_initializer, dtype="float32"
     )(last.input)
     wider = type(last).from_config(last.get_config())
-    return keras.Model(discriminator.inputs, wider(similar), name=discriminator.name)
+    return keras.Model(discriminator.input, wider(similar), name=discriminator.name)
 
 
 def with_virtual_batch_normalization(

@@ -201,12 +201,17 @@ def _loss():
 def defining_flags() -> dict:
     """The flags that decide what a run computes, as name -> value."""
     modules = FLAGS.flags_by_module_dict()
-    paper, names = PAPERS[FLAGS.model], {"model", "mixed_precision", "deterministic"}
-    built_on = {id(value) for value in (paper, *vars(paper).values())}
-    read = [m for m in (*PAPERS.values(), improvements) if id(m) in built_on]
+    names = {"model", "mixed_precision", "deterministic"}
+    read = filter(_built_on, (*PAPERS.values(), improvements))
     for module in (__name__, data.__name__, *(m.__name__ for m in read)):
         names |= {flag.name for flag in modules.get(module, ())}
     return {name: FLAGS[name].value for name in sorted(names - FREE)}
+
+
+def _built_on(module):
+    """Whether the paper of --model is this module, or imports it."""
+    paper = PAPERS[FLAGS.model]
+    return any(value is module for value in (paper, *vars(paper).values()))
 
 
 def lay_defaults():
@@ -223,7 +228,7 @@ def lay_defaults():
         raise UsageError(
             f"--model={FLAGS.model} is not there yet; there is: {', '.join(PAPERS)}"
         )
-    if improvements not in vars(PAPERS[FLAGS.model]).values() and improvements.given():
+    if improvements.given() and not _built_on(improvements):
         raise UsageError(
             f"--model={FLAGS.model} does not take {', '.join(improvements.given())}"
         )

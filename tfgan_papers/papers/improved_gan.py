@@ -242,7 +242,7 @@ class ImprovedGAN(AdversarialModel):
         self.apart = techniques.mixes_examples(discriminator)
         if matching is not None:
             features = discriminator.get_layer("features").output
-            self.features = keras.Model(discriminator.inputs, features)
+            self.features = keras.Model(discriminator.input, features)
         self.averaged = keras.models.clone_model(discriminator)
         for weight in self.averaged.trainable_weights:
             weight.assign(ops.zeros(weight.shape))
