@@ -184,7 +184,12 @@ LEVELS = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
 
 @pytest.mark.parametrize(
     ("name", "scale", "offset"),
-    [("unit", 1 / 255, 0.0), ("symmetric", 2 / 255, -1.0), ("raw", 1.0, 0.0)],
+    [
+        ("unit", 1 / 255, 0.0),
+        ("symmetric", 2 / 255, -1.0),
+        ("symmetric128", 1 / 128, -127.5 / 128),
+        ("raw", 1.0, 0.0),
+    ],
 )
 def test_range_is_affine_and_pixels_come_back_exactly(name, scale, offset):
     found = data.RANGES[name].to_network(LEVELS)
@@ -194,7 +199,7 @@ def test_range_is_affine_and_pixels_come_back_exactly(name, scale, offset):
     assert back.dtype == tf.uint8 and np.array_equal(back, LEVELS)
 
 
-@pytest.mark.parametrize("name", ["unit", "symmetric", "raw"])
+@pytest.mark.parametrize("name", ["unit", "symmetric", "symmetric128", "raw"])
 def test_pixels_beyond_the_range_are_clipped(name):
     ends = data.RANGES[name].to_network(np.uint8([[[[0]], [[255]]]])).numpy()
     beyond = ends + np.float32([[[[-9]], [[9]]]])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_papers.optimizers import Adam, RootAdam, TF1RMSprop
+from tfgan_papers.optimizers import Adam, RootAdam, TF1RMSprop, ToZero
 
 
 def test_rmsprop_is_tensorflow_1s_recursion(rng):
@@ -77,3 +77,14 @@ def test_root_adam_returns_from_its_config():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(RootAdam(0.02)))
     assert isinstance(again, RootAdam)
     assert (again.root_epsilon, again.epsilon) == (1e-8, 0.0)
+
+
+def test_the_learning_rate_is_flat_and_then_falls_to_zero():
+    """DCGAN's on MNIST; Improved GAN's on CIFAR-10: 3e-4 min(3 - epoch / 400, 1)."""
+    schedule = ToZero(2e-4, 100)
+    rates = [float(schedule(step)) for step in (0, 100, 150, 200, 300)]
+    np.testing.assert_allclose(rates, [2e-4, 2e-4, 1e-4, 0, 0], atol=1e-12)
+    schedule = ToZero.from_config(ToZero(3e-4, 800, 400).get_config())
+    for epoch in (0, 799, 800, 900, 1000, 1199, 1200):
+        expected = 3e-4 * min(3 - epoch / 400, 1)
+        np.testing.assert_allclose(schedule(epoch), expected, rtol=1e-5, atol=1e-12)

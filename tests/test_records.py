@@ -29,6 +29,14 @@ def test_verdict_at_the_paper_s_225_plus_minus_2_with_half_a_nat_of_our_own(valu
     assert records.verdict(value, 225, 2, 0.5) == verdict
 
 
+@pytest.mark.parametrize(
+    "value, verdict",
+    [(92, "reproduced"), (93, "reproduced"), (99, "within noise"), (100, "not reached")],
+)
+def test_fewer_errors_are_better_than_the_paper_s_93_plus_minus_6_5(value, verdict):
+    assert records.verdict(value, 93, 6.5, None, less_is_better=True) == verdict
+
+
 def test_a_written_record_has_every_field_and_names_this_machine(tmp_path):
     given = {name: None for name in FIELDS - {"machine", "commit", "date"}}
     records.write(tmp_path / "new" / "claim.json", **given)
@@ -46,4 +54,5 @@ def test_every_record_of_the_project_is_whole_and_its_verdict_follows(path):
         return
     assert FIELDS <= set(record)
     numbers = (record[name] for name in ("value", "paper_value", "paper_spread", "spread"))
-    assert record["verdict"] == records.verdict(*numbers)
+    less = record.get("less_is_better", False)
+    assert record["verdict"] == records.verdict(*numbers, less)

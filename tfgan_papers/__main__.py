@@ -6,7 +6,16 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfgan_papers import collapse, data, evaluation, runtime, sampling, study, training
+from tfgan_papers import (
+    collapse,
+    data,
+    evaluation,
+    improvements,
+    runtime,
+    sampling,
+    study,
+    training,
+)
 from tfgan_papers.checkpoints import disk_trouble
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS
@@ -71,6 +80,7 @@ def _help():
         sampling,
         study,
         runtime,
+        improvements,
         *dict.fromkeys(PAPERS.values()),  # two may be in one file
     )
     for name in (own, *(module.__name__ for module in modules)):

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_papers import noise
+from tfgan_papers.techniques import HistoricalAveraging
 
 
 class AdversarialModel(keras.Model):
@@ -29,6 +30,7 @@ class AdversarialModel(keras.Model):
         classes: 0, or the number of classes that both networks are conditioned on:
             then each takes int32 labels (batch,) as a second input, and `fit` (images,
             labels).
+        history: weight of `HistoricalAveraging` of both networks; 0: none.
     """
 
     scalars: tuple[str, ...] = ("d_loss", "g_loss")  # what `report` takes
@@ -46,6 +48,7 @@ class AdversarialModel(keras.Model):
         prior: str = "uniform",
         seed: int = 0,
         classes: int = 0,
+        history: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,6 +65,12 @@ class AdversarialModel(keras.Model):
             trainable=False,
             aggregation="only_first_replica",
         )
+        networks = {"generator": generator, "discriminator": discriminator}
+        self.histories = {
+            name: HistoricalAveraging(network.trainable_variables, history)
+            for name, network in networks.items()
+            if history
+        }
         self.means = [keras.metrics.Mean(name) for name in self.scalars]
         self.generate_in_graph = tf.function(self.generate, reduce_retracing=True)
         self.foreign_seeds = _seed_generators(generator, discriminator)
@@ -151,6 +160,7 @@ class AdversarialModel(keras.Model):
             "d_optimizer": self.d_optimizer,
             "g_optimizer": self.g_optimizer,
             "step": self.step.value,
+            **{f"{name}_history": each for name, each in self.histories.items()},
         }
 
     # The verbs.
@@ -189,9 +199,11 @@ class AdversarialModel(keras.Model):
         """Move `network` down the gradients of its mean loss on this replica's share of
         the batch: the optimizers sum over replicas, so each gives its N-th part."""
         optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
+        variables = getattr(self, network).trainable_variables
+        if network in self.histories:
+            gradients = self.histories[network].descend_from(gradients, variables)
         if self.replicas > 1:
             gradients = [gradient / self.replicas for gradient in gradients]
-        variables = getattr(self, network).trainable_variables
         optimizers[network].apply(gradients, variables)
 
     def over_replicas(self, *means: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -1,6 +1,7 @@
 """Models whose discriminator gives one score an example, by any of the losses that
 `--loss` selects. A paper's `train_step` chooses the order of these pieces."""
 
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -13,15 +14,28 @@ class ScalarCriticModel(adversarial.AdversarialModel):
 
     Args:
         loss: an `AdversarialLoss`, or the name of one in `LOSSES`.
+        matching: (real features, fake features) -> what G descends instead; or None.
+            They are the output of D's layer named "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake")
 
-    def __init__(self, generator, discriminator, loss="non_saturating", **kwargs):
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss="non_saturating",
+        matching=None,
+        **kwargs,
+    ):
         super().__init__(generator, discriminator, **kwargs)
         if isinstance(loss, str) and loss not in LOSSES:
             raise ValueError(f"loss {loss!r} is none of {', '.join(LOSSES)}")
         self.loss_terms = LOSSES[loss] if isinstance(loss, str) else loss
+        self.matching = matching
+        if matching is not None:
+            features = discriminator.get_layer("features").output
+            self.features = keras.Model(discriminator.input, features)
 
     def verdict(self, images, labels=None):
         """What D's scores say, (batch, 1): a probability under cross entropy."""
@@ -48,12 +62,23 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         }
         return d_loss, verdicts, fake_scores
 
+    def loss_of_g(self, fake, real, labels, scores=None):
+        """What G descends: of its samples' scores, or of their features beside the data's
+        (Improved GAN, 2016, Sec. 3.1)."""
+        if self.matching is None:
+            scores = self.scores(fake, labels) if scores is None else scores
+            return ops.mean(self.loss_terms.generator(scores))
+        of_real, of_fake = (
+            self.features(self.given(x, labels), training=True) for x in (real, fake)
+        )
+        return self.matching(of_real, of_fake)
+
     def both(self, real, labels):
         """One pass of each network and one batch of samples for both gradients."""
         with tf.GradientTape(persistent=True) as tape:
             fake = self.samples_for(real, labels)
             d_loss, scalars, fake_scores = self.judge(real, fake, labels)
-            g_loss = ops.mean(self.loss_terms.generator(fake_scores))
+            g_loss = self.loss_of_g(fake, real, labels, fake_scores)
         d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
         g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
         return scalars | {"d_loss": d_loss, "g_loss": g_loss}, d_gradients, g_gradients
@@ -69,6 +94,5 @@ class ScalarCriticModel(adversarial.AdversarialModel):
     def g_side(self, real, labels, z=None):
         """G's gradients against D, from `z` or as many fresh latents as there are data."""
         with tf.GradientTape() as tape:
-            scores = self.scores(self.samples_for(real, labels, z), labels)
-            g_loss = ops.mean(self.loss_terms.generator(scores))
+            g_loss = self.loss_of_g(self.samples_for(real, labels, z), real, labels)
         return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)

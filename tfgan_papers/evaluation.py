@@ -59,6 +59,12 @@ CHECKPOINT = flags.DEFINE_enum(
 _RECORD = flags.DEFINE_string(
     "record", None, "File for the record of the paper's claim, such as results/NAME.json."
 )
+_ENSEMBLE = flags.DEFINE_list(
+    "ensemble",
+    [],
+    "Further run folders, whose classifiers' predictions are averaged with those of "
+    "--logdir's; seeds may differ.",
+)
 REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with
 
 
@@ -95,10 +101,10 @@ def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
 
 
 class Generated:
-    """What a model gives to be scored."""
+    """What a model gives to be scored; as classifier, with those of further runs."""
 
-    def __init__(self, model: AdversarialModel):
-        self.model = model
+    def __init__(self, model: AdversarialModel, ensemble=()):
+        self.model, self.ensemble = model, ensemble
 
     def samples(self, n):
         """float32 (n, ...) in the value range."""
@@ -143,7 +149,8 @@ class Generated:
             raise UsageError(
                 f"--metrics is of a {name}, and --model={FLAGS.model} learns none"
             )
-        return getattr(self.model, name)
+        part = getattr(self.model, name)
+        return _ensemble(part, self.ensemble) if self.ensemble else part
 
 
 class Given:
@@ -288,6 +295,20 @@ def _feature_network(load, cache):
     return features.frozen(name, file, sha256, cache)
 
 
+def _ensemble(classifier, folders):
+    """The log of the mean prediction of `classifier` and those of further runs."""
+    members = [classifier]
+    for folder in folders:
+        run = training.companion(folder, but_for=("seed", "label_seed"))
+        members.append(run.restored(CHECKPOINT.value)[0].classifier)
+
+    def mean(images, training=False):
+        found = [tf.nn.softmax(each(images, training=training)) for each in members]
+        return tf.math.log(tf.reduce_mean(found, 0))
+
+    return mean
+
+
 def train():
     """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
     first of them, and take them all at the end."""
@@ -308,8 +329,11 @@ def train():
 
 
 def evaluate():
-    """Take --metrics of the run in --logdir, or of --images."""
+    """Take --metrics of the run in --logdir, of the --ensemble, or of --images."""
     check()
+    others = [name for name in _METRICS.value if METRICS[name].OF != "classifier"]
+    if _ENSEMBLE.value and others:
+        raise UsageError(f"--ensemble is of classifiers, and {others[0]} is not")
     if not _METRICS.value:
         raise UsageError(f"--mode=evaluate needs --metrics, of {', '.join(METRICS)}")
     if IMAGES.value:
@@ -331,9 +355,16 @@ def _evaluate(scorer=None):
 
 def score(run, model, step, scorer=None):
     """Print the scores, add them to the run's scores.json, and write the record."""
-    for name, metric, found in (scorer or Scorer()).scores(Generated(model)):
-        print(f"{metric.NAME} at step {step}: {_written(found, metric.UNIT)}")
+    among = [run.folder, *_ENSEMBLE.value]
+    of = f" of {len(among)} runs" if _ENSEMBLE.value else ""
+    subject = Generated(model, _ENSEMBLE.value)
+    for name, metric, found in (scorer or Scorer()).scores(subject):
+        print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
+        if _ENSEMBLE.value:
+            name = f"{name}_of_ensemble"
         entry = {"metric": name, "step": step, "seed": _SCORE_SEED.value, **found}
+        if _ENSEMBLE.value:
+            entry["with"] = _ENSEMBLE.value
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
         if _RECORD.value:
             _record(run, name, metric, step, found)
@@ -356,12 +387,13 @@ def _written(found, unit):
 
 def _record(run, name, metric, step, found):
     """The paper's claim about this score on this data set, and what the run says."""
-    claim = run.paper.CLAIMS.get((name, FLAGS.dataset))
+    variant = getattr(run.paper, "variant", tuple)()
+    claim = run.paper.CLAIMS.get((name, FLAGS.dataset, *variant))
     if claim is None:
-        raise UsageError(
-            f"the paper claims no {name} on {FLAGS.dataset}: leave out --record"
-        )
+        such = " ".join([FLAGS.dataset, *map(str, variant)])
+        raise UsageError(f"the paper claims no {name} on {such}: leave out --record")
     error = found.get("standard_error")
+    less_is_better = getattr(metric, "LESS_IS_BETTER", False)
     records.write(
         _RECORD.value,
         **claim._asdict(),
@@ -375,8 +407,9 @@ def _record(run, name, metric, step, found):
         seeds=[FLAGS.seed],
         steps=step,
         budget_share=step / claim.paper_steps if claim.paper_steps else None,
+        less_is_better=less_is_better,
         verdict=records.verdict(
-            found["value"], claim.paper_value, claim.paper_spread, error
+            found["value"], claim.paper_value, claim.paper_spread, error, less_is_better
         ),
         run_id=run.facts["run_id"],
         command=shlex.join(["python", *sys.argv]),

@@ -1,4 +1,4 @@
-"""Optimizers in a form that Keras does not have and results, or speed, depend on."""
+"""Optimizers and a schedule that Keras does not have and results, or speed, depend on."""
 
 import keras
 import tensorflow as tf
@@ -96,3 +96,23 @@ class RootAdam(Adam):
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.root_epsilon}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class ToZero(keras.optimizers.schedules.LearningRateSchedule):
+    """Flat for `flat_steps`, then linearly to zero in `falling_steps`, or as many."""
+
+    def __init__(self, learning_rate, flat_steps, falling_steps=None):
+        self.learning_rate, self.flat_steps = learning_rate, flat_steps
+        self.falling_steps = falling_steps or flat_steps
+
+    def __call__(self, step):
+        done = (ops.cast(step, "float32") - self.flat_steps) / self.falling_steps
+        return self.learning_rate * ops.clip(1.0 - done, 0.0, 1.0)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "flat_steps": self.flat_steps,
+            "falling_steps": self.falling_steps,
+        }

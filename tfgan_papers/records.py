@@ -6,20 +6,35 @@ import os
 import pathlib
 import platform
 import subprocess
+from typing import NamedTuple
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 
 
-def verdict(
-    value: float, paper_value: float, paper_spread: float | None, spread: float | None
-) -> str:
-    """How `value` compares with the paper's, where more is better.
+class Claim(NamedTuple):
+    """A number of a paper. `paper_steps`: updates behind it, None where not stated."""
 
-    Within noise: short by less than the two spreads together.
+    claim: str
+    paper: str
+    paper_value: float
+    paper_spread: float
+    paper_steps: int | None
+
+
+def verdict(
+    value: float,
+    paper_value: float,
+    paper_spread: float | None,
+    spread: float | None,
+    less_is_better: bool = False,
+) -> str:
+    """How `value` compares with the paper's.
+
+    Within noise: worse by no more than the two spreads together.
     """
-    if value >= paper_value:
+    short = value - paper_value if less_is_better else paper_value - value
+    if short <= 0:
         return "reproduced"
-    short = paper_value - value
     return "within noise" if short <= (paper_spread or 0) + (spread or 0) else "not reached"
 
 

@@ -21,8 +21,8 @@ class WeightNormalization(keras.layers.Wrapper):
     """W = gain v / ||v|| for each unit or channel of a layer (Salimans & Kingma 2016), with
     a bias and an activation after it.
 
-    The product with v is scaled, not v itself: the same value, without a second array of
-    the size of the weights.
+    A dense layer's product with v is scaled, not v itself: the same value, without a
+    second array of the size of the weights. Of a convolution the output is the larger.
 
     Args:
         layer: a dense layer, a convolution or a transposed one, without bias and
@@ -62,24 +62,30 @@ class WeightNormalization(keras.layers.Wrapper):
         v = ops.convert_to_tensor(self.layer.kernel)
         rank = len(v.shape)
         axes = [axis for axis in range(rank) if axis != self.units_axis % rank]
-        norm = ops.sqrt(ops.sum(ops.square(v), axes) + self.epsilon)
-        directions = self.layer(inputs) / norm
+        scale = self.gain / ops.sqrt(ops.sum(ops.square(v), axes) + self.epsilon)
+        if isinstance(self.layer, keras.layers.Conv2D):
+            values = self.layer.convolution_op(inputs, v * scale)
+        else:
+            values = self.layer(inputs) * scale
         if self.initializing:
-            self._initialize(directions * self.gain)
-        return self.activation(directions * self.gain + self.bias)
+            values = self._initialize(values)
+        return self.activation(values + self.bias)
 
     def _initialize(self, values):
         axes = list(range(len(values.shape) - 1))
         scale = self.initial_std / ops.std(values, axes)
         self.bias.assign(-ops.mean(values, axes) * scale)
         self.gain.assign(self.gain * scale)
+        return values * scale
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self):
+        config = super().get_config()
+        config["layer"].pop("build_config", None)  # else a copy is bound to this input
         return {
-            **super().get_config(),
+            **config,
             "activation": keras.activations.serialize(self.activation),
             "trainable_gain": self.trainable_gain,
             "initial_std": self.initial_std,
@@ -277,6 +283,67 @@ def mixes_examples(network: keras.Model) -> bool:
     return any(isinstance(layer, kinds) for layer in network._flatten_layers())
 
 
+def with_minibatch_discrimination(
+    discriminator: keras.Model, kernels: int, kernel_size: int = 5, kernel_initializer=None
+) -> keras.Model:
+    """`discriminator` with `MinibatchDiscrimination` before its last layer, which is made
+    anew for the wider input.
+
+    Raises:
+        ValueError: its last layer does not take a vector an example.
+    """
+    last = discriminator.layers[-1]
+    if len(last.input.shape) != 2:
+        raise ValueError(f"the input of D's last layer is no vector: {last.input.shape}")
+    similar = MinibatchDiscrimination(
+        kernels, kernel_size, kernel_initializer, dtype="float32"
+    )(last.input)
+    wider = type(last).from_config(last.get_config())
+    return keras.Model(discriminator.input, wider(similar), name=discriminator.name)
+
+
+def with_virtual_batch_normalization(
+    generator: keras.Model, reference, gamma_initializer=None
+) -> keras.Model:
+    """`generator` with `VirtualBatchNormalization` by a fixed batch of latents in place of
+    its batch normalization.
+
+    Args:
+        reference: array (n, latent_dim).
+
+    Raises:
+        ValueError: latents of another shape, more than one input, or no batch
+            normalization.
+    """
+    batch_norm, n = keras.layers.BatchNormalization, len(reference)
+    if len(generator.inputs) != 1:
+        raise ValueError("the reference batch is of latents alone, and G takes more")
+    if reference.shape[1:] != generator.inputs[0].shape[1:]:
+        raise ValueError(
+            f"the reference batch is of shape {reference.shape}, and G takes latents of "
+            f"shape {generator.inputs[0].shape}"
+        )
+    if not any(isinstance(layer, batch_norm) for layer in generator.layers):
+        raise ValueError("G has no batch normalization in whose place it could be")
+
+    def virtual(layer):
+        if isinstance(layer, batch_norm):
+            return VirtualBatchNormalization(
+                n, gamma_initializer=gamma_initializer, name=layer.name, dtype="float32"
+            )
+        return type(layer).from_config(layer.get_config())
+
+    def call(layer, *inputs, **options):  # batch normalization's `mask` is not for ours
+        return layer(*inputs)
+
+    body = keras.models.clone_model(generator, clone_function=virtual, call_function=call)
+    z = keras.Input(reference.shape[1:], name="z")
+    before = WithReference(n, dtype="float32")
+    samples = WithoutReference(n, dtype="float32")(body(before(z)))
+    before.set_weights([reference])
+    return keras.Model(z, samples, name=generator.name)
+
+
 # Losses.
 
 
@@ -317,15 +384,15 @@ class HistoricalAveraging(tf.Module):
     def __init__(self, variables, weight=1.0):
         super().__init__()
         self.weight = weight
-        self.count = tf.Variable(0, trainable=False, dtype=tf.int64)
-        self.means = [
-            tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in variables
-        ]
+        first = tf.VariableAggregation.ONLY_FIRST_REPLICA  # they are all the same
+        once = {"trainable": False, "aggregation": first}
+        self.count = tf.Variable(0, dtype=tf.int64, **once)
+        self.means = [tf.Variable(tf.zeros(v.shape, v.dtype), **once) for v in variables]
 
     def descend_from(self, gradients, variables):
         """`gradients` and that of the penalty, when `variables` are in the mean."""
-        count = self.count.assign_add(1)
-        penalized = []
+        self.count.assign_add(1)
+        count, penalized = self.count.read_value(), []
         for gradient, theta, mean in zip(gradients, variables, self.means, strict=True):
             theta = tf.convert_to_tensor(theta)
             mean.assign_add((theta - mean) / tf.cast(count, theta.dtype))

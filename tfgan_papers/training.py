@@ -26,6 +26,7 @@ from tfgan_papers import (
     collapse,
     data,
     export,
+    improvements,
     losses,
     noise,
     records,
@@ -112,10 +113,10 @@ class Settings(NamedTuple):
 
 
 class Run:
-    """A run folder, and what the flags say about it."""
+    """A run folder, by default --logdir, and what the flags say about it."""
 
-    def __init__(self):
-        self.folder = pathlib.Path(_LOGDIR.value).expanduser()
+    def __init__(self, folder: str | None = None):
+        self.folder = pathlib.Path(folder or _LOGDIR.value).expanduser()
         self.paper = PAPERS[FLAGS.model]
         self.facts = self.read("run.json") or {}
 
@@ -200,12 +201,17 @@ def _loss():
 def defining_flags() -> dict:
     """The flags that decide what a run computes, as name -> value."""
     modules = FLAGS.flags_by_module_dict()
-    paper, names = PAPERS[FLAGS.model], {"model", "mixed_precision", "deterministic"}
-    built_on = {id(value) for value in (paper, *vars(paper).values())}
-    papers = [p.__name__ for p in PAPERS.values() if id(p) in built_on]
-    for module in (__name__, data.__name__, *papers):
+    names = {"model", "mixed_precision", "deterministic"}
+    read = filter(_built_on, (*PAPERS.values(), improvements))
+    for module in (__name__, data.__name__, *(m.__name__ for m in read)):
         names |= {flag.name for flag in modules.get(module, ())}
     return {name: FLAGS[name].value for name in sorted(names - FREE)}
+
+
+def _built_on(module):
+    """Whether the paper of --model is this module, or imports it."""
+    paper = PAPERS[FLAGS.model]
+    return any(value is module for value in (paper, *vars(paper).values()))
 
 
 def lay_defaults():
@@ -218,6 +224,10 @@ def lay_defaults():
     for name in ("model", "dataset", "network"):  # the paper's defaults depend on these
         if name in stored:
             FLAGS.set_default(name, stored[name])
+    if improvements.given() and not _built_on(improvements):
+        raise UsageError(
+            f"--model={FLAGS.model} does not take {', '.join(improvements.given())}"
+        )
     under = PAPERS[FLAGS.model].defaults(FLAGS.dataset, FLAGS.network)
     for name, value in {**under, **stored}.items():
         FLAGS.set_default(name, value)
@@ -226,16 +236,33 @@ def lay_defaults():
         raise UsageError(
             f"--loss={_LOSS.value}: --model={FLAGS.model} takes {', '.join(losses)}"
         )
-    contradicted = [
-        f"--{name}={_written(FLAGS[name].value)} (there: {stored[name]})"
-        for name in defining_flags()
-        if name in stored and _written(FLAGS[name].value) != stored[name]
-    ]
-    if contradicted:
+    if contradicted := _contradicted(stored):
         raise UsageError(
             f"the run in {_LOGDIR.value} was started otherwise: {', '.join(contradicted)}. "
             "Use another --logdir, or leave these flags out to go on with it"
         )
+
+
+def _contradicted(stored, but_for=()):
+    """What a run's flags have otherwise than these flags, for people."""
+    return [
+        f"--{name}={_written(FLAGS[name].value)} (there: {stored[name]})"
+        for name in sorted(defining_flags().keys() & stored.keys() - set(but_for))
+        if _written(FLAGS[name].value) != stored[name]
+    ]
+
+
+def companion(folder: str, but_for: Sequence[str]) -> Run:
+    """Another run of the flags of --logdir's, but for those named.
+
+    Raises:
+        UsageError: it has others.
+    """
+    run = Run(folder)
+    stored = _stored_flags(run.folder / "flags.txt")
+    if contradicted := _contradicted(stored, but_for):
+        raise UsageError(f"{folder} is another kind of run: {', '.join(contradicted)}")
+    return run
 
 
 def _written(value):

@@ -133,11 +133,3 @@ def test_the_order_of_the_turns(port, rng):
     for mine, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
         if mine.dtype == np.float32:
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
-
-
-def test_the_learning_rate_is_flat_and_then_falls_to_zero():
-    schedule = dcgan.ToZero(2e-4, 100)
-    rates = [float(schedule(step)) for step in (0, 100, 150, 200, 300)]
-    np.testing.assert_allclose(rates, [2e-4, 2e-4, 1e-4, 0, 0], atol=1e-12)
-    again = dcgan.ToZero.from_config(schedule.get_config())
-    assert float(again(150)) == float(schedule(150))

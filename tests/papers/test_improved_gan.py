@@ -1,6 +1,8 @@
 """Improved GAN: its counts, its losses, its step against one written out, its runs."""
 
 import pathlib
+import signal
+import types
 
 import keras
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.special import log_softmax, softmax
 
 from tests import launch
 from tests.test_distribution import two
-from tfgan_papers import layers, losses, noise, optimizers, techniques
+from tfgan_papers import evaluation, layers, losses, noise, techniques, training
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
@@ -19,13 +21,25 @@ from tfgan_papers.metrics import test_error
 from tfgan_papers.papers import improved_gan
 
 
-def test_networks_have_the_authors_number_of_weights():
-    networks = improved_gan.mnist_networks((28, 28, 1), 10, Draw(0))
-    found = [
-        sum(int(np.prod(w.shape)) for w in network.trainable_weights)
-        for network in networks
-    ]
-    assert found == [694_568, 1_538_770]
+def counts(networks):
+    return [sum(int(np.prod(w.shape)) for w in n.trainable_weights) for n in networks]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("mnist", (28, 28, 1), [694_568, 1_538_770]),
+        ("cifar10", (32, 32, 3), [4_933_382, 1_406_804]),
+        ("minibatch", (32, 32, 3), [4_933_382, 1_406_804]),
+        ("svhn", (32, 32, 3), [4_933_382, 626_580]),
+    ],
+)
+def test_networks_have_the_authors_number_of_weights(name, shape, expected):
+    networks = improved_gan.EXPERIMENTS[name].networks(shape, 10, Draw(0))
+    assert counts(networks) == expected
+    if name == "minibatch":
+        wider = techniques.with_minibatch_discrimination(networks[1], improved_gan.KERNELS)
+        assert counts([wider]) == [1_504_404]
 
 
 # Sec. 5: K + 1 classes, the last logit fixed at zero.
@@ -166,7 +180,7 @@ def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
     model = compiled(
         improved_gan.ImprovedGAN(*small_networks(), average_rate=0.1, corrected=True)
     )
-    model.initialize(rng.normal(size=(50, 4)).astype("float32"))
+    improved_gan.initialize(model, rng.normal(size=(50, 4)).astype("float32"))
     past = []
     for _ in range(4):
         model.train_step(batch_of(rng))
@@ -179,7 +193,8 @@ def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
 
 
 def test_two_replicas_take_the_step_of_one(rng):
-    """Noise and all, but for feature matching, whose means are a replica's own."""
+    """Noise, historical averaging and all, but for feature matching, whose means are a
+    replica's own."""
 
     def networks():
         x = keras.Input((4,))
@@ -192,7 +207,7 @@ def test_two_replicas_take_the_step_of_one(rng):
         strategy = two() if replicas == 2 else tf.distribute.get_strategy()
         with strategy.scope():
             model = compiled(
-                improved_gan.ImprovedGAN(*networks(), matching=None, seed=3),
+                improved_gan.ImprovedGAN(*networks(), matching=None, seed=3, history=0.5),
                 jit_compile=False,
             )
 
@@ -310,25 +325,29 @@ RUN = (
     *("--model=improved_gan", "--deterministic", "--labels=50", "--batch_size=20"),
     *("--report_steps=3", "--checkpoint_steps=3"),
 )
-STEPS = 6
+STEPS = 9
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Folder of a run of six steps, and of one that stopped after three and went on."""
+    """Folder of a run, and of one that was killed on its way and went on."""
     folders = [tmp_path_factory.mktemp("improved") / name for name in ("whole", "parts")]
     straight = launch.POOL.submit(
         launch.fork, *RUN, "--metrics=test_error", f"--steps={STEPS}",
         f"--logdir={folders[0]}",
     )  # fmt: skip
-    for steps in (3, STEPS):
-        ended = launch.fork(*RUN, f"--steps={steps}", f"--logdir={folders[1]}")
-        assert ended.code == 0, ended.err
+    parts = (*RUN, f"--steps={STEPS}", f"--logdir={folders[1]}")
+    process = launch.Launched(*parts, fresh=False)
+    process.wrote(folders[1], "checkpoints/last/step-000000003.index")
+    process.signal(signal.SIGKILL)
+    assert process.ended().code == -signal.SIGKILL
+    ended = launch.fork(*parts)
+    assert ended.code == 0 and "going on from step" in ended.err, ended.err
     assert straight.result().code == 0, straight.result().err
     return folders, straight.result()
 
 
-def test_a_run_that_went_on_is_the_uninterrupted_one(run):
+def test_a_killed_run_that_went_on_is_the_uninterrupted_one(run):
     whole, parts = (launch.tensors(folder) for folder in run[0])
     assert whole.keys() == parts.keys()
     assert any(name.startswith("averaged/") for name in whole)
@@ -368,7 +387,9 @@ def test_classify_is_of_the_averaged_weights(run, rng):
         (("--labels=95",), "the same number of each of 10 classes"),
         (("--labels=1500",), "150 of each class are wanted"),
         (("--dataset=ring", "--value_range=raw"), "--dataset=ring has none"),
-        (("--network=resnet",), "has the networks mnist"),
+        (("--network=resnet",), "has the networks mnist, cifar10"),
+        (("--network=cifar10",), "sides must be divisible by 8 and 16 or more"),
+        (("--minibatch_kernels=9", "--batch_size=1"), "each device has 1"),
         (("--loss=least_squares",), "takes minimax, non_saturating"),
     ],
 )
@@ -383,7 +404,126 @@ def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
     assert not folder.exists()
 
 
+def test_predictions_of_an_ensemble_are_averaged(run):
+    whole, parts = run[0]
+    evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={whole}")
+    ended = launch.fork(*evaluate, f"--ensemble={parts}")
+    assert ended.code == 0, ended.err
+    (alone,) = [x for x in run[1].out.splitlines() if x.startswith("test error at")]
+    expected = alone.replace("error at", "error of 2 runs at")  # of the same weights
+    assert expected in ended.out.splitlines()
+
+
+def test_an_ensemble_is_the_mean_of_probabilities(rng, monkeypatch):
+    found = {name: rng.normal(size=(6, 4)) * 3 for name in "abc"}
+
+    def run_of(name, but_for):
+        assert set(but_for) == {"seed", "label_seed"}
+        model = types.SimpleNamespace(classifier=lambda x, training: found[name])
+        return types.SimpleNamespace(restored=lambda kind: (model, 6))
+
+    monkeypatch.setattr(training, "companion", run_of)
+    mean = evaluation._ensemble(lambda x, training: found["a"], ["b", "c"])
+    expected = np.mean([softmax(logits, 1) for logits in found.values()], 0)
+    np.testing.assert_allclose(np.exp(mean(None)), expected, rtol=1e-6)
+
+
+def test_runs_of_another_kind_are_no_ensemble(run, tmp_path):
+    (tmp_path / "flags.txt").write_text("--model=improved_gan\n--labels=20\n--seed=9\n")
+    evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={run[0][0]}")
+    ended = launch.fork(*evaluate, f"--ensemble={tmp_path}")
+    (error,) = ended.errors
+    assert ended.code == 2
+    assert error.endswith("is another kind of run: --labels=50 (there: 20)")
+
+
+# The recipes.
+
+RECIPES = sorted(launch.ROOT.glob("flags/improved_gan_*.flags"))
+OF_IMAGES = [
+    path for path in RECIPES if path.stem.split("_")[2] not in ("mnist", "imagenet")
+]
+
+
+def settings_of(**given):
+    """As `training.Settings`, of 16x16 images in colour."""
+    fields = dict.fromkeys(training.Settings._fields)
+    fields |= {"loss": losses.LOSSES["minimax"], "network": "", "seed": 1, "classes": 10}
+    fields |= {"batch_size": 4, "steps_per_epoch": 10, "shape": (16, 16, 3)}
+    return training.Settings(**{**fields, "learning_rate": 3e-4, **given})
+
+
+@pytest.mark.parametrize("recipe", OF_IMAGES, ids=lambda path: path.stem)
+def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
+    lines = recipe.read_text().splitlines()
+    asked = dict(x[2:].split("=") for x in lines if x.startswith("--"))
+    of_build = ("labels", "label_smoothing", "reference_batch", "historical_averaging")
+    defaults = improved_gan.defaults(asked["dataset"], asked.get("network", ""))
+    names = (*of_build, "g_steps", "decay_epochs", "minibatch_kernels")
+    both = {**defaults, **asked}
+    given = {name: float(both[name]) for name in names if name in both}
+    given = {n: v if n in of_build[1::2] else int(v) for n, v in given.items()}
+    if "reference_batch" in given:
+        given["reference_batch"] = 3
+    with flagsaver.flagsaver(**given):
+        model = improved_gan.build(
+            settings_of(
+                dataset=asked["dataset"],
+                network=asked.get("network", ""),
+                fidelity=asked["fidelity"],
+            ),
+            jit_compile=False,
+        )
+    images = [tf.constant(rng.uniform(-1, 1, (4, 16, 16, 3)), tf.float32) for _ in range(3)]
+    labels = tf.constant([0, 3, 3, 9])
+    improved_gan.initialize(model, images[0], of_generator=True)
+    before = model.generator.get_weights(), model.discriminator.get_weights()
+    batch = (tuple(images), labels) if given["labels"] else (images[0],)
+    for _ in range(2):
+        logs = model.train_step(batch)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    for network, old in zip((model.generator, model.discriminator), before, strict=True):
+        for weight, value in zip(network.weights, old, strict=True):
+            moved = not np.array_equal(weight.numpy(), value)
+            assert moved == weight.trainable or "moving" in weight.path, weight.path
+    technique = {type(x).__name__ for x in model.discriminator._flatten_layers()}
+    technique |= {type(x).__name__ for x in model.generator._flatten_layers()}
+    kernels = given["minibatch_kernels"]
+    assert ("MinibatchDiscrimination" in technique) == bool(kernels)
+    assert ("VirtualBatchNormalization" in technique) == ("reference_batch" in given)
+    assert bool(model.histories) == ("historical_averaging" in given)
+    assert int(model.g_optimizer.iterations) == 2 * given["g_steps"]
+
+
+def test_table_3_has_its_six_rows():
+    rows = [path.read_text() for path in RECIPES if "table3" in path.stem]
+    scores = [row.partition("Inception Score of ")[2].split()[0] for row in rows]
+    assert sorted(scores) == ["3.87", "4.36", "6.83", "6.86", "7.54", "8.09"]
+
+
+def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):
+    networks = improved_gan.image_networks((16, 16, 3), 10, Draw(0), filters=4)
+    model = types.SimpleNamespace(
+        generator=networks[0], discriminator=networks[1], seed=1, prior_law="uniform_01",
+        latent_dim=improved_gan.LATENT_DIM,
+    )  # fmt: skip
+    images = rng.uniform(-1, 1, (60, 16, 16, 3)).astype("float32")
+    improved_gan.initialize(model, images, of_generator=True)
+    with noise.use(noise.Stream.of_step(1, tf.constant(-1), 0)) as stream:
+        logits = networks[1](images, training=True)
+        z = stream.latents("uniform_01", (improved_gan.BATCH_SIZE, 100))
+        samples = np.arctanh(networks[0](z, training=True))
+    for values in (logits, samples):
+        axes = tuple(range(values.ndim - 1)) if hasattr(values, "ndim") else (0,)
+        np.testing.assert_allclose(np.mean(values, axes), 0, atol=2e-3)
+        np.testing.assert_allclose(np.std(values, axes), 0.1, rtol=2e-2)
+
+
 def test_the_optimizer_is_the_authors():
-    settings = {"learning_rate": improved_gan.LEARNING_RATE, "beta_1": improved_gan.BETA_1}
-    optimizer = optimizers.RootAdam(**settings)
-    assert optimizer.root_epsilon == improved_gan.EPSILON
+    optimizer = improved_gan.optimizer(settings_of(learning_rate=3e-3))
+    assert (optimizer.root_epsilon, optimizer.beta_1) == (1e-8, 0.5)
+    with flagsaver.flagsaver(decay_epochs=400):
+        schedule = improved_gan.optimizer(settings_of(), turns=3)._learning_rate
+    for epoch in (0, 800, 900, 1200):  # of ten steps, of three turns each
+        expected = 3e-4 * min(3 - epoch / 400, 1)
+        np.testing.assert_allclose(schedule(30 * epoch), expected, rtol=1e-4, atol=1e-9)

@@ -40,6 +40,10 @@ RANGES = {
         lambda x: tf.cast(x, tf.float32) / 127.5 - 1.0,
         lambda x: _as_pixels((x + 1.0) / 2.0),
     ),
+    "symmetric128": ValueRange(  # [-.996, .996] (Improved GAN, cifar10_data.py)
+        lambda x: (tf.cast(x, tf.float32) - 127.5) / 128.0,
+        lambda x: _as_pixels((128.0 * x + 127.5) / 255.0),
+    ),
     "norm55": ValueRange(_norm55, _norm55_pixels),
     "raw": ValueRange(  # images in [0, 255]; points as they are, here and back
         lambda x: tf.cast(x, tf.float32),

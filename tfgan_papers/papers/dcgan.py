@@ -43,9 +43,8 @@ from typing import NamedTuple
 
 import keras
 from absl import flags
-from keras import ops
 
-from tfgan_papers import critics, layers, losses, optimizers
+from tfgan_papers import critics, improvements, layers, losses, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 
@@ -153,7 +152,7 @@ def networks(shape, style, draw, latent_dim=LATENT_DIM, in_g=True, in_d=True):
         x = downwards(filters)(x)
         x = maybe_normalized(x, in_d and level > 0)
         x = keras.layers.LeakyReLU(LEAK)(x)
-    score = logit(keras.layers.Flatten()(x), style, draw)
+    score = logit(keras.layers.Flatten(name="features")(x), style, draw)
     return generator, keras.Model(images, score, name="discriminator")
 
 
@@ -204,7 +203,7 @@ def conditional_networks(shape, style, draw, classes):
     x = convolution(layers.DownConv2D, 2 * filters, with_label(x, y))
     x = leaky(LEAK)(normalized(x, style, draw, affine=False))
     x = dense(units, style, draw)(with_label(keras.layers.Flatten()(x), y))
-    x = leaky(LEAK)(normalized(x, style, draw, affine=False))
+    x = leaky(LEAK, name="features")(normalized(x, style, draw, affine=False))
     score = logit(with_label(x, y), style, draw)
     return generator, keras.Model([images, label], score, name="discriminator")
 
@@ -255,21 +254,6 @@ class DCGAN(critics.ScalarCriticModel):
                 for gradient, weight in zip(gradients, weights, strict=True)
             ]
         super().descend(network, gradients)
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class ToZero(keras.optimizers.schedules.LearningRateSchedule):
-    """Flat for `flat_steps`, then linearly to zero in as many."""
-
-    def __init__(self, learning_rate, flat_steps):
-        self.learning_rate, self.flat_steps = learning_rate, flat_steps
-
-    def __call__(self, step):
-        done = ops.cast(step, "float32") / self.flat_steps - 1.0
-        return self.learning_rate * ops.clip(1.0 - done, 0.0, 1.0)
-
-    def get_config(self):
-        return {"learning_rate": self.learning_rate, "flat_steps": self.flat_steps}
 
 
 # The experiments, by the name of their networks.
@@ -344,19 +328,22 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    generator, discriminator, options = improvements.applied(
+        generator, discriminator, settings, draw
+    )
     model = DCGAN(
         generator,
         discriminator,
         weight_decay=chosen.weight_decay,
         port=settings.network == "port",
-        loss=settings.loss,
         prior="uniform",
         seed=settings.seed,
         classes=classes[0] if classes else 0,
+        **options,
     )
     rate = settings.learning_rate
     if classes:  # their epoch gives each network every second minibatch
-        rate = ToZero(rate, max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2))
+        rate = optimizers.ToZero(rate, max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2))
     model.compile(
         *(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2)),
         jit_compile=jit_compile,

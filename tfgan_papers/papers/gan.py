@@ -48,9 +48,10 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import critics, layers, losses
+from tfgan_papers import critics, improvements, layers, losses
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
+from tfgan_papers.records import Claim
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
 DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
@@ -262,13 +263,14 @@ def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005
     constraint = max_norm and keras.constraints.MaxNorm(max_norm, axis=0)
     x = images = keras.Input(shape, name="images")
     x = keras.layers.Flatten()(x)
-    for rate in (0.2, 0.5):
+    for rate, name in ((0.2, None), (0.5, "features")):
         x = layers.Dropout(rate)(x)
         x = Maxout(
             units,
             pieces,
             kernel_initializer=draw.within(irange),
             kernel_constraint=constraint,
+            name=name,
         )(x)
     x = layers.Dropout(0.5)(x)
     score = logit(draw, irange, constraint)(x)
@@ -386,7 +388,7 @@ def cifar10_conv_networks(shape, mean_image, draw):
         x = MaxoutConv2D(channels, 2, kernel, pad, kernel_initializer=draw.within(0.005))(x)
         x = CeilMaxPool2D(pool)(x)
     x = layers.Dropout(0.5)(keras.layers.Flatten()(x))
-    x = Maxout(500, 5, kernel_initializer=draw.within(0.005))(x)
+    x = Maxout(500, 5, kernel_initializer=draw.within(0.005), name="features")(x)
     score = logit(draw)(layers.Dropout(0.5)(x))
     return generator, keras.Model(images, score, name="discriminator")
 
@@ -509,16 +511,6 @@ _INIT_FROM = flags.DEFINE_string(
 )
 
 
-class Claim(NamedTuple):
-    """A number of the paper. `paper_steps`: updates behind it, None where not stated."""
-
-    claim: str
-    paper: str
-    paper_value: float
-    paper_spread: float
-    paper_steps: int | None
-
-
 CLAIMS = {
     ("parzen_window", "mnist"): Claim(
         "gan-parzen-mnist", "GAN, 2014, Table 1", 225, 2, None
@@ -564,17 +556,20 @@ def build(settings, jit_compile, steps_per_execution=1):
         raise UsageError(
             f"--network={settings.network} on --dataset={settings.dataset}: {error}"
         ) from error
+    generator, discriminator, options = improvements.applied(
+        generator, discriminator, settings, draw, chosen.prior
+    )
     simultaneous = settings.fidelity == "code"
     if simultaneous and _K.value > 1:
         raise UsageError("--k > 1 goes with --fidelity=paper: the authors' code has k = 1")
     model = GAN(
         generator,
         discriminator,
-        loss=settings.loss,
         k=_K.value,
         simultaneous=simultaneous,
         prior=chosen.prior,
         seed=settings.seed,
+        **options,
     )
     rate, epoch = settings.learning_rate, settings.steps_per_epoch
     model.compile(

@@ -37,9 +37,24 @@ Differs: IMPROVED-8 | labelled examples | chosen at random, balanced | by NumPy'
     those of the code, only their law.
 Differs: IMPROVED-9 | G's loss without feature matching | not stated | log(1 - D), the
     saturating one | --feature_matching=none --loss | the code's is the default.
+Differs: IMPROVED-10 | network for SVHN | as for CIFAR-10 | two thirds of its channels |
+    --network=cifar10 --dataset=svhn_cropped | as the code.
+Differs: IMPROVED-11 | learning rate on CIFAR-10, SVHN | not stated | flat, then linearly to
+    zero, set anew each epoch | --decay_epochs | falls with every step.
+Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | D with noise
+    in place of dropout, three steps of G for one of D | --network=minibatch | as the code,
+    which has it for CIFAR-10 and SVHN only.
+Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on CIFAR-10;
+    number of labels not stated | none of the three | flags/improved_gan_table3_*.flags |
+    --network=minibatch with them; target .9 (Sec. 3.4), reference batch and labels ours.
+Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels=0 | one
+    class, "data"; L_unsupervised alone, its weight 1, and no average.
 """
 
+import functools
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -47,26 +62,35 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import layers, losses, noise, optimizers, techniques
+from tfgan_papers import (
+    critics,
+    improvements,
+    layers,
+    losses,
+    noise,
+    optimizers,
+    techniques,
+)
 from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import improved_gan_imagenet as imagenet
+from tfgan_papers.records import Claim
 
 LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
-LEARNING_RATE = 3e-3  # train_mnist_feature_matching.py: lr
+PRIOR = "uniform_01"  # train_*.py: theano_rng.uniform
 BETA_1 = 0.5  # train_mnist_feature_matching.py: mom1
 EPSILON = 1e-8  # nn.py: adam_updates, inside the root
 BATCH_SIZE = 100  # train_mnist_feature_matching.py: batch_size
 AVERAGE_RATE = 1e-4  # train_mnist_feature_matching.py: disc_avg_updates
 FIRST_IMAGES = 500  # train_mnist_feature_matching.py: init_param
+FLAGS = flags.FLAGS
 SEEDS_APART = 2**32  # of the orders of the streams
 LOSSES = {name: losses.LOSSES[name] for name in ("minimax", "non_saturating")}
-MATCHING = {
-    "squared": techniques.feature_matching,
-    "mean": techniques.mean_feature_matching,
-    "absolute": techniques.absolute_feature_matching,
-    "none": None,
-}
+LOSSES["equilibrium"] = imagenet.equilibrium
+LEAK = 0.2  # nn.py: lrelu
+KERNELS = 100  # train_cifar_minibatch_discrimination.py: num_kernels
+G_STEPS = 3  # train_cifar_minibatch_discrimination.py: for rep in range(3)
 
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logits (batch, K).
@@ -97,13 +121,68 @@ def mnist_networks(shape, classes, draw):
         return techniques.WeightNormalization(dense, **kwargs)
 
     images = keras.Input(shape, name="images")
-    x = layers.GaussianNoise(0.3)(keras.layers.Flatten()(images))
+    x = layers.GaussianNoise(0.3)(keras.layers.Flatten()(images))  # sigma
     for units in (1000, 500, 250, 250):
         x = normalized(units, activation="relu")(x)
         x = layers.GaussianNoise(0.5)(x)
     x = normalized(250, activation="relu", name="features")(x)
     x = layers.GaussianNoise(0.5)(x)
     logits = normalized(classes, trainable_gain=True, name="logits", dtype="float32")(x)
+    return generator, keras.Model(images, logits, name="discriminator")
+
+
+def image_networks(shape, classes, draw, filters, noisy=False):
+    """train_cifar_*.py, train_svhn_*.py; sides divisible by 8, of 16 pixels or more.
+
+    Args:
+        filters: of D's first three convolutions; the others have twice as many.
+        noisy: noise on D's input, as with minibatch discrimination, not dropout.
+    """
+    height, width, colours = shape
+    if height % 8 or width % 8 or min(height, width) < 16:
+        raise ValueError(
+            f"images of {height}x{width} pixels: sides must be divisible by 8 and 16 or "
+            "more; set --image_size"
+        )
+
+    def bare(kind, count, *args, **kwargs):
+        kernel = draw.normal(0.05)  # train_cifar_*.py: Normal
+        return kind(count, *args, use_bias=False, kernel_initializer=kernel, **kwargs)
+
+    def normalized(layer, activation=None, **kwargs):
+        return techniques.WeightNormalization(layer, activation, epsilon=1e-6, **kwargs)
+
+    def batch_normalized(x):  # nn.py: batch_norm
+        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
+        return keras.layers.ReLU()(x)
+
+    last = {"trainable_gain": True, "initial_std": 0.1, "dtype": "float32"}
+    z = keras.Input((LATENT_DIM,), name="z")
+    x = batch_normalized(bare(keras.layers.Dense, height * width // 64 * 512)(z))
+    x = keras.layers.Reshape((height // 8, width // 8, 512))(x)
+    for count in (256, 128):
+        x = batch_normalized(bare(layers.UpConv2D, count, 5, symmetric=True)(x))
+    up = bare(layers.UpConv2D, colours, 5, symmetric=True, dtype="float32")
+    generator = keras.Model(z, normalized(up, "tanh", **last)(x), name="generator")
+
+    def convolution(x, count, size, stride=1, padding="same"):
+        if padding == "same" and stride == 2:  # TensorFlow's SAME is another at stride 2
+            layer = bare(layers.DownConv2D, count, size, symmetric=True)
+        else:
+            layer = bare(keras.layers.Conv2D, count, size, padding=padding)
+        return keras.layers.LeakyReLU(LEAK)(normalized(layer)(x))
+
+    x = images = keras.Input(shape, name="images")
+    x = (layers.GaussianNoise(0.2) if noisy else layers.Dropout(0.2))(x)  # sigma; p
+    for count in (filters, 2 * filters):
+        for stride in (1, 1, 2):
+            x = convolution(x, count, 3, stride)
+        x = layers.Dropout(0.5)(x)  # p
+    for size in (3, 1, 1):
+        x = convolution(x, 2 * filters, size, padding="valid")
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    dense = bare(keras.layers.Dense, classes, dtype="float32")
+    logits = normalized(dense, name="logits", **last)(x)
     return generator, keras.Model(images, logits, name="discriminator")
 
 
@@ -133,6 +212,7 @@ class ImprovedGAN(AdversarialModel):
         loss: an `AdversarialLoss` of cross entropy, for D; for G without `matching`.
         matching: (real features, fake features) -> G's loss, or None.
         unsupervised_weight: of D's loss without labels (IMPROVED-1).
+        g_steps: steps of G for one of D, each with its own samples.
         average_rate: how far the averaged D moves in a step.
         corrected: the average forgets its start at zero (IMPROVED-5).
 
@@ -149,6 +229,7 @@ class ImprovedGAN(AdversarialModel):
         loss=losses.LOSSES["minimax"],
         matching=techniques.feature_matching,
         unsupervised_weight=1.0,
+        g_steps=1,
         average_rate=AVERAGE_RATE,
         corrected=False,
         prior="uniform_01",
@@ -156,12 +237,12 @@ class ImprovedGAN(AdversarialModel):
     ):
         super().__init__(generator, discriminator, prior=prior, **kwargs)
         self.loss_terms, self.matching = loss, matching
-        self.unsupervised_weight = unsupervised_weight
+        self.unsupervised_weight, self.g_steps = unsupervised_weight, g_steps
         self.average_rate, self.corrected = average_rate, corrected
         self.apart = techniques.mixes_examples(discriminator)
         if matching is not None:
             features = discriminator.get_layer("features").output
-            self.features = keras.Model(discriminator.inputs, features)
+            self.features = keras.Model(discriminator.input, features)
         self.averaged = keras.models.clone_model(discriminator)
         for weight in self.averaged.trainable_weights:
             weight.assign(ops.zeros(weight.shape))
@@ -171,8 +252,9 @@ class ImprovedGAN(AdversarialModel):
         scalars, gradients = self.island(self.d_side, noise, labelled, labels, unlabelled)
         self.descend("discriminator", gradients)
         self.average()
-        scalars["g_loss"], gradients = self.island(self.g_side, noise, others)
-        self.descend("generator", gradients)
+        for _ in range(self.g_steps):
+            scalars["g_loss"], gradients = self.island(self.g_side, noise, others)
+            self.descend("generator", gradients)
         return self.report(**scalars)
 
     def d_side(self, labelled, labels, unlabelled):
@@ -229,12 +311,6 @@ class ImprovedGAN(AdversarialModel):
             step = rate * (weight - average) if weight.trainable else weight - average
             average.assign_add(step)
 
-    def initialize(self, images):
-        """Data-dependent initialization of D (IMPROVED-6), before step 1."""
-        before = noise.Stream.of_step(self.seed, tf.constant(-1), 0)
-        with noise.use(before):
-            techniques.initialize(self.discriminator, images)
-
     def checkpointed(self):
         return {**super().checkpointed(), "averaged": self.averaged}
 
@@ -248,21 +324,131 @@ class ImprovedGAN(AdversarialModel):
         return self.averaged
 
 
-# The experiments.
+@keras.saving.register_keras_serializable("tfgan_papers")
+class UnlabelledGAN(critics.ScalarCriticModel):
+    """The same without labels (IMPROVED-14): K = 1, and the one logit is the score. G is
+    shown the data that D has just seen."""
+
+    def __init__(self, generator, discriminator, g_steps=1, **kwargs):
+        super().__init__(generator, discriminator, **kwargs)
+        self.g_steps = g_steps
+
+    def train_step(self, data):
+        images, _, noise = self.start_step(data)
+        scalars, gradients = self.island(self.d_side, noise, images, None)
+        self.descend("discriminator", gradients)
+        for _ in range(self.g_steps):
+            g_loss, gradients = self.island(self.g_side, noise, images, None)
+            self.descend("generator", gradients)
+        return self.report(**scalars, g_loss=g_loss)
+
+
+def initialize(model, images, of_generator=False):
+    """Data-dependent initialization (IMPROVED-6) of D, and of G, before step 1."""
+    with noise.use(noise.Stream.of_step(model.seed, tf.constant(-1), 0)) as stream:
+        techniques.initialize(model.discriminator, images)
+        if of_generator:
+            z = stream.latents(model.prior_law, (BATCH_SIZE, model.latent_dim))
+            techniques.initialize(model.generator, z)
+
+
+# The experiments, by the name of their networks.
+
+
+class Experiment(NamedTuple):
+    """`networks` is (shape, classes, Draw) -> generator, discriminator. `matching`: the
+    code's (IMPROVED-2). `first_of_all`: what is initialized is D alone, by images of all
+    the data; else both networks, D by labelled images."""
+
+    networks: Callable
+    learning_rate: float
+    matching: str = "none"
+    first_of_all: bool = False
+    g_steps: int = 1
+    kernels: int = 0
+    batch_size: int = BATCH_SIZE
+    reference: int = 0
+    smoothing: float = 0.0
+    loss: str = "minimax"
+
+
+EXPERIMENTS = {
+    "mnist": Experiment(  # train_mnist_feature_matching.py: lr
+        mnist_networks, 3e-3, "mean", first_of_all=True
+    ),
+    "cifar10": Experiment(  # train_cifar_feature_matching.py: learning_rate
+        functools.partial(image_networks, filters=96), 3e-4, "absolute"
+    ),
+    "svhn": Experiment(  # train_svhn_feature_matching.py: learning_rate
+        functools.partial(image_networks, filters=64), 3e-4, "absolute"
+    ),
+    "minibatch": Experiment(  # train_cifar_minibatch_discrimination.py: learning_rate
+        functools.partial(image_networks, filters=96, noisy=True),
+        3e-4,
+        g_steps=G_STEPS,
+        kernels=KERNELS,
+    ),
+    "imagenet": Experiment(
+        imagenet.networks,
+        imagenet.LEARNING_RATE,
+        batch_size=imagenet.BATCH_SIZE,
+        reference=imagenet.BATCH_SIZE,
+        smoothing=imagenet.SMOOTHING,
+        loss="equilibrium",
+    ),
+}
+
+
+class OfData(NamedTuple):
+    """What the authors' scripts have for a data set."""
+
+    network: str
+    value_range: str
+    labels: int | None
+    decay_epochs: int
+
+
+OF_DATASET = {
+    "cifar10": OfData(
+        "cifar10", "symmetric128", 4000, 400
+    ),  # train_cifar_*.py, cifar10_data.py
+    "svhn_cropped": OfData("svhn", "symmetric", 1000, 300),  # train_svhn_*.py: count
+    "imagenet2012": OfData(
+        "imagenet", "symmetric", None, 0
+    ),  # convert_imagenet_to_records.py
+}
+MNIST = OfData("mnist", "unit", 100, 0)  # train_mnist_feature_matching.py: count
+
+# Labels -> images wrong and their deviation.
+MNIST_ERRORS = {  # Table 1
+    20: (1677, 452), 50: (221, 136), 100: (93, 6.5), 200: (90, 4.2),
+}  # fmt: skip
+MNIST_ENSEMBLES = {  # Table 1, ten models
+    20: (1134, 445), 50: (142, 96), 100: (86, 5.6), 200: (81, 4.3),
+}  # fmt: skip
+CIFAR10_ERRORS = {  # Table 2: per cent of 10,000
+    1000: (2183, 201), 2000: (1961, 209), 4000: (1863, 232), 8000: (1772, 182),
+}  # fmt: skip
+CIFAR10_ENSEMBLES = {  # Table 2, ten models
+    1000: (1922, 54), 2000: (1725, 66), 4000: (1559, 47), 8000: (1487, 89),
+}  # fmt: skip
+SVHN_ERRORS = {  # Fig. 5: 18.44 +- 4.8, 8.11 +- 1.3, 6.16 +- .58 per cent of 26,032
+    500: (4800, 1250), 1000: (2111, 338), 2000: (1604, 151),
+}  # fmt: skip
+SVHN_ENSEMBLES = {1000: (1531, 260)}  # Fig. 5, ten models: 5.88 +- 1.0 per cent
 
 _LABELS = flags.DEFINE_integer(
-    "labels", 100, "Labelled examples, the same number of each class.", lower_bound=1
-)
+    "labels", None, "Labelled examples, the same number of each class; 0: an unsupervised "
+    "run. By default what the authors have; of --network=imagenet all.", lower_bound=0,
+)  # fmt: skip
 _LABEL_SEED = flags.DEFINE_integer(
     "label_seed", 1, "Chooses the labelled examples.", lower_bound=0
 )
-_MATCHING = flags.DEFINE_enum(
-    "feature_matching",
-    None,
-    list(MATCHING),
-    "G's loss: squared distance of the mean features (default), its mean over the features "
-    "(default with --fidelity=code), mean absolute difference, or none: then --loss.",
-)
+_G_STEPS = flags.DEFINE_integer("g_steps", 1, "Steps of G for one of D.", lower_bound=1)
+_DECAY_EPOCHS = flags.DEFINE_integer(
+    "decay_epochs", 0, "The learning rate stays for twice so many epochs and falls to zero "
+    "in as many more; 0: it is constant.", lower_bound=0,
+)  # fmt: skip
 _AVERAGE = flags.DEFINE_enum(
     "average",
     "zero",
@@ -274,17 +460,48 @@ _AVERAGE_RATE = flags.DEFINE_float(
     "average_rate", AVERAGE_RATE, "How far they move in a step.",
     lower_bound=1e-9, upper_bound=0.999,
 )  # fmt: skip
-CLAIMS = {}  # means over ten label seeds: no single run bears them out
+
+STEPS = {"mnist": 180_000, "cifar10": 600_000, "svhn_cropped": 658_800}  # train_*.py
+CLAIMS = {  # images wrong; mean and deviation over ten label subsets
+    (score, dataset, labels): Claim(
+        f"improved-gan-{score.replace('_', '-')}-{dataset}-{labels}",
+        f"Improved GAN, 2016, {place}",
+        value,
+        spread,
+        STEPS[dataset],
+    )
+    for score, dataset, place, numbers in (
+        ("test_error", "mnist", "Table 1", MNIST_ERRORS),
+        ("test_error_of_ensemble", "mnist", "Table 1", MNIST_ENSEMBLES),
+        ("test_error", "cifar10", "Table 2", CIFAR10_ERRORS),
+        ("test_error_of_ensemble", "cifar10", "Table 2", CIFAR10_ENSEMBLES),
+        ("test_error", "svhn_cropped", "Fig. 5", SVHN_ERRORS),
+        ("test_error_of_ensemble", "svhn_cropped", "Fig. 5", SVHN_ENSEMBLES),
+    )
+    for labels, (value, spread) in numbers.items()
+}
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none.
+def variant():
+    """What the paper's numbers are by, besides the data set."""
+    return (_LABELS.value,)
+
+
+def name_of_network(dataset, network):
+    """`network`, or if that is empty the one for `dataset`.
 
     Raises:
         UsageError: there are no such networks.
     """
-    if network not in ("", "mnist"):
-        raise UsageError("--model=improved_gan has the networks mnist")
+    if network and network not in EXPERIMENTS:
+        raise UsageError(f"--model=improved_gan has the networks {', '.join(EXPERIMENTS)}")
+    return network or OF_DATASET.get(dataset, MNIST).network
+
+
+def defaults(dataset, network):
+    """Values of shared flags where the user gives none."""
+    chosen = EXPERIMENTS[name_of_network(dataset, network)]
+    of_data = OF_DATASET.get(dataset, MNIST)
     lengths = {}
     if dataset == "digits":  # so short a run needs a shorter average (fidelity: 18 / steps)
         lengths = {
@@ -295,48 +512,82 @@ def defaults(dataset, network):
             "average": "corrected",
             "average_rate": 0.009,
         }
+    every = chosen.networks is imagenet.networks
     return {
-        "loss": "minimax",
-        "learning_rate": LEARNING_RATE,
-        "batch_size": BATCH_SIZE,
-        "value_range": "unit",
+        "loss": chosen.loss,
+        "learning_rate": chosen.learning_rate,
+        "batch_size": chosen.batch_size,
+        "value_range": "symmetric" if every else of_data.value_range,
+        "labels": None if every else of_data.labels,
+        "label_smoothing": chosen.smoothing,
+        "reference_batch": chosen.reference,
+        "decay_epochs": of_data.decay_epochs,
+        "g_steps": chosen.g_steps,
+        "minibatch_kernels": chosen.kernels,
         **lengths,
     }
 
 
 def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled ImprovedGAN.
+    """A compiled ImprovedGAN, UnlabelledGAN or ImageNetGAN.
 
     Args:
         settings: `training.Settings`.
     """
-    if not settings.classes:
+    chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
+    every = chosen.networks is imagenet.networks
+    if every and _LABELS.value is not None:
+        raise UsageError("--network=imagenet takes all the labels: leave out --labels")
+    if (every or _LABELS.value) and not settings.classes:
         raise UsageError(
             f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
-            "has none"
+            "has none: --labels=0 does without"
         )
     if len(settings.shape) != 3:
         raise UsageError("--model=improved_gan is for images")
-    of_code = settings.fidelity == "code"
-    matching = _MATCHING.value or ("mean" if of_code else "squared")
-    model = ImprovedGAN(
-        *mnist_networks(settings.shape, settings.classes, Draw(settings.seed)),
-        loss=settings.loss,
-        matching=MATCHING[matching],
-        unsupervised_weight=0.5 if of_code else 1.0,
-        average_rate=_AVERAGE_RATE.value,
-        corrected=_AVERAGE.value == "corrected",
-        seed=settings.seed,
-    )
+    draw, of_code = Draw(settings.seed), settings.fidelity == "code"
+    classes = settings.classes if every or _LABELS.value else 1
+    if settings.loss is imagenet.equilibrium:
+        loss = imagenet.equilibrium(FLAGS.label_smoothing)
+        settings = settings._replace(loss=loss)
+    try:
+        networks = chosen.networks(settings.shape, classes, draw)
+    except ValueError as error:
+        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    matching = chosen.matching if of_code or chosen.matching == "none" else "squared"
+    prior = "uniform" if every else PRIOR
+    *networks, options = improvements.applied(*networks, settings, draw, prior, matching)
+    options |= {"prior": prior, "seed": settings.seed}
+    if every:
+        model = imagenet.ImageNetGAN(*networks, **options)
+    elif _LABELS.value:
+        model = ImprovedGAN(
+            *networks,
+            unsupervised_weight=0.5 if of_code else 1.0,
+            g_steps=_G_STEPS.value,
+            average_rate=_AVERAGE_RATE.value,
+            corrected=_AVERAGE.value == "corrected",
+            **options,
+        )
+    else:
+        model = UnlabelledGAN(*networks, g_steps=_G_STEPS.value, **options)
+    kind = imagenet.optimizer if every else optimizer
     model.compile(
-        *(
-            optimizers.RootAdam(settings.learning_rate, beta_1=BETA_1, epsilon=EPSILON)
-            for _ in range(2)
-        ),
+        kind(settings),
+        kind(settings, _G_STEPS.value),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )
     return model
+
+
+def optimizer(settings, turns=1):
+    """The authors' Adam, of a network that takes `turns` steps in one of training."""
+    rate, falling = settings.learning_rate, turns * settings.steps_per_epoch
+    if _DECAY_EPOCHS.value:
+        falling *= _DECAY_EPOCHS.value
+        rate = optimizers.ToZero(rate, 2 * falling, falling)
+    return optimizers.RootAdam(rate, beta_1=BETA_1, epsilon=EPSILON)
 
 
 def labelled_examples(examples):
@@ -377,11 +628,19 @@ def stream(examples, batch_size, seed, value_range, first_step=0):
 
 
 def start(model, examples, value_range):
-    """What precedes step 1: data-dependent initialization.
+    """What precedes step 1: data-dependent initialization, but of imagenet's networks.
 
     Raises:
         UsageError: as `labelled_examples`, before anything is written.
     """
-    labelled_examples(examples)
-    n = min(FIRST_IMAGES, examples.size)
-    model.initialize(next(iter(examples.stream(n, model.seed - SEEDS_APART, value_range))))
+    if isinstance(model, imagenet.ImageNetGAN):
+        return
+    seed = model.seed - SEEDS_APART
+    d_alone = EXPERIMENTS[name_of_network(FLAGS.dataset, FLAGS.network)].first_of_all
+    labelled = labelled_examples(examples) if _LABELS.value else None
+    if d_alone or labelled is None:
+        n = min(FIRST_IMAGES, examples.size)
+        images = next(iter(examples.stream(n, seed, value_range)))
+    else:
+        images, _ = next(iter(labelled.repeated(FIRST_IMAGES, seed, value_range)))
+    initialize(model, images, not d_alone)

@@ -43,9 +43,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 from absl import flags
-from keras import ops
 
-from tfgan_papers import critics, layers, losses, optimizers
+from tfgan_papers import critics, improvements, layers, losses, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan
@@ -94,7 +93,7 @@ def lsun_networks(shape, style, draw):
         x = convolution(layers.DownConv2D, filters, draw)(x)
         x = dcgan.normalized(x, style, draw) if filters > w else x
         x = keras.layers.LeakyReLU(dcgan.LEAK)(x)
-    score = dcgan.logit(keras.layers.Flatten()(x), style, draw)
+    score = dcgan.logit(keras.layers.Flatten(name="features")(x), style, draw)
     return generator, keras.Model(images, score, name="discriminator")
 
 
@@ -138,7 +137,7 @@ def character_networks(shape, style, draw, classes):
     x = convolution(layers.DownConv2D, w + units, draw)(with_label(x, y))
     x = leaky(dcgan.LEAK)(dcgan.normalized(x, style, draw))
     x = dcgan.dense(16 * w, style, draw)(with_label(keras.layers.Flatten()(x), y))
-    x = leaky(dcgan.LEAK)(dcgan.normalized(x, style, draw))
+    x = leaky(dcgan.LEAK, name="features")(dcgan.normalized(x, style, draw))
     score = dcgan.logit(with_label(x, y), style, draw)
     return generator, keras.Model([images, label], score, name="discriminator")
 
@@ -200,17 +199,17 @@ class LSGAN(critics.ScalarCriticModel):
                 fake = self.island(self.samples_for, noise, images, labels)
             scalars, d_gradients = self.island(self.d_side, noise, images, labels, fake)
             self.descend("discriminator", d_gradients)
-            scalars["g_loss"], pull = self.island(self.pull_on, noise, fake, labels)
+            scalars["g_loss"], pull = self.island(self.pull_on, noise, fake, images, labels)
             weights = self.generator.trainable_variables
             g_gradients = tape.gradient(fake, weights, output_gradients=pull)
         self.descend("generator", g_gradients)
         return self.report(**scalars)
 
-    def pull_on(self, fake, labels):
+    def pull_on(self, fake, real, labels):
         """G's loss on `fake` by the D that has just moved, and its gradient there."""
         with tf.GradientTape() as tape:
             tape.watch(fake)
-            g_loss = ops.mean(self.loss_terms.generator(self.scores(fake, labels)))
+            g_loss = self.loss_of_g(fake, real, labels)
         return g_loss, tape.gradient(g_loss, fake)
 
 
@@ -302,17 +301,20 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    loss = settings.loss
+    generator, discriminator, options = improvements.applied(
+        generator, discriminator, settings, draw, chosen.prior
+    )
     if settings.fidelity == "code":
-        loss = losses.scaled(loss, settings.batch_size * chosen.sum_of_code)
+        factor = settings.batch_size * chosen.sum_of_code
+        options["loss"] = losses.scaled(options["loss"], factor)
     model = LSGAN(
         generator,
         discriminator,
-        loss=loss,
         simultaneous=chosen.networks is mixture_networks,
         prior=chosen.prior,
         seed=settings.seed,
         classes=classes[0] if classes else 0,
+        **options,
     )
     rates = settings.learning_rate * chosen.d_rate, settings.learning_rate
     model.compile(

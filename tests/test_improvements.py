@@ -1,0 +1,261 @@
+"""The techniques by flag, on networks and in steps of other papers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+from tests import launch
+from tfgan_papers import export, improvements, losses, noise, techniques, training
+from tfgan_papers.errors import UsageError
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import dcgan, gan, lsgan
+
+NON_SATURATING = losses.LOSSES["non_saturating"]
+ALL = {
+    "feature_matching": "squared",
+    "minibatch_kernels": 3,
+    "historical_averaging": 0.5,
+    "label_smoothing": 0.1,
+    "reference_batch": 5,
+}
+
+
+def settings_of(**given):
+    """As `training.Settings`, of 8x8 grey images."""
+    fields = dict.fromkeys(training.Settings._fields)
+    fields |= {"loss": NON_SATURATING, "dataset": "digits", "network": "", "seed": 1}
+    fields |= {"batch_size": 6, "steps_per_epoch": 10, "shape": (8, 8, 1), "classes": 10}
+    fields |= {"mean": np.full((8, 8, 1), 0.5), "fidelity": "paper", "learning_rate": 0.01}
+    return training.Settings(**{**fields, **given})
+
+
+def layer_kinds(network):
+    return {type(layer).__name__ for layer in network._flatten_layers()}
+
+
+def tiny():
+    """G and D of points."""
+
+    def dense(units, seed, **kwargs):
+        kernel = keras.initializers.RandomNormal(stddev=0.5, seed=seed)
+        return keras.layers.Dense(units, kernel_initializer=kernel, **kwargs)
+
+    z, x = keras.Input((3,)), keras.Input((4,))
+    fake = dense(4, 2)(keras.layers.ReLU()(dense(8, 1)(z)))
+    features = keras.layers.LeakyReLU(0.2, name="features")(dense(8, 3)(x))
+    return keras.Model(z, fake), keras.Model(x, dense(1, 4)(features))
+
+
+def compiled(model):
+    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), jit_compile=False)
+    return model
+
+
+# Networks.
+
+
+def test_minibatch_features_go_before_the_last_layer(rng):
+    _, discriminator = tiny()
+    wider = techniques.with_minibatch_discrimination(discriminator, 5, 2)
+    x = rng.normal(size=(7, 4)).astype("float32")
+    before = keras.Model(discriminator.input, discriminator.get_layer("features").output)
+    similar, last = wider.layers[-2:]
+    expected = last(similar(before(x)))
+    np.testing.assert_allclose(wider(x), expected, rtol=1e-6)
+    assert last.kernel.shape == (8 + 5, 1)
+    assert type(last) is type(discriminator.layers[-1])
+    assert not np.allclose(wider(x)[:3], wider(x[:3]))
+
+
+def small_generator():
+    x = z = keras.Input((3,))
+    x = keras.layers.Reshape((2, 2, 2))(keras.layers.Dense(8)(x))
+    x = keras.layers.BatchNormalization(epsilon=1e-5)(x)
+    return keras.Model(z, keras.layers.Conv2D(1, 2)(keras.layers.ReLU()(x)))
+
+
+def test_samples_under_virtual_batch_normalization_stand_alone(rng):
+    plain = small_generator()
+    reference = rng.normal(size=(5, 3)).astype("float32")
+    virtual = techniques.with_virtual_batch_normalization(plain, reference, "ones")
+    body = next(x for x in virtual.layers if isinstance(x, keras.Model))
+    body.set_weights([w.numpy() for w in plain.weights if "moving" not in w.path])
+    z = rng.normal(size=(6, 3)).astype("float32")
+    alone = np.concatenate([virtual(each[None]) for each in z])
+    np.testing.assert_allclose(virtual(z), alone, rtol=1e-4, atol=1e-6)
+    # the reference goes through as through batch normalization in training
+    of_reference = body(np.concatenate([reference, z]))[:5]
+    expected = plain(reference, training=True)
+    np.testing.assert_allclose(of_reference, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(export._portable(virtual)(z), virtual(z), rtol=1e-5)
+    trained = {w.path for w in virtual.trainable_weights}
+    assert len(trained) == len(plain.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    ("generator", "shape", "words"),
+    [
+        (small_generator, (5, 4), r"of shape \(5, 4\), and G takes latents"),
+        (lambda: tiny()[0], (5, 3), "no batch normalization"),
+    ],
+)
+def test_a_reference_that_does_not_fit_is_refused(generator, shape, words):
+    with pytest.raises(ValueError, match=words):
+        techniques.with_virtual_batch_normalization(generator(), np.zeros(shape, "f4"))
+
+
+# Steps.
+
+
+def by_hand(networks, turns, z, real, weight):
+    """SGD in the order of `turns`, G by feature matching, both with historical averaging
+    of `weight`: the first mean is theta itself, so the penalty tells from the second."""
+    generator, discriminator = networks
+    kept = {"d": [], "g": []}
+    features = discriminator.get_layer("features")
+    hidden = keras.Model(discriminator.input, features.output)
+
+    def d_loss(z):
+        real_terms = tf.math.softplus(-discriminator(real))
+        return tf.reduce_mean(real_terms + tf.math.softplus(discriminator(generator(z))))
+
+    def g_loss(z):
+        gap = tf.reduce_mean(hidden(real), 0) - tf.reduce_mean(hidden(generator(z)), 0)
+        return tf.reduce_sum(gap**2)
+
+    for turn, z_of_turn in zip(turns, z, strict=True):
+        network, loss = {"d": (discriminator, d_loss), "g": (generator, g_loss)}[turn]
+        variables = network.trainable_variables
+        kept[turn].append([v.numpy() for v in variables])
+        with tf.GradientTape() as tape:
+            value = loss(z_of_turn)
+        for i, (v, g) in enumerate(
+            zip(variables, tape.gradient(value, variables), strict=True)
+        ):
+            mean = np.mean([theta[i] for theta in kept[turn]], 0)
+            v.assign_sub(0.1 * (g + 2 * weight * (v - mean)))
+
+
+def latents(step, branch, rows):
+    stream = noise.Stream.of_step(2, tf.constant(step, tf.int64), 0)
+    for _ in range(branch):
+        base = stream.branch()
+    return noise.latents("uniform", base, (rows, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "turns", "branches"),
+    [(dcgan.DCGAN, "gd", (1, 2)), (lsgan.LSGAN, "dg", (1, 1)), (gan.GAN, "dg", (1, 2))],
+    ids=["dcgan", "lsgan", "gan"],
+)
+def test_steps_match_features_and_average_history(kind, turns, branches, rng):
+    networks, twin = tiny(), tiny()
+    model = compiled(
+        kind(
+            *networks,
+            loss=NON_SATURATING,
+            matching=techniques.feature_matching,
+            history=0.3,
+            prior="uniform",
+            seed=2,
+        )
+    )
+    real = tf.constant(rng.normal(size=(6, 4)), tf.float32)
+    for _ in range(3):
+        model.train_step(real)
+    z = [latents(step, branch, 6) for step in range(3) for branch in branches]
+    by_hand(twin, turns * 3, z, real, 0.3)
+    for mine, theirs in zip(networks, twin, strict=True):
+        for a, b in zip(mine.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_both_at_once_match_features_too(rng):
+    """GAN's code and LSGAN's mixture: G's gradient is that of the matched features."""
+    generator, discriminator = tiny()
+    model = compiled(
+        gan.GAN(
+            generator,
+            discriminator,
+            simultaneous=True,
+            matching=techniques.feature_matching,
+            prior="uniform",
+            seed=2,
+        )
+    )
+    real = tf.constant(rng.normal(size=(6, 4)), tf.float32)
+    z = latents(0, 1, 6)
+    hidden = keras.Model(discriminator.input, discriminator.get_layer("features").output)
+    with tf.GradientTape() as tape:
+        gap = tf.reduce_mean(hidden(real), 0) - tf.reduce_mean(hidden(generator(z)), 0)
+        expected = tf.reduce_sum(gap**2)
+    wanted = tape.gradient(expected, generator.trainable_variables)
+    before = generator.get_weights()
+    logs = model.train_step(real)
+    np.testing.assert_allclose(logs["g_loss"], expected, rtol=1e-5)
+    for old, new, gradient in zip(before, generator.get_weights(), wanted, strict=True):
+        np.testing.assert_allclose(new, old - 0.1 * gradient, rtol=1e-4, atol=1e-6)
+
+
+# By flag.
+
+
+def test_without_flags_nothing_changes():
+    networks = tiny()
+    *found, options = improvements.applied(*networks, settings_of(), Draw(0))
+    assert found == [*networks]
+    assert options == {"loss": NON_SATURATING, "history": 0.0, "matching": None}
+    assert improvements.given() == []
+    model = compiled(dcgan.DCGAN(*networks, **options))
+    assert not model.histories and "generator_history" not in model.checkpointed()
+
+
+@pytest.mark.parametrize("paper", [dcgan, lsgan], ids=["dcgan", "lsgan"])
+def test_all_of_them_at_once(paper, rng):
+    with flagsaver.flagsaver(width=4, **ALL):
+        assert len(improvements.given()) == len(ALL)
+        model = paper.build(settings_of(), jit_compile=False)
+    assert "MinibatchDiscrimination" in layer_kinds(model.discriminator)
+    kinds = layer_kinds(model.generator)
+    assert "VirtualBatchNormalization" in kinds and "BatchNormalization" not in kinds
+    real = tf.constant(rng.uniform(-1, 1, (6, 8, 8, 1)), tf.float32)
+    for _ in range(2):
+        logs = model.train_step(real)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    assert {"generator_history", "discriminator_history"} <= set(model.checkpointed())
+    scores = np.linspace(-3, 3, 7)
+    smoothed = 0.9 * NON_SATURATING.real(scores) + 0.1 * NON_SATURATING.fake(scores)
+    np.testing.assert_allclose(model.loss_terms.real(scores), smoothed, rtol=1e-6)
+    assert model.loss_terms.fake is NON_SATURATING.fake
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "words"),
+    [
+        ({"minibatch_kernels": 3}, {"batch_size": 1}, "each device has 1: raise"),
+        ({"reference_batch": 1}, {}, "--reference_batch=1 has no variance"),
+        ({"reference_batch": 4}, {}, "no batch normalization"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(given, settings, words):
+    with flagsaver.flagsaver(**given):
+        with pytest.raises(UsageError, match=words):
+            gan.build(settings_of(**settings), jit_compile=False)
+
+
+def test_a_network_without_the_named_layer_is_refused():
+    with flagsaver.flagsaver(feature_matching="mean"):
+        with pytest.raises(UsageError, match="has no layer named features"):
+            settings = settings_of(shape=(2,), dataset="ring")
+            lsgan.build(settings, jit_compile=False)
+
+
+def test_models_that_take_none_say_so(tmp_path):
+    ended = launch.fork(
+        "--model=began", "--minibatch_kernels=3", f"--logdir={tmp_path}/run"
+    )
+    assert ended.code == 2
+    assert ended.errors == ["error: --model=began does not take --minibatch_kernels"]
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,286 @@
+"""Improved GAN (2016), Sec. 6.4: ImageNet at 128x128 pixels, after the authors' imagenet/
+(a file without a folder is of it). `--model=improved_gan --network=imagenet`.
+
+    symbol            here                                      code
+    K classes, fake   discriminator(x), K + 1 logits            class_logits
+    D(x)              sigmoid(score(logits))                    gan_logits
+
+Differs: IMAGENET-1 | minibatch features | of data and of samples apart (Sec. 3.2) | joint:
+    beside how similar to the batch's data, how similar to its samples | none | as the code,
+    whose means also divide by all the pairs of the block, not those of an example.
+Differs: IMAGENET-2 | batch normalization of D | not described | half of the channels by the
+    statistics of the data, half by those of the samples | none | as the code.
+Differs: IMAGENET-3 | noise | not described | maps of it beside the input of each layer of G
+    | none | as the code; they are the tail of one long latent vector, z its head.
+Differs: IMAGENET-4 | D outside training | not described | never run | none | moving
+    averages, decay .9; an image is compared with the batch, for data and samples alike.
+Differs: IMAGENET-5 | losses | not stated | less the entropy of their targets | none |
+    without that constant. G's target is D's equilibrium, half of D's for data.
+Differs: IMAGENET-6 | reference batch | fixed examples of training (Sec. 3.5) | latents |
+    --reference_batch | as the code: of the size of a GPU's batch.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfgan_papers import critics, layers, losses, optimizers, techniques
+
+LATENT_DIM = 8192  # train_imagenet.py: z_dim
+WIDTH = 64  # model.py: gf_dim, df_dim
+KERNELS, KERNEL_SIZE = 300, 50  # discriminator.py: n_kernels, dim_per_kernel
+WEIGHT_STD = 0.02  # ops.py: conv2d, deconv2d, linear
+LAST_STD, LAST_BIAS = 0.075, -0.45  # train_imagenet.py: out_stddev, out_init_b
+IMAGE_NOISE = 0.1  # discriminator.py: noisy_image
+LEAK = 0.2  # ops.py: lrelu
+EPSILON = 1e-8  # TensorFlow 1's Adam
+BETA_1 = 0.5  # train_imagenet.py: beta1
+LEARNING_RATE = 4e-4  # train_imagenet.py: *_learning_rate
+BATCH_SIZE = 16  # train_imagenet.sh: --batch_size, a GPU's
+SMOOTHING = 0.25  # train_imagenet.py: d_label_smooth
+
+
+# Layers.
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Part(keras.layers.Layer):
+    """So many of a vector's numbers, from the `first` on, as an array of `shape`."""
+
+    def __init__(self, first, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.shape = first, tuple(shape)
+
+    def call(self, inputs):
+        part = inputs[:, self.first : self.first + int(np.prod(self.shape))]
+        return ops.reshape(part, (-1, *self.shape))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.shape)
+
+    def get_config(self):
+        return {**super().get_config(), "first": self.first, "shape": self.shape}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class CrossBatchNormalization(keras.layers.Layer):
+    """Of a batch whose first half are data and whose second half samples: the first half
+    of the channels by the statistics of the data, the second by those of the samples
+    (ops.py: batch_norm_cross). Outside training by their moving averages."""
+
+    def __init__(self, momentum=0.9, epsilon=1e-5, gamma_initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.epsilon = momentum, epsilon  # ops.py: epsilon
+        normal = keras.initializers.RandomNormal(1.0, techniques.REFERENCE_GAIN_STD)
+        self.gamma_initializer = keras.initializers.get(gamma_initializer or normal)
+
+    def build(self, input_shape):
+        shape = input_shape[-1:]
+        self.gamma = self.add_weight(
+            name="gamma", shape=shape, initializer=self.gamma_initializer
+        )
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
+        kept = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        self.mean = self.add_weight(name="moving_mean", initializer="zeros", **kept)
+        self.variance = self.add_weight(name="moving_variance", initializer="ones", **kept)
+
+    def call(self, inputs, training=False):
+        mean, variance = self.mean, self.variance
+        if training:
+            mean, variance = self._statistics(inputs)
+            for average, value in ((self.mean, mean), (self.variance, variance)):
+                average.assign(self.momentum * average + (1.0 - self.momentum) * value)
+        return (inputs - mean) / ops.sqrt(variance + self.epsilon) * self.gamma + self.beta
+
+    def _statistics(self, inputs):
+        n, half = ops.shape(inputs)[0] // 2, inputs.shape[-1] // 2
+        axes = list(range(len(inputs.shape) - 1))
+        sources = inputs[:n, ..., :half], inputs[n:, ..., half:]
+        means, variances = zip(*(ops.moments(x, axes) for x in sources), strict=True)
+        return ops.concatenate(means), ops.concatenate(variances)
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.gamma_initializer)
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "gamma_initializer": initializer,
+        }
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class JointMinibatchFeatures(keras.layers.Layer):
+    """(2 n, kernels * kernel_size), n of data and then n of samples -> (2 n, 2 * kernels):
+    how similar each is to the others among the data, and among the samples, summed and
+    divided by n (2 n - 1) (discriminator.py: f1, f2; IMAGENET-1)."""
+
+    def __init__(self, kernels, **kwargs):
+        super().__init__(**kwargs)
+        self.kernels = kernels
+
+    def call(self, inputs, training=False):
+        rows = ops.shape(inputs)[0]
+        m = ops.reshape(inputs, (-1, self.kernels, inputs.shape[-1] // self.kernels))
+        distances = ops.sum(ops.abs(m[:, None] - m[None]), -1)  # (rows, rows, kernels)
+        others = 1.0 - ops.eye(rows, dtype=m.dtype)[..., None]
+        similar, half = ops.exp(-distances) * others, rows // 2
+        blocks = (slice(half), slice(half, None)) if training else (slice(None),) * 2
+        features = [
+            ops.sum(similar[:, b], 1) / ops.maximum(ops.sum(others[:, b]), 1.0)
+            for b in blocks
+        ]
+        return ops.concatenate(features, -1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2 * self.kernels)
+
+    def get_config(self):
+        return {**super().get_config(), "kernels": self.kernels}
+
+
+# Networks: latents -> images (batch, height, width, 3) -> logits (batch, K + 1).
+
+
+def networks(
+    shape,
+    classes,
+    draw,
+    latent_dim=LATENT_DIM,
+    width=WIDTH,
+    kernels=KERNELS,
+    kernel_size=KERNEL_SIZE,
+):
+    """generator.py, discriminator.py; sides divisible by 32. G has plain batch
+    normalization, which the command line makes virtual."""
+    height, breadth, colours = shape
+    if height % 32 or breadth % 32:
+        raise ValueError(f"sides of {height}x{breadth} pixels are not divisible by 32")
+
+    def normal(std=WEIGHT_STD):
+        return draw.normal(std)
+
+    start = height // 32, breadth // 32
+    # channels of each layer, and of the noise maps beside them
+    filters = [8 * width, 4 * width, 2 * width, width, width, width]
+    maps = [width, width, width // 2, width // 4, width // 8, width // 8]
+    shapes = [
+        (start[0] * 2**level, start[1] * 2**level, max(1, count))
+        for level, count in enumerate(maps)
+    ]
+    sizes = [latent_dim, *(int(np.prod(each)) for each in shapes)]
+    z = keras.Input((sum(sizes),), name="z")
+    x = Part(0, (latent_dim,))(z)
+    x = keras.layers.Dense(filters[0] * int(np.prod(start)), kernel_initializer=normal())(x)
+    x = keras.layers.Reshape((*start, filters[0]))(x)
+    for level, noise_shape in enumerate(shapes):
+        if level:
+            kernel = {"padding": "same", "kernel_initializer": normal()}
+            x = layers.UpConv2D(filters[level], 5, **kernel)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+        noise = Part(sum(sizes[: level + 1]), noise_shape)(z)
+        x = keras.layers.Concatenate()([keras.layers.ReLU()(x), noise])
+    samples = keras.layers.Conv2DTranspose(
+        colours,
+        5,
+        padding="same",
+        activation="tanh",
+        kernel_initializer=normal(LAST_STD),
+        bias_initializer=keras.initializers.Constant(LAST_BIAS),
+        dtype="float32",
+    )(x)
+    generator = keras.Model(z, samples, name="generator")
+
+    def crossed(x):
+        x = CrossBatchNormalization(
+            gamma_initializer=draw.normal(techniques.REFERENCE_GAIN_STD, 1.0),
+            dtype="float32",
+        )(x)
+        return keras.layers.LeakyReLU(LEAK)(x)
+
+    def dense(units, **kwargs):
+        return keras.layers.Dense(units, kernel_initializer=normal(), **kwargs)
+
+    images = keras.Input(shape, name="images")
+    x = layers.GaussianNoise(IMAGE_NOISE)(images)
+    for count, stride in ((1, 2), (2, 2), (4, 2), (4, 1), (4, 1), (8, 2), (8, 2)):
+        kernel = draw.truncated_normal(WEIGHT_STD)
+        x = keras.layers.Conv2D(
+            count * width, 3, stride, padding="same", kernel_initializer=kernel
+        )(x)
+        x = crossed(x)
+    x = crossed(dense(40 * width)(keras.layers.Flatten()(x)))
+    m = dense(kernels * kernel_size)(x)
+    x = keras.layers.Concatenate()([x, JointMinibatchFeatures(kernels, dtype="float32")(m)])
+    logits = dense(classes + 1, dtype="float32", name="logits")(x)
+    return generator, keras.Model(images, logits, name="discriminator")
+
+
+# The model.
+
+
+def score(logits):
+    """The logit of D(x): logsumexp of the K classes less the last logit, (batch, 1)."""
+    return ops.logsumexp(logits[:, :-1], -1, keepdims=True) - logits[:, -1:]
+
+
+def equilibrium(smoothing):
+    """Cross entropy, in which G's target is what the best D says where p_g = p_data
+    (build_model.py: generator_target_prob), with D's target for data 1 - `smoothing`."""
+    target = (1.0 - smoothing) / 2.0
+
+    def towards_target(scores):
+        return target * ops.softplus(-scores) + (1.0 - target) * ops.softplus(scores)
+
+    return losses.LOSSES["non_saturating"]._replace(generator=towards_target)
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class ImageNetGAN(critics.ScalarCriticModel):
+    """Data and samples go through D as one batch, and both networks move at once
+    (build_model.py). `fit` takes (images, labels)."""
+
+    scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
+
+    def train_step(self, data):
+        images, labels, noise = self.start_step(data)
+        scalars, d_gradients, g_gradients = self.island(self.both, noise, images, labels)
+        self.descend("discriminator", d_gradients)
+        self.descend("generator", g_gradients)
+        return self.report(**scalars)
+
+    def both(self, real, labels):
+        """build_model.py: build_model_single_gpu."""
+        z, n, terms = self.prior(real), tf.shape(real)[0], self.loss_terms
+        labels = ops.cast(labels, "int32")
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(z, training=True)
+            logits = self.discriminator(ops.concatenate([real, fake]), training=True)
+            real_scores, fake_scores = score(logits[:n]), score(logits[n:])
+            of_class = keras.losses.sparse_categorical_crossentropy(
+                labels, logits[:n], from_logits=True
+            )
+            d_loss = ops.mean(terms.real(real_scores)) + ops.mean(of_class)
+            d_loss += ops.mean(terms.fake(fake_scores))
+            g_loss = ops.mean(terms.generator(fake_scores))
+        wrong = ops.argmax(logits[:n], -1) != labels
+        scalars = {
+            "d_loss": d_loss,
+            "g_loss": g_loss,
+            "d_real": ops.mean(terms.verdict(real_scores)),
+            "d_fake": ops.mean(terms.verdict(fake_scores)),
+            "train_error": ops.mean(ops.cast(wrong, "float32")),
+        }
+        d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
+        g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
+        return scalars, d_gradients, g_gradients
+
+    def verdict(self, images, labels=None):
+        """D(x), (batch, 1)."""
+        return self.loss_terms.verdict(score(self.discriminator(images, training=False)))
+
+
+def optimizer(settings, turns=1):
+    """TensorFlow 1's Adam."""
+    return optimizers.Adam(settings.learning_rate, beta_1=BETA_1, epsilon=EPSILON)
