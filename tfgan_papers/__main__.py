@@ -6,7 +6,16 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfgan_papers import collapse, data, evaluation, runtime, sampling, study, training
+from tfgan_papers import (
+    collapse,
+    data,
+    evaluation,
+    ledger,
+    runtime,
+    sampling,
+    study,
+    training,
+)
 from tfgan_papers.checkpoints import disk_trouble
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import PAPERS, PLANNED
@@ -18,9 +27,10 @@ MODES = {
     "export": sampling.export_run,
     "study": study.study,
 }
+OF_NO_RUN = {"ledger": ledger.ledger}  # these read files, and leave --logdir alone
 HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
 
-_MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do with the run.")
+_MODE = flags.DEFINE_enum("mode", "train", [*MODES, *OF_NO_RUN], "What to do with the run.")
 _MODEL = flags.DEFINE_enum("model", "gan", [*PAPERS, *PLANNED], "The paper.")
 
 
@@ -28,6 +38,8 @@ def main(arguments):
     try:
         if len(arguments) > 1:
             raise UsageError(f"{arguments[1]!r} is not a flag: write --name=value")
+        if _MODE.value in OF_NO_RUN:
+            return OF_NO_RUN[_MODE.value]()
         training.lay_defaults()
         MODES[_MODE.value]()
     except UserError as error:

@@ -1,7 +1,9 @@
 """Scores of a trained run, and what they say about the paper's claims."""
 
 import functools
+import pathlib
 import shlex
+import shutil
 import sys
 
 import numpy as np
@@ -12,6 +14,7 @@ from tfgan_papers import data, noise, records, training
 from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import METRICS
+from tfgan_papers.papers.claims import measured_by
 
 FLAGS = flags.FLAGS
 _METRICS = flags.DEFINE_list(
@@ -23,7 +26,10 @@ CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["last", "best"], "Which checkpoint to sample, score or export."
 )
 _RECORD = flags.DEFINE_string(
-    "record", None, "File for the record of the paper's claim, such as results/NAME.json."
+    "record",
+    None,
+    "File for the record of the paper's claim, such as results/NAME.json; "
+    "the run's picture goes beside it.",
 )
 
 
@@ -37,8 +43,8 @@ def check():
             raise UsageError(f"--metrics={name}: there is {', '.join(METRICS)}")
         if "validation" in METRICS[name].SPLITS and not FLAGS.validation_split:
             raise UsageError(f"--metrics={name} needs --validation_split, as train[90%:]")
-    if _RECORD.value and not _METRICS.value:
-        raise UsageError("--record needs --metrics")
+    if _RECORD.value and len(_METRICS.value) != 1:
+        raise UsageError("--record needs one score in --metrics")
 
 
 def generated(
@@ -136,29 +142,39 @@ def _written(found, unit):
 
 
 def _record(run, name, metric, step, found):
-    """The paper's claim about this score on this data set, and what the run says."""
-    claim = run.paper.CLAIMS.get((name, FLAGS.dataset))
-    if claim is None:
-        raise UsageError(
-            f"the paper claims no {name} on {FLAGS.dataset}: leave out --record"
-        )
+    """What the run says of the paper's claim about this score, or without one what it has
+    found; beside it the run's picture of that step."""
+    written = {flag: str(FLAGS[flag].value) for flag in FLAGS}
+    claim = next(iter(measured_by(name, written)), None)
+    fields = {"claim": None, "paper": None, "paper_value": None, "paper_spread": None}
+    part, unit = "value", metric.UNIT
+    if claim:
+        fields = {field: getattr(claim, field) for field in fields}
+        part, unit = (claim.metric.split()[1:] or ["value"])[0], claim.unit
     error = found.get("standard_error")
+    steps, summary = claim and claim.paper_steps, run.read("summary.json") or {}
     records.write(
         _RECORD.value,
-        **claim._asdict(),
+        **fields,
         quantity=metric.NAME,
         dataset=FLAGS.dataset,
-        unit=metric.UNIT,
-        value=found["value"],
+        unit=unit,
+        value=found[part],
         spread=error,
         spread_is="standard error over test examples" if error is not None else None,
         details=found,
         seeds=[FLAGS.seed],
         steps=step,
-        budget_share=step / claim.paper_steps if claim.paper_steps else None,
-        verdict=records.verdict(
-            found["value"], claim.paper_value, claim.paper_spread, error
+        ms_per_step=summary.get("ms_per_step"),
+        budget_share=step / steps if steps else None,
+        verdict=claim
+        and records.verdict(
+            *(found[part], claim.paper_value, claim.paper_spread, error), claim.better
         ),
         run_id=run.facts["run_id"],
+        trained_by=summary.get("command"),
         command=shlex.join(["python", *sys.argv]),
     )
+    picture = run.folder / "samples" / f"step-{step:09d}.png"
+    if picture.is_file():
+        shutil.copyfile(picture, pathlib.Path(_RECORD.value).with_suffix(".png"))

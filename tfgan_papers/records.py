@@ -11,15 +11,21 @@ VERDICTS = ("reproduced", "within noise", "not reached")
 
 
 def verdict(
-    value: float, paper_value: float, paper_spread: float | None, spread: float | None
+    value: float,
+    paper_value: float,
+    paper_spread: float | None,
+    spread: float | None,
+    better: str = "higher",
 ) -> str:
-    """How `value` compares with the paper's, where more is better.
+    """How `value` compares with the paper's, where "higher" or "lower" is better, or
+    neither than the "same".
 
     Within noise: short by less than the two spreads together.
     """
-    if value >= paper_value:
-        return "reproduced"
     short = paper_value - value
+    short = {"higher": short, "lower": -short, "same": abs(short)}[better]
+    if short <= 0:
+        return "reproduced"
     return "within noise" if short <= (paper_spread or 0) + (spread or 0) else "not reached"
 
 

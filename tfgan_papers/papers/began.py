@@ -430,7 +430,6 @@ _LEARNING_RATE_FLOOR = flags.DEFINE_float(
 )
 _N_H = flags.DEFINE_integer("n_h", 64, "Size of D's code h.", lower_bound=1)  # BEGAN-2
 _N_Z = flags.DEFINE_integer("n_z", 64, "Size of z.", lower_bound=1)
-CLAIMS = {}
 
 
 def style_of(network):

@@ -509,23 +509,6 @@ _INIT_FROM = flags.DEFINE_string(
 )
 
 
-class Claim(NamedTuple):
-    """A number of the paper. `paper_steps`: updates behind it, None where not stated."""
-
-    claim: str
-    paper: str
-    paper_value: float
-    paper_spread: float
-    paper_steps: int | None
-
-
-CLAIMS = {
-    ("parzen_window", "mnist"): Claim(
-        "gan-parzen-mnist", "GAN, 2014, Table 1", 225, 2, None
-    ),
-    ("parzen_window", "tfd"): Claim("gan-parzen-tfd", "GAN, 2014, Table 1", 2057, 26, None),
-}
-
 _K = flags.DEFINE_integer(
     "k", 1, "Steps of D before each step of G (Algorithm 1).", lower_bound=1
 )

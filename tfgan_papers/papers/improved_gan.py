@@ -274,7 +274,6 @@ _AVERAGE_RATE = flags.DEFINE_float(
     "average_rate", AVERAGE_RATE, "How far they move in a step.",
     lower_bound=1e-9, upper_bound=0.999,
 )  # fmt: skip
-CLAIMS = {}  # means over ten label seeds: no single run bears them out
 
 
 def defaults(dataset, network):
