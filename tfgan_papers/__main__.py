@@ -11,6 +11,7 @@ from tfgan_papers import (
     data,
     evaluation,
     ledger,
+    report,
     runtime,
     sampling,
     study,
@@ -27,7 +28,7 @@ MODES = {
     "export": sampling.export_run,
     "study": study.study,
 }
-OF_NO_RUN = {"ledger": ledger.ledger}  # these read files, and leave --logdir alone
+OF_NO_RUN = {"ledger": ledger.ledger, "report": report.report}  # --logdir is none of theirs
 HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
 
 _MODE = flags.DEFINE_enum("mode", "train", [*MODES, *OF_NO_RUN], "What to do with the run.")
@@ -81,6 +82,7 @@ def _help():
         evaluation,
         sampling,
         study,
+        report,
         runtime,
         *PAPERS.values(),
     )
