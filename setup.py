@@ -13,6 +13,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgan_papers", "tfgan_papers.*"]),
+    package_data={"tfgan_papers": ["report.html"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21",
@@ -29,7 +30,7 @@ setup(
         "fonttools>=4.40",  # which characters a font has
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
     entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},

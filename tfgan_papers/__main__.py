@@ -11,6 +11,8 @@ from tfgan_papers import (
     data,
     evaluation,
     improvements,
+    ledger,
+    report,
     runtime,
     sampling,
     study,
@@ -27,9 +29,10 @@ MODES = {
     "export": sampling.export_run,
     "study": study.study,
 }
+OF_NO_RUN = {"ledger": ledger.ledger, "report": report.report}  # --logdir is none of theirs
 HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
 
-_MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do with the run.")
+_MODE = flags.DEFINE_enum("mode", "train", [*MODES, *OF_NO_RUN], "What to do with the run.")
 _MODEL = flags.DEFINE_enum("model", "gan", list(PAPERS), "The paper.")
 
 
@@ -37,6 +40,8 @@ def main(arguments):
     try:
         if len(arguments) > 1:
             raise UsageError(f"{arguments[1]!r} is not a flag: write --name=value")
+        if _MODE.value in OF_NO_RUN:
+            return OF_NO_RUN[_MODE.value]()
         if not evaluation.IMAGES.value:  # they are of no run, and of no paper
             training.lay_defaults()
         MODES[_MODE.value]()
@@ -79,6 +84,7 @@ def _help():
         evaluation,
         sampling,
         study,
+        report,
         runtime,
         improvements,
         *dict.fromkeys(PAPERS.values()),  # two may be in one file

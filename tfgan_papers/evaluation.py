@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from tfgan_papers import data, noise, records, training
 from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS, features
+from tfgan_papers.papers.claims import measured_by
 
 FLAGS = flags.FLAGS
 _METRICS = flags.DEFINE_list(
@@ -57,7 +59,10 @@ CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["last", "best"], "Which checkpoint to sample, score or export."
 )
 _RECORD = flags.DEFINE_string(
-    "record", None, "File for the record of the paper's claim, such as results/NAME.json."
+    "record",
+    None,
+    "File for the record of the paper's claim, such as results/NAME.json; "
+    "the run's picture goes beside it.",
 )
 _ENSEMBLE = flags.DEFINE_list(
     "ensemble",
@@ -84,8 +89,8 @@ def check():
                 f"--metrics={name} is not of --features={_FEATURES.value}: it needs "
                 f"--features={' or '.join(networks)}"
             )
-    if _RECORD.value and not _METRICS.value:
-        raise UsageError("--record needs --metrics")
+    if _RECORD.value and len(_METRICS.value) != 1:
+        raise UsageError("--record needs one score in --metrics")
 
 
 def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
@@ -386,31 +391,39 @@ def _written(found, unit):
 
 
 def _record(run, name, metric, step, found):
-    """The paper's claim about this score on this data set, and what the run says."""
-    variant = getattr(run.paper, "variant", tuple)()
-    claim = run.paper.CLAIMS.get((name, FLAGS.dataset, *variant))
-    if claim is None:
-        such = " ".join([FLAGS.dataset, *map(str, variant)])
-        raise UsageError(f"the paper claims no {name} on {such}: leave out --record")
+    """What the run says of the paper's claim about this score, or without one what it has
+    found; beside it the run's picture of that step."""
+    written = {flag: str(FLAGS[flag].value) for flag in FLAGS}
+    claim = next(iter(measured_by(name, written)), None)
+    fields = {"claim": None, "paper": None, "paper_value": None, "paper_spread": None}
+    part, unit = "value", metric.UNIT
+    if claim:
+        fields = {field: getattr(claim, field) for field in fields}
+        part, unit = (claim.metric.split()[1:] or ["value"])[0], claim.unit
     error = found.get("standard_error")
-    less_is_better = getattr(metric, "LESS_IS_BETTER", False)
+    steps, summary = claim and claim.paper_steps, run.read("summary.json") or {}
     records.write(
         _RECORD.value,
-        **claim._asdict(),
+        **fields,
         quantity=metric.NAME,
         dataset=FLAGS.dataset,
-        unit=metric.UNIT,
-        value=found["value"],
+        unit=unit,
+        value=found[part],
         spread=error,
         spread_is="standard error over test examples" if error is not None else None,
         details=found,
         seeds=[FLAGS.seed],
         steps=step,
-        budget_share=step / claim.paper_steps if claim.paper_steps else None,
-        less_is_better=less_is_better,
-        verdict=records.verdict(
-            found["value"], claim.paper_value, claim.paper_spread, error, less_is_better
+        ms_per_step=summary.get("ms_per_step"),
+        budget_share=step / steps if steps else None,
+        verdict=claim
+        and records.verdict(
+            *(found[part], claim.paper_value, claim.paper_spread, error), claim.better
         ),
         run_id=run.facts["run_id"],
+        trained_by=summary.get("command"),
         command=shlex.join(["python", *sys.argv]),
     )
+    picture = run.folder / "samples" / f"step-{step:09d}.png"
+    if picture.is_file():
+        shutil.copyfile(picture, pathlib.Path(_RECORD.value).with_suffix(".png"))

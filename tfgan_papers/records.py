@@ -6,19 +6,8 @@ import os
 import pathlib
 import platform
 import subprocess
-from typing import NamedTuple
 
 VERDICTS = ("reproduced", "within noise", "not reached")
-
-
-class Claim(NamedTuple):
-    """A number of a paper. `paper_steps`: updates behind it, None where not stated."""
-
-    claim: str
-    paper: str
-    paper_value: float
-    paper_spread: float
-    paper_steps: int | None
 
 
 def verdict(
@@ -26,13 +15,15 @@ def verdict(
     paper_value: float,
     paper_spread: float | None,
     spread: float | None,
-    less_is_better: bool = False,
+    better: str = "higher",
 ) -> str:
-    """How `value` compares with the paper's.
+    """How `value` compares with the paper's, where "higher" or "lower" is better, or
+    neither than the "same".
 
-    Within noise: worse by no more than the two spreads together.
+    Within noise: short by less than the two spreads together.
     """
-    short = value - paper_value if less_is_better else paper_value - value
+    short = paper_value - value
+    short = {"higher": short, "lower": -short, "same": abs(short)}[better]
     if short <= 0:
         return "reproduced"
     return "within noise" if short <= (paper_spread or 0) + (spread or 0) else "not reached"

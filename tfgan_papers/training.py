@@ -584,6 +584,7 @@ def _summarize(run, model, reporter, watch, reporting_share, strategy, batch_siz
             "mixed_precision": FLAGS.mixed_precision,
             "strategy": FLAGS.strategy,
             "replicas": strategy.num_replicas_in_sync,
+            "machine": records.machine(),
             **versions(),
         },
     )

@@ -18,7 +18,7 @@ from tfgan_papers import collapse, evaluation, export, noise, runtime, sampling,
 from tfgan_papers.checkpoints import Checkpoints
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
-from tfgan_papers.metrics import bound, test_error
+from tfgan_papers.metrics import bound
 from tfgan_papers.papers import autoencoders, gan
 
 SHAPE = (2, 3, 1)
@@ -160,12 +160,12 @@ def test_a_bound_that_is_not_finite_is_refused():
 
 
 def test_scores_are_of_what_the_model_has():
-    vae = compiled()
-    assert evaluation.scored(vae, bound) == vae.bound
+    vae = evaluation.Generated(compiled())
+    assert vae.part("bound") == vae.model.bound
     with pytest.raises(UsageError, match="is of a bound"):
-        evaluation.scored(compiled(autoencoders.Autoencoder), bound)
+        evaluation.Generated(compiled(autoencoders.Autoencoder)).part("bound")
     with pytest.raises(UsageError, match="is of a classifier"):
-        evaluation.scored(vae, test_error)
+        vae.part("classifier")
 
 
 # Networks.

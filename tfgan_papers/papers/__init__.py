@@ -2,10 +2,9 @@
 
 Each has `defaults(dataset, network)`, values of shared flags where the user gives none;
 `build(settings, jit_compile, steps_per_execution)`, a compiled model; `LOSSES`, what --loss
-may be; `CLAIMS`, its numbers, by score, data set and what `variant()` gives besides, if it
-is there. Where it needs them: `start(model, examples, value_range)`, before step 1;
-`minibatches_per_step()`; `stream(examples, batch_size, seed, value_range,
-first_step)`, what its model trains on if not `Examples.stream`.
+may be. Where it needs them: `start(model, examples, value_range)`, before step 1;
+`minibatches_per_step()`; `stream(examples, batch_size, seed, value_range, first_step)`,
+what its model trains on if not `Examples.stream`. What they claim is in claims.py.
 """
 
 from tfgan_papers.papers import autoencoders, began, dcgan, ebgan, gan, improved_gan, lsgan

@@ -440,7 +440,6 @@ _WEIGHT_STD = flags.DEFINE_float(  # BEGAN-3
     "weight_std", WEIGHT_STD, "Of the first weights of --network=authors.", lower_bound=0.0
 )
 _N_Z = flags.DEFINE_integer("n_z", 64, "Size of z.", lower_bound=1)
-CLAIMS = {}
 
 
 def style_of(network):

@@ -285,7 +285,6 @@ _WIDTH = flags.DEFINE_integer(
     "Channels of the layer next to the image; 0 takes the network's own.",
     lower_bound=0,
 )
-CLAIMS = {}
 
 
 def experiment(network):

@@ -253,7 +253,6 @@ _MARGIN = flags.DEFINE_float(
 _PULL_AWAY = flags.DEFINE_float(
     "pull_away", PULL_AWAY, "Weight of the pull-away term in G's loss; 0: EBGAN without it."
 )
-CLAIMS = {}
 
 
 def name_of_network(dataset, network):

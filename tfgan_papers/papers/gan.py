@@ -51,7 +51,6 @@ from keras import ops
 from tfgan_papers import critics, improvements, layers, losses
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
-from tfgan_papers.records import Claim
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
 DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
@@ -510,13 +509,6 @@ _INIT_FROM = flags.DEFINE_string(
     "Run folder of --network=tfd_pretrain, whose generator --network=tfd is put before.",
 )
 
-
-CLAIMS = {
-    ("parzen_window", "mnist"): Claim(
-        "gan-parzen-mnist", "GAN, 2014, Table 1", 225, 2, None
-    ),
-    ("parzen_window", "tfd"): Claim("gan-parzen-tfd", "GAN, 2014, Table 1", 2057, 26, None),
-}
 
 _K = flags.DEFINE_integer(
     "k", 1, "Steps of D before each step of G (Algorithm 1).", lower_bound=1

@@ -75,7 +75,6 @@ from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
-from tfgan_papers.records import Claim
 
 LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
 PRIOR = "uniform_01"  # train_*.py: theano_rng.uniform
@@ -419,23 +418,6 @@ OF_DATASET = {
 }
 MNIST = OfData("mnist", "unit", 100, 0)  # train_mnist_feature_matching.py: count
 
-# Labels -> images wrong and their deviation.
-MNIST_ERRORS = {  # Table 1
-    20: (1677, 452), 50: (221, 136), 100: (93, 6.5), 200: (90, 4.2),
-}  # fmt: skip
-MNIST_ENSEMBLES = {  # Table 1, ten models
-    20: (1134, 445), 50: (142, 96), 100: (86, 5.6), 200: (81, 4.3),
-}  # fmt: skip
-CIFAR10_ERRORS = {  # Table 2: per cent of 10,000
-    1000: (2183, 201), 2000: (1961, 209), 4000: (1863, 232), 8000: (1772, 182),
-}  # fmt: skip
-CIFAR10_ENSEMBLES = {  # Table 2, ten models
-    1000: (1922, 54), 2000: (1725, 66), 4000: (1559, 47), 8000: (1487, 89),
-}  # fmt: skip
-SVHN_ERRORS = {  # Fig. 5: 18.44 +- 4.8, 8.11 +- 1.3, 6.16 +- .58 per cent of 26,032
-    500: (4800, 1250), 1000: (2111, 338), 2000: (1604, 151),
-}  # fmt: skip
-SVHN_ENSEMBLES = {1000: (1531, 260)}  # Fig. 5, ten models: 5.88 +- 1.0 per cent
 
 _LABELS = flags.DEFINE_integer(
     "labels", None, "Labelled examples, the same number of each class; 0: an unsupervised "
@@ -460,31 +442,6 @@ _AVERAGE_RATE = flags.DEFINE_float(
     "average_rate", AVERAGE_RATE, "How far they move in a step.",
     lower_bound=1e-9, upper_bound=0.999,
 )  # fmt: skip
-
-STEPS = {"mnist": 180_000, "cifar10": 600_000, "svhn_cropped": 658_800}  # train_*.py
-CLAIMS = {  # images wrong; mean and deviation over ten label subsets
-    (score, dataset, labels): Claim(
-        f"improved-gan-{score.replace('_', '-')}-{dataset}-{labels}",
-        f"Improved GAN, 2016, {place}",
-        value,
-        spread,
-        STEPS[dataset],
-    )
-    for score, dataset, place, numbers in (
-        ("test_error", "mnist", "Table 1", MNIST_ERRORS),
-        ("test_error_of_ensemble", "mnist", "Table 1", MNIST_ENSEMBLES),
-        ("test_error", "cifar10", "Table 2", CIFAR10_ERRORS),
-        ("test_error_of_ensemble", "cifar10", "Table 2", CIFAR10_ENSEMBLES),
-        ("test_error", "svhn_cropped", "Fig. 5", SVHN_ERRORS),
-        ("test_error_of_ensemble", "svhn_cropped", "Fig. 5", SVHN_ENSEMBLES),
-    )
-    for labels, (value, spread) in numbers.items()
-}
-
-
-def variant():
-    """What the paper's numbers are by, besides the data set."""
-    return (_LABELS.value,)
 
 
 def name_of_network(dataset, network):

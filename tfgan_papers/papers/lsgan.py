@@ -257,7 +257,6 @@ _OPTIMIZER = flags.DEFINE_enum(
     ["adam", "rmsprop"],
     "Adam with beta_1 .5, or RMSProp as in TensorFlow 1 (Sec. 4.4).",
 )
-CLAIMS = {}
 
 
 def name_of_network(dataset, network):

@@ -1,0 +1,319 @@
+"""RESULTS.md says of every claim what the records say, and nothing else; DEVIATIONS.md has
+every departure that the source names."""
+
+import json
+import math
+import re
+import statistics
+
+import pytest
+
+import tfgan_papers.papers
+from tests import launch
+from tfgan_papers import ledger
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.papers.claims import CLAIMS
+
+# The papers' numbers, written down apart from the table: id -> value, spread.
+NUMBERS = {
+    # GAN, Table 1
+    **{"gan-parzen-mnist": (225, 2), "gan-parzen-tfd": (2057, 26)},
+    **{"dbn-parzen-mnist": (138, 2), "dbn-parzen-tfd": (1909, 66)},
+    **{"scae-parzen-mnist": (121, 1.6), "scae-parzen-tfd": (2110, 50)},
+    **{"gsn-parzen-mnist": (214, 1.1), "gsn-parzen-tfd": (1890, 29)},
+    # Improved GAN, Tables 1 to 3, Fig. 5, Sec. 6
+    **{"improved-mnist-20": (1677, 452), "improved-ensemble-mnist-20": (1134, 445)},
+    **{"improved-mnist-50": (221, 136), "improved-ensemble-mnist-50": (142, 96)},
+    **{"improved-mnist-100": (93, 6.5), "improved-ensemble-mnist-100": (86, 5.6)},
+    **{"improved-mnist-200": (90, 4.2), "improved-ensemble-mnist-200": (81, 4.3)},
+    **{"dgn-mnist-100": (333, 14), "vat-mnist-100": (212, None)},
+    **{"catgan-mnist-100": (191, 10), "sdgm-mnist-100": (132, 7)},
+    **{"ladder-mnist-100": (106, 37), "adgm-mnist-100": (96, 2)},
+    "improved-cifar10-1000": (21.83, 2.01),
+    "improved-cifar10-2000": (19.61, 2.09),
+    "improved-cifar10-4000": (18.63, 2.32),
+    "improved-cifar10-8000": (17.72, 1.82),
+    "improved-ensemble-cifar10-1000": (19.22, 0.54),
+    "improved-ensemble-cifar10-2000": (17.25, 0.66),
+    "improved-ensemble-cifar10-4000": (15.59, 0.47),
+    "improved-ensemble-cifar10-8000": (14.87, 0.89),
+    **{"ladder-cifar10-4000": (20.40, 0.47), "catgan-cifar10-4000": (19.58, 0.46)},
+    **{"improved-svhn-500": (18.44, 4.8), "improved-svhn-1000": (8.11, 1.3)},
+    **{"improved-svhn-2000": (6.16, 0.58), "improved-ensemble-svhn-1000": (5.88, 1.0)},
+    **{"dgn-svhn-1000": (36.02, 0.10), "vat-svhn-1000": (24.63, None)},
+    **{"adgm-svhn-1000": (22.86, None), "sdgm-svhn-1000": (16.61, 0.24)},
+    **{"real-is-cifar10": (11.24, 0.12), "improved-is-cifar10": (8.09, 0.07)},
+    **{"improved-is-bn": (7.54, 0.07), "improved-is-no-labels-ha": (6.86, 0.06)},
+    **{"improved-is-no-smoothing": (6.83, 0.06), "improved-is-no-labels": (4.36, 0.04)},
+    "improved-is-no-minibatch": (3.87, 0.03),
+    **{"improved-votes-mnist": (52.4, None), "improved-votes-cifar10": (78.7, None)},
+    **{"improved-votes-top": (71.4, None), "improved-votes-authors": (95, None)},
+    # LSGAN, Table 1, Sec. 4.3.2, 4.4, Fig. 7
+    **{"lsgan-is-cifar10": (6.47, None), "dcgan-is-cifar10": (6.22, None)},
+    "dcgan-is-cifar10-reported": (6.16, 0.07),
+    **{"lsgan-votes": (56.4, None), "dcgan-votes": (43.6, None)},
+    **{"lsgan-bn-g-adam": (5, None), "gan-bn-g-adam": (0, None)},
+    **{"lsgan-ring": (8, None), "gan-ring": (1, None)},
+    # BEGAN, Table 1, Sec. 4.1
+    **{"began-is-cifar10": (5.62, None), "dfm-is-cifar10": (7.72, 0.13)},
+    **{"ali-is-cifar10": (5.34, 0.05), "improved-is-cifar10-in-began": (4.36, None)},
+    **{"mix-wgan-is-cifar10": (4.04, None), "wgan-is-cifar10": (3.82, None)},
+    **{"real-is-cifar10-in-began": (11.24, None), "began-parameters": (17.3e6, None)},
+    "began-days": (2.5, None),
+    # EBGAN, Table 2
+    **{"ebgan-ladder-100": (1.04, 0.12), "ladder-100": (1.36, 0.21)},
+    **{"ebgan-ladder-200": (0.99, 0.12), "ladder-200": (1.24, 0.09)},
+    **{"ebgan-ladder-1000": (0.89, 0.04), "ladder-1000": (1.04, 0.06)},
+    # DCGAN, Tables 1 to 3
+    **{"dcgan-features-cifar10": (82.8, None), "kmeans-1-cifar10": (80.6, None)},
+    **{"kmeans-3-cifar10": (82.0, None), "dcgan-features-svhn-1000": (22.48, None)},
+    **{"cnn-svhn-1000": (28.87, None), "real-1nn-50k": (3.1, None)},
+    **{"dcgan-1nn-50k": (2.98, None), "dcgan-1nn-10m": (1.48, None)},
+    **{"gan-1nn-50k": (6.28, None), "gan-1nn-10m": (5.65, None)},
+}
+WITHOUT_NUMBERS = set(
+    """gan-optimal-d gan-minus-log-4 gan-jsd gan-global-optimum gan-convergence
+    gan-early-gradient gan-forward-only gan-collapse gan-samples-mnist gan-samples-tfd
+    gan-samples-cifar10 gan-lines dcgan-faces improved-feature-matching improved-minibatch
+    improved-historical-averaging improved-smoothing improved-vbn improved-k-plus-1
+    improved-imagenet improved-is-votes lsgan-optimal-d lsgan-pearson
+    lsgan-flat-at-one-point lsgan-bedrooms lsgan-scenes lsgan-bn-gd-rmsprop
+    lsgan-bn-g-rmsprop lsgan-bn-gd-adam rmsprop-over-adam lsgan-characters
+    lsgan-characters-labels lsgan-late-collapse began-equilibrium began-no-alternation
+    began-carry began-carry-identity began-rate began-hours began-faces began-gamma
+    began-continuity began-convergence began-unbalanced vae-mnist vae-frey""".split()
+)
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return ledger.pages(launch.ROOT)
+
+
+@pytest.fixture(scope="module")
+def rows(pages):
+    """claim -> cells, of RESULTS.md."""
+    lines = (line for line in pages["RESULTS.md"].splitlines() if line.startswith("| "))
+    cells = ([cell.strip() for cell in line[2:-2].split(" | ")] for line in lines)
+    return {cell[0]: ledger.Row(*cell) for cell in cells if cell[0] in CLAIMS}
+
+
+@pytest.mark.parametrize("name", ["RESULTS.md", "DEVIATIONS.md", "README.md"])
+def test_what_is_committed_is_what_the_mode_writes(pages, name):
+    written = (launch.ROOT / name).read_text(encoding="utf-8")
+    assert written == pages[name], "run python main.py --mode=ledger"
+
+
+def test_every_claim_has_a_row_with_the_papers_own_number(rows):
+    assert set(CLAIMS) == set(NUMBERS) | WITHOUT_NUMBERS == set(rows)
+    for claim, (value, spread) in NUMBERS.items():
+        assert (CLAIMS[claim].paper_value, CLAIMS[claim].paper_spread) == (value, spread)
+        error = "" if spread is None else f" +- {ledger.number(spread)}"
+        assert rows[claim].paper.startswith(f"{ledger.number(value)}{error}")
+    assert all(CLAIMS[claim].paper_value is None for claim in WITHOUT_NUMBERS)
+
+
+def test_a_number_of_ours_stands_in_a_record_that_the_row_links_to(rows):
+    for row in rows.values():
+        linked = re.findall(r"\(results/(\w+)\.json\)", row.command)
+        if not re.match(r"-?\d", row.ours):
+            assert row.ours in ("-", "no run") and not re.search(r"\d", row.ours)
+            continue
+        found = [read(launch.ROOT / "results" / f"{name}.json") for name in linked]
+        values = [r["value"] for r in found if r.get("claim") == row.claim]
+        values += [
+            run["scores"][CLAIMS[row.claim].metric]
+            for record in found
+            for run in record.get("runs", [])
+            if CLAIMS[row.claim].metric in run["scores"]
+            and CLAIMS[row.claim].flags.items() <= flags_of(record, run).items()
+        ]
+        shown = float(re.match(r"-?[\d,.]+", row.ours)[0].replace(",", ""))
+        assert math.isclose(shown, statistics.fmean(values), rel_tol=1e-3), row
+
+
+def flags_of(study, run):
+    written = [text for texts in study["flags"].values() for text in texts]
+    pairs = (text.removeprefix("--").split("=", 1) for text in written if "=" in text)
+    return {**dict(pairs), **run["setting"]}
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_a_claim_that_a_test_holds_names_a_test_that_there_is():
+    for claim in CLAIMS.values():
+        if claim.test:
+            path, name = claim.test.split("::")
+            text = (launch.ROOT / path).read_text()
+            assert f"\ndef {name}(" in text, claim.claim
+
+
+def test_recipes_and_scores_of_claims_exist():
+    from tfgan_papers.metrics import METRICS
+
+    for claim in CLAIMS.values():
+        if claim.recipe:
+            assert (launch.ROOT / "flags" / f"{claim.recipe}.flags").is_file()
+        assert claim.metric is None or claim.metric.split()[0] in METRICS
+        assert claim.better in ("higher", "lower", "same")
+
+
+# What records do to a row, on records made here.
+
+
+def a_record(claim, value, spread=None, **fields):
+    record = {"claim": claim, "value": value, "spread": spread, "steps": 90_000}
+    record |= {"seeds": [1], "command": "python main.py", "run_id": "gan-x-1-seed1"}
+    return record | {"quantity": "q", "unit": "u"} | fields
+
+
+def a_study(**fields):
+    """Of the ring: least squares covers 8, 8, 5 modes, the other loss 1, 1 and fails."""
+    found = {"least_squares": (8.0, 8.0, 5.0), "non_saturating": (1.0, 1.0, None)}
+    runs = [
+        {"setting": {"loss": loss}, "seed": seed, "steps": 20_000,
+         "failure": "5 of 8 modes" if value == 5.0 else None if value else "d_loss is nan",
+         "scores": {} if value is None else {"mode_coverage": value}}
+        for loss, values in found.items() for seed, value in enumerate(values, 1)
+    ]  # fmt: skip
+    flags = {"model": ["--model=lsgan"], "dataset": ["--dataset=ring"]}
+    budget = {"steps": 120_000, "hours": 0.5}
+    record = {"study": "fig7", "flags": flags, "runs": runs, "budget": budget}
+    return record | {"command": "python main.py --mode=study", "settings": []} | fields
+
+
+def row_of(claim, tmp_path, **found):
+    return ledger.row(tmp_path, CLAIMS[claim], found)
+
+
+@pytest.mark.parametrize(
+    "value, spread, verdict",
+    [(92.0, None, "reproduced"), (100.0, 2.0, "within noise"), (120.0, 2.0, "not reached")],
+)
+def test_of_errors_fewer_are_better(value, spread, verdict, tmp_path):
+    row = row_of("improved-mnist-100", tmp_path, a=a_record(
+        "improved-mnist-100", value, spread, spread_is="a guess"))  # fmt: skip
+    assert (row.verdict, row.budget) == (verdict, "50% of 180,000 steps")
+    assert "one run" in row.ours and "results/a.json" in row.command
+
+
+def test_several_records_of_a_claim_are_a_mean_and_a_deviation(tmp_path):
+    values = (90.0, 100.0, 104.0)
+    records = {f"r{i}": a_record("improved-mnist-100", v) for i, v in enumerate(values)}
+    row = row_of("improved-mnist-100", tmp_path, **records)
+    assert row.ours == "98 +- 7.2 of 10,000 wrong (3 runs)"  # deviation 7.211
+    assert row.verdict == "within noise"
+    assert all(f"results/{name}.json" in row.command for name in records)
+
+
+def test_runs_of_a_study_bear_on_the_claims_of_their_own_setting(tmp_path):
+    row = row_of("lsgan-ring", tmp_path, fig7=a_study())
+    assert row.ours == "7 +- 1.7 modes (3 runs, of which 1 failed)"
+    assert (row.verdict, row.budget) == ("within noise", "50% of 40,000 steps")
+    row = row_of("gan-ring", tmp_path, fig7=a_study())
+    assert row.ours.startswith("1 +- 0 modes (2 runs") and row.verdict == "reproduced"
+    smaller = a_study(flags={**a_study()["flags"], "width": ["--width=16"]})
+    assert row_of("lsgan-ring", tmp_path, fig7=smaller).ours == "no run"
+
+
+def test_a_run_that_never_was_costs_what_its_step_takes(tmp_path):
+    assert row_of("improved-mnist-50", tmp_path).verdict == "not attempted, no run"
+    of_others = a_record("improved-mnist-100", 93.0, ms_per_step=36.0)
+    row = row_of("improved-mnist-50", tmp_path, a=of_others)
+    assert row.verdict == "not attempted, no run: 18 hours for 10 of 180,000 steps"
+    (tmp_path / "benchmarks").mkdir()
+    rounds = [{"plain": 0.9, "XLA": 0.72}] * 3
+    path = tmp_path / "benchmarks" / "lsgan_dcgan64.json"
+    path.write_text(json.dumps({"rounds": rounds}))
+    row = row_of("lsgan-bn-g-adam", tmp_path)
+    assert "10,000 hours for 10 of 5,000,000 steps" in row.verdict
+    assert row_of("gan-parzen-tfd", tmp_path).verdict.startswith("cannot: ")
+
+
+def test_a_picture_of_a_run_is_a_claim_that_nothing_measures(tmp_path):
+    found = {"a": a_record("gan-parzen-mnist", 200.0)}
+    assert row_of("gan-samples-mnist", tmp_path).verdict == "not attempted, no run"
+    row = row_of("gan-samples-mnist", tmp_path, **found)
+    assert row.verdict == "not judged" and "results/a.json" in row.command
+
+
+def test_records_of_no_claim_and_pictures_are_shown_too(tmp_path, rows):
+    (tmp_path / "README.md").write_text("a\n<!-- results -->\nold\n<!-- /results -->\nb\n")
+    (tmp_path / "results").mkdir()
+    for name, steps in (("short", 10), ("long", 20)):
+        record = a_record(None, 3.0, 0.5, steps=steps, run_id=f"gan-{name}-1")
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(record))
+        (tmp_path / "results" / f"{name}.png").write_bytes(b"")
+    written = ledger.pages(tmp_path)
+    others = written["RESULTS.md"].split("## Runs that bear out no claim")[1]
+    assert "| long | gan-long-1, 20 steps | q 3 +- 0.5 u | `python main.py`" in others
+    readme = written["README.md"]
+    assert readme.startswith("a\n<!-- results -->\n|") and "old" not in readme
+    assert readme.endswith("<!-- /results -->\nb\n") and "results/short" not in readme
+    assert "![Samples of gan at step 20, run gan-long-1](results/long.png)" in readme
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (json.dumps(a_record(None, 1.0, command="")), "by which command"),
+        (json.dumps({"claim": None, "value": 1.0, "steps": 1}), "is no record: 'command'"),
+        (json.dumps(a_record("gan-parzen-cifar10", 1.0)), "not among the claims"),
+        ('{"claim": ', "is no record"),
+        ("[]", "is no record"),
+    ],
+)
+def test_a_record_that_proves_nothing_is_refused(content, words, tmp_path):
+    (tmp_path / "bad.json").write_text(content)
+    with pytest.raises(UserError, match=words):
+        ledger.load(tmp_path)
+
+
+def test_a_readme_without_the_marks_is_refused(tmp_path):
+    (tmp_path / "README.md").write_text("no marks")
+    with pytest.raises(UserError, match="<!-- results -->"):
+        ledger.readme(tmp_path, {}, {})
+
+
+def test_the_mode_works_in_the_projects_folder_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="start it in the project's folder"):
+        ledger.ledger()
+    assert not list(tmp_path.iterdir())
+
+
+# Deviations.
+
+
+def test_deviations_and_the_ids_in_the_source_are_the_same(pages):
+    declared = [differs.id for differs in ledger.deviations()]
+    assert len(set(declared)) == len(declared) >= 43
+    listed = re.findall(r"^\| ([A-Z]+-\d+) \|", pages["DEVIATIONS.md"], re.MULTILINE)
+    assert listed == declared
+    sources = sorted(ledger.HERE.rglob("*.py"))
+    text = "\n".join(path.read_text() for path in sources)
+    marked = re.findall(r"^ *Differs:\s*(\S+)", text, re.MULTILINE)
+    assert sorted(marked) == sorted(declared), "a Differs: line is not in its form"
+    families = {id_.partition("-")[0] for id_ in declared}
+    used = set(re.findall(rf"\b(?:{'|'.join(families)})-\d+\b", text))
+    assert used == set(declared)
+
+
+def test_every_paper_names_its_departures_in_order():
+    of_file = {}
+    for differs in ledger.deviations():
+        of_file.setdefault(differs.file, []).append(differs.id)
+    for paper in tfgan_papers.papers.PAPERS.values():
+        path = paper.__name__.replace(".", "/") + ".py"
+        family = of_file[path][0].partition("-")[0]
+        n = len(of_file[path])
+        assert of_file[path] == [f"{family}-{i}" for i in range(1, n + 1)]
+
+
+def test_a_departure_in_another_form_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "paper.py").write_text('"""\nDiffers: X-1 | what | paper | here.\n"""\n')
+    monkeypatch.setattr(ledger, "HERE", tmp_path)
+    with pytest.raises(UserError, match="X-1 has 4 parts, not six"):
+        ledger.deviations()

@@ -1,0 +1,408 @@
+"""The ledger: RESULTS.md, a row a claim of the papers, DEVIATIONS.md, a row a departure
+from them, and README's short table. Made from results/*.json, the claims and the source
+alone: no number is written here by hand."""
+
+import json
+import pathlib
+import re
+import statistics
+from typing import NamedTuple
+
+from tfgan_papers import records
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.papers.claims import CLAIMS, Claim, measured_by
+
+HERE = pathlib.Path(__file__).parent
+BLOCK = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
+DIFFERS = re.compile(r"^Differs: (.*(?:\n    .*)*)", re.MULTILINE)
+TESTED, UNTRIED, UNJUDGED = "held by a test", "not attempted", "not judged"
+CLAIM_HEAD = "| claim | says | paper | authors' code | ours | budget | verdict | command |"
+RULE = "| --- " * CLAIM_HEAD.count(" | ") + "| --- |"
+
+RESULTS = """# Results
+
+Written by `python main.py --mode=ledger` from [results/](results) and
+[claims.py](tfgan_papers/papers/claims.py); a test compares. Each claim has its row, whether
+or not there is a run for it.
+
+- **reproduced**: as good as the paper's number, or better; **within noise**: short of it by
+  less than the two spreads together; **not reached**: short by more.
+- **held by a test**: an equation, checked whenever the tests run.
+- **not judged**: there is a run, in the record named, but nothing measures this claim.
+- **not attempted**: there is no run. Hours are those of the runs the claim asks for, by the
+  time of a step measured here.
+- **cannot**: no one can run it here, and why.
+
+"Ours" is the mean over runs, +- their standard deviation; of one run, +- what is said with
+it. The budget is the steps of a run as a share of the paper's, or of its authors' code.
+
+{counts}
+"""
+OTHERS = """## Runs that bear out no claim
+
+On other data, at another size or by another score than a paper's.
+
+| record | run | result | command |
+| --- | --- | --- | --- |
+"""
+DEVIATIONS = """# Deviations
+
+Written by `python main.py --mode=ledger` from the `Differs:` lines of the source, which
+stand in the head of the file named; a test compares.
+
+| id | what | paper | authors' code | flag | here, and why | file |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+class Evidence(NamedTuple):
+    """What one run found about a claim. `spread`, and what it is, of this run alone."""
+
+    value: float
+    spread: float | None
+    spread_is: str | None
+    steps: int
+    seed: object
+    failed: bool
+    record: str
+
+
+class Differs(NamedTuple):
+    """A departure, and the module that makes it."""
+
+    id: str
+    what: str
+    paper: str
+    code: str
+    flag: str
+    here: str
+    file: str
+
+
+def ledger():
+    """Write the three.
+
+    Raises:
+        UsageError: this is not the project's folder.
+    """
+    root = pathlib.Path.cwd()
+    if not (root / "results").is_dir() or not (root / "README.md").is_file():
+        raise UsageError(
+            f"--mode=ledger: {root} has no results/ and README.md: start it in the "
+            "project's folder"
+        )
+    for name, text in pages(root).items():
+        partial = root / f".{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(root / name)
+        print(root / name)
+
+
+def pages(root: pathlib.Path) -> dict[str, str]:
+    """File name -> what is to be in it.
+
+    Raises:
+        UserError: a record is damaged or incomplete, README has no place for the table.
+    """
+    found = load(root / "results")
+    rows = {claim.claim: row(root, claim, found) for claim in CLAIMS.values()}
+    return {
+        "RESULTS.md": results(rows, found),
+        "DEVIATIONS.md": DEVIATIONS + table(list(map(_linked, deviations()))),
+        "README.md": readme(root, rows, found),
+    }
+
+
+def load(folder: pathlib.Path) -> dict[str, dict]:
+    """The records, by the names of their files.
+
+    Raises:
+        UserError: one is damaged, has no command, or names no claim that there is.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = found[path.stem] = json.loads(path.read_text())
+            command, claim = record["command"], record.get("claim")
+            record["runs"] if "study" in record else (record["value"], record["steps"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is no record: {error}") from error
+        if not command:
+            raise UserError(f"{path} does not say by which command it was made")
+        if claim not in CLAIMS and claim is not None:
+            raise UserError(f"{path} is of {claim}, which is not among the claims")
+    return found
+
+
+def evidence(claim: Claim, found: dict[str, dict]) -> list[Evidence]:
+    """What the records say of a claim, a run at a time."""
+    evidence = []
+    for name, record in found.items():
+        if "study" in record:
+            evidence += _of_study(claim, name, record)
+        elif record["claim"] == claim.claim:
+            spread = record.get("spread"), record.get("spread_is")
+            seed = tuple(record.get("seeds", ()))
+            one = Evidence(record["value"], *spread, record["steps"], seed, False, name)
+            evidence.append(one)
+    return evidence
+
+
+def _of_study(claim, name, record):
+    for run in record["runs"]:
+        flags = {**_flags(record), **run["setting"]}
+        score = run["scores"].get(claim.metric)
+        mine = claim.metric and claim in measured_by(claim.metric.split()[0], flags)
+        if mine and score is not None:
+            failed = bool(run["failure"])
+            yield Evidence(score, None, None, run["steps"], run["seed"], failed, name)
+
+
+def _flags(study):
+    """Flag -> value, of those that all runs of a study have."""
+    written = (text for texts in study["flags"].values() for text in texts)
+    pairs = (text.removeprefix("--").partition("=") for text in written)
+    return {name: value for name, _, value in pairs}
+
+
+# A row.
+
+
+class Row(NamedTuple):
+    """The cells of a claim, and whether a run stands behind them."""
+
+    claim: str
+    says: str
+    paper: str
+    code: str
+    ours: str
+    budget: str
+    verdict: str
+    command: str
+
+
+def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
+    """What there is to say of a claim."""
+    runs = evidence(claim, found)
+    paper = "" if claim.paper_value is None else _measured(claim, *_of_paper(claim))
+    source = f"{paper} ({claim.paper})" if paper else claim.paper
+    cells = (claim.claim, claim.says, source, claim.code)
+    if runs:
+        ours, verdict = _ours(claim, runs)
+        return Row(*cells, ours, _budget(claim, runs), verdict, _commands(runs, found))
+    if claim.test:
+        return Row(*cells, "-", "-", TESTED, f"`python -m pytest {claim.test}`")
+    recipe = f"`--flagfile=flags/{claim.recipe}.flags`" if claim.recipe else "-"
+    if seen := _seen(claim, found):
+        return Row(*cells, "-", "-", UNJUDGED, _commands(seen, found))
+    if claim.cannot:
+        return Row(*cells, "no run", "0", f"cannot: {claim.cannot}", recipe)
+    return Row(*cells, "no run", "0", f"{UNTRIED}, {_cost(root, claim, found)}", recipe)
+
+
+def _seen(claim, found):
+    """Runs of the recipe of a claim that no score measures."""
+    if claim.metric or not claim.recipe:
+        return []
+    alike = [c for c in CLAIMS.values() if c.recipe == claim.recipe and c.metric]
+    return [run for other in alike for run in evidence(other, found)]
+
+
+def _of_paper(claim):
+    return claim.paper_value, claim.paper_spread
+
+
+def _measured(claim, value, spread):
+    """A number of the claim's unit."""
+    error = "" if spread is None else f" +- {number(spread)}"
+    return f"{number(value)}{error} {claim.unit}".strip().replace(" %", "%")
+
+
+def number(value: float) -> str:
+    """With four digits that mean something, and a comma at the thousands."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _ours(claim, runs):
+    """What the runs found, and the verdict on it."""
+    values = [run.value for run in runs]
+    mean = statistics.fmean(values)
+    spread = statistics.stdev(values) if values[1:] else runs[0].spread
+    shown = spread if spread is None else float(f"{spread:.2g}")
+    seeds = f"{len(runs)} runs" if values[1:] else "one run"
+    said = f", +- the {runs[0].spread_is}" if runs[0].spread_is and not values[1:] else ""
+    failed = sum(run.failed for run in runs)
+    failures = f", of which {failed} failed" if failed else ""
+    verdict = records.verdict(mean, *_of_paper(claim), spread, claim.better)
+    return f"{_measured(claim, mean, shown)} ({seeds}{said}{failures})", verdict
+
+
+def _budget(claim, runs):
+    steps = statistics.fmean(run.steps for run in runs)
+    if claim.paper_steps is None:
+        return f"{steps:,.0f} steps; the paper's are not stated"
+    return f"{steps / claim.paper_steps:.0%} of {claim.paper_steps:,} steps"
+
+
+def _commands(runs, found):
+    """The command of each record, which links to it."""
+    names = dict.fromkeys(run.record for run in runs)
+    return "; ".join(_linked_command(name, found[name]) for name in names)
+
+
+def _linked_command(name, record):
+    trained = f"`{record['trained_by']}`, then " if record.get("trained_by") else ""
+    return f"{trained}`{record['command']}` ([record](results/{name}.json))"
+
+
+def _cost(root, claim, found):
+    """Hours of the runs that the claim asks for, or plainly that there are none."""
+    ms = _step_time(root, claim, found) if claim.paper_steps and claim.step else None
+    if ms is None:
+        return "no run"
+    hours = claim.runs * claim.paper_steps * ms / 3.6e6
+    return f"no run: {hours:,.0f} hours for {claim.runs} of {claim.paper_steps:,} steps"
+
+
+def _step_time(root, claim, found):
+    """ms of the step that the claim's runs take, measured; None if it is not."""
+    for record in found.values():
+        if "study" in record:
+            alike = [c for c in CLAIMS.values() if c.step == claim.step]
+            budget = record["budget"]
+            if budget["steps"] and any(list(_of_study(c, "", record)) for c in alike):
+                return 3.6e6 * budget["hours"] / budget["steps"]
+        elif record["claim"] and CLAIMS[record["claim"]].step == claim.step:
+            if record.get("ms_per_step"):
+                return record["ms_per_step"]
+    path = root / "benchmarks" / f"{claim.step}.json"
+    if not path.is_file():
+        return None
+    rounds = json.loads(path.read_text())["rounds"]
+    of_kind = (statistics.median(r[kind] for r in rounds) for kind in ("plain", "XLA"))
+    return 1e3 * min(of_kind)
+
+
+# The pages.
+
+
+def table(rows: list[tuple]) -> str:
+    """Rows of a Markdown table."""
+    lines = (" | ".join(str(cell).replace("|", r"\|") for cell in row) for row in rows)
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def results(rows: dict[str, Row], found: dict[str, dict]) -> str:
+    """RESULTS.md."""
+    methods = dict.fromkeys(claim.paper.split(",")[0] for claim in CLAIMS.values())
+    parts = [RESULTS.format(counts=counts(rows))]
+    for method in methods:
+        mine = [
+            rows[claim.claim]
+            for claim in CLAIMS.values()
+            if claim.paper.split(",")[0] == method
+        ]
+        parts.append(f"## {method}\n\n{CLAIM_HEAD}\n{RULE}\n{table(mine)}")
+    used = {e.record for claim in CLAIMS.values() for e in evidence(claim, found)}
+    others = [_other(name, record) for name, record in found.items() if name not in used]
+    return "\n".join(parts) + ("\n" + OTHERS + table(others) if others else "")
+
+
+def counts(rows: dict[str, Row]) -> str:
+    """How many claims have which verdict."""
+    kinds = dict.fromkeys((*records.VERDICTS, TESTED, UNJUDGED, UNTRIED, "cannot"), 0)
+    for each in rows.values():
+        kinds[re.split("[,:]", each.verdict)[0]] += 1
+    said = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    return f"Of {len(rows)} claims: {said}."
+
+
+def _other(name, record):
+    """Cells of a record of no claim."""
+    if "study" in record:
+        about = ", ".join(f"{k}={v}" for k, v in _flags(record).items())
+        each = (
+            f"{_setting(setting['setting'])}: {setting['failures']} of {setting['runs']} "
+            f"failed{''.join(map(_score, setting['scores'].items()))}"
+            for setting in record["settings"]
+        )
+        result = "; ".join(each)
+    else:
+        about = f"{record['run_id']}, {record['steps']:,} steps"
+        spread = "" if record.get("spread") is None else f" +- {number(record['spread'])}"
+        result = f"{record['quantity']} {number(record['value'])}{spread} {record['unit']}"
+    return name, about, result, _linked_command(name, record)
+
+
+def _setting(setting):
+    return ", ".join(setting.values())
+
+
+def _score(item):
+    name, score = item
+    spread = score["deviation"]
+    return f", {name} {number(score['mean'])}" + (
+        "" if spread is None else f" +- {number(spread)}"
+    )
+
+
+def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> str:
+    """README.md with its block of results: the claims that have a run, and a picture a
+    method.
+
+    Raises:
+        UserError: it has no such block.
+    """
+    text = (root / "README.md").read_text(encoding="utf-8")
+    if not BLOCK.search(text):
+        raise UserError(
+            "README.md has no lines <!-- results --> and <!-- /results -->, between which "
+            "the table goes"
+        )
+    run = [
+        (r.says, r.paper, f"{r.ours}, {r.budget}: **{r.verdict}**", r.command)
+        for r in rows.values()
+        if r.verdict in records.VERDICTS
+    ]
+    head = "| claim | paper | ours | command |\n|---|---|---|---|\n"
+    block = f"{head}{table(run)}\n{counts(rows)} All of them: [RESULTS.md](RESULTS.md).\n"
+    block += _pictures(root, found)
+    return BLOCK.sub(lambda _: block, text)
+
+
+def _pictures(root, found):
+    """The picture of each method's longest run that has one."""
+    longest = {}
+    for name, record in sorted(found.items(), key=lambda item: item[1].get("steps", 0)):
+        if "run_id" in record and (root / "results" / f"{name}.png").is_file():
+            longest[record["run_id"].partition("-")[0]] = name
+    return "".join(
+        f"\n![Samples of {model} at step {found[name]['steps']:,}, run "
+        f"{found[name]['run_id']}](results/{name}.png)\n\n"
+        f"{model}, run `{found[name]['run_id']}`, step {found[name]['steps']:,}\n"
+        for model, name in sorted(longest.items())
+    )
+
+
+def deviations() -> list[Differs]:
+    """The `Differs:` lines of the package, in order of their files.
+
+    Raises:
+        UserError: one has not the form id | what | paper | code | flag | here.
+    """
+    found = []
+    for path in sorted(HERE.rglob("*.py")):
+        name = path.relative_to(HERE.parent).as_posix()
+        for match in DIFFERS.finditer(path.read_text(encoding="utf-8")):
+            cells = [" ".join(cell.split()) for cell in match[1].split("|")]
+            if len(cells) != len(Differs._fields) - 1:
+                raise UserError(
+                    f"{name}: Differs: {cells[0]} has {len(cells)} parts, not six: id, "
+                    "what, paper, authors' code, flag, here"
+                )
+            found.append(Differs(*cells, name))
+    return found
+
+
+def _linked(differs):
+    return differs._replace(file=f"[{differs.file}]({differs.file})")

@@ -1,0 +1,378 @@
+"""Runs side by side: one page that opens from disk, with nothing beside it."""
+
+import base64
+import html
+import io
+import pathlib
+import re
+import shlex
+import string
+import sys
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import tensorflow as tf
+from absl import flags
+from tensorboard.compat.proto import event_pb2
+from tensorboard.util import tensor_util
+
+from tfgan_papers import study
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.metrics import METRICS
+
+_RUNS = flags.DEFINE_list(
+    "runs", [], "Folders that --mode=report puts side by side: runs, and studies."
+)
+_PAGE = flags.DEFINE_string("page", "report.html", "The page that --mode=report writes.")
+
+TEMPLATE = pathlib.Path(__file__).with_name("report.html")
+COLOURS = 6  # that report.html has, as --run-1 to --run-6
+DASHES = ("-", "--", "-.", ":")  # for those who do not see the colours
+INK = "#010203"  # in a drawing: becomes the page's own colour of text
+ERRORS = ("standard_error", "deviation", "spread")  # by what a score's spread may go
+
+
+class Run(NamedTuple):
+    """A trained run, as its folder tells it."""
+
+    folder: pathlib.Path
+    facts: dict  # run.json
+    summary: dict
+    flags: dict[str, str]
+    manifest: dict  # of the export
+    scores: dict[str, dict]  # metric -> its newest entry at the last step
+    sheet: pathlib.Path  # samples of the last step
+    curves: dict[str, dict[int, float]]  # scalar -> step -> value
+
+    @property
+    def name(self):
+        loss = self.summary["loss"].replace("_", " ")
+        return f"{self.summary['model']}, {loss}, seed {self.summary['seed']}"
+
+    @property
+    def images(self):
+        """Examples of data that the training took."""
+        per_second, ms = (self.summary[k] for k in ("images_per_second", "ms_per_step"))
+        return round(self.summary["steps"] * per_second * ms / 1e3)
+
+    @property
+    def latents(self):
+        width = self.manifest["endpoints"]["generate"]["z"][1]
+        return f"{self.manifest['latent_law']}, {width} numbers"
+
+
+def report():
+    """Write --page of --runs.
+
+    Raises:
+        UsageError: there is nothing to compare, or the data sets are not the same.
+    """
+    folders = [pathlib.Path(name).expanduser() for name in _RUNS.value]
+    if not folders:
+        raise UsageError("--mode=report needs --runs=FOLDER,FOLDER")
+    if twice := [str(f) for i, f in enumerate(folders) if f in folders[:i]]:
+        raise UsageError(f"--runs: {twice[0]} is there twice")
+    studies = [folder for folder in folders if (folder / "study.json").is_file()]
+    runs = [load(folder) for folder in folders if folder not in studies]
+    sets = list(dict.fromkeys(run.summary["dataset"] for run in runs))
+    if len(sets) > 1:
+        raise UsageError(
+            f"--runs are on different data sets, {', '.join(sets)}: there is nothing to "
+            "compare"
+        )
+    path = pathlib.Path(_PAGE.value).expanduser()
+    text = page(runs, {folder.name: _study(folder) for folder in studies})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}") from error
+    print(path)
+
+
+def load(folder: pathlib.Path) -> Run:
+    """
+    Raises:
+        UserError: this is no folder of a run that has ended well.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"--runs: there is no folder {folder}")
+    read = study.Run({}, 0, folder).read
+    facts, summary = read("run.json"), read("summary.json")
+    if facts is None:
+        raise UsageError(f"--runs: {folder} is the folder of no run")
+    goes_on = f"python main.py --logdir={shlex.quote(str(folder))}"
+    if summary is None:
+        raise UserError(f"{folder} has no summary.json: the run has not ended: {goes_on}")
+    manifest = read("export/manifest.json")
+    if manifest is None or not (folder / "export" / "saved_model.pb").is_file():
+        raise UserError(f"{folder} has no generator in export/: {goes_on} --mode=export")
+    sheet = folder / "samples" / f"step-{summary['steps']:09d}.png"
+    if not sheet.is_file():
+        raise UserError(f"{folder} has no picture of its last step, {sheet.name}")
+    lines = (folder / "flags.txt").read_text().splitlines()
+    written = dict(line.removeprefix("--").split("=", 1) for line in lines if "=" in line)
+    scores = study.Run({}, 0, folder).scores()
+    curves = read_scalars(folder / "tensorboard")
+    return Run(folder, facts, summary, written, manifest, scores, sheet, curves)
+
+
+def _study(folder):
+    """Its study.json.
+
+    Raises:
+        UserError: it has not ended.
+    """
+    record = study.Run({}, 0, folder).read("study.json")
+    if "settings" not in record:
+        raise UserError(f"the study in {folder} has not ended: give its command once more")
+    return record
+
+
+def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
+    """Scalar -> step -> value, of TensorBoard's files; of a step that was done again, after
+    a resume or a rollback, what it gave last."""
+    found = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        try:
+            for written in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = event_pb2.Event.FromString(written)
+                for value in event.summary.value:
+                    if value.metadata.plugin_data.plugin_name == "scalars":
+                        number = float(tensor_util.make_ndarray(value.tensor))
+                        found.setdefault(value.tag, {})[event.step] = number
+        except tf.errors.DataLossError:
+            continue  # the last event of a run that was killed
+    return found
+
+
+# What differs.
+
+
+def warnings(runs: list[Run]) -> list[str]:
+    """A line for each respect in which the runs do not compare."""
+    said = {
+        "Data differ": [
+            "{} of {} examples".format(
+                "x".join(map(str, run.facts["shape"])), run.facts["examples"]
+            )
+            + (f", {run.flags['train_split']}" if "train_split" in run.flags else "")
+            for run in runs
+        ],
+        "Budgets differ": [
+            f"{run.summary['steps']:,} steps, {run.images:,} images" for run in runs
+        ],
+        "Machines differ, so speeds do not compare": [
+            run.summary.get("machine", "not recorded") for run in runs
+        ],
+        "Precisions differ": [run.summary["mixed_precision"] for run in runs],
+        "Latents differ, so each sheet is of its own": [run.latents for run in runs],
+    }
+    return [
+        f"{what}: "
+        + "; ".join(f"{run.name} {value}" for run, value in zip(runs, values, strict=True))
+        for what, values in said.items()
+        if len(set(values)) > 1
+    ]
+
+
+# The page.
+
+
+def page(runs: list[Run], studies: dict[str, dict]) -> str:
+    """The page, as text."""
+    sections = {
+        "Samples": _samples(runs),
+        "Numbers": _numbers(runs),
+        "Curves": _curves(runs),
+        "Failures": "".join(_failures(*each) for each in studies.items()),
+        "Commands": _commands(runs, studies),
+    }
+    sections = {name: text for name, text in sections.items() if text}
+    sets = dict.fromkeys(run.summary["dataset"] for run in runs)
+    title = f"Runs side by side: {', '.join([*sets, *studies])}"
+    return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(title),
+        summary=f"Made by <code>{_command()}</code>.",
+        warnings="".join(
+            f'<p class="warning" role="note">{html.escape(text)}</p>\n'
+            for text in warnings(runs)
+        ),
+        links="".join(f'<a href="#{name.lower()}">{name}</a>' for name in sections),
+        sections="".join(
+            f'<section aria-labelledby="{name.lower()}">\n<h2 id="{name.lower()}">{name}'
+            f"</h2>\n{text}</section>\n"
+            for name, text in sections.items()
+        ),
+    )
+
+
+def _command():
+    return html.escape(shlex.join(["python", "main.py", *sys.argv[1:]]))
+
+
+def _colour(i):
+    return f"var(--run-{i % COLOURS + 1})"
+
+
+def _heading(i, run):
+    """Name and colour of a run, id below."""
+    swatch = f'<span class="swatch" style="background: {_colour(i)}"></span>'
+    name, run_id = html.escape(run.name), html.escape(run.facts["run_id"])
+    return f"{swatch}<strong>{name}</strong><br><code>{run_id}</code>"
+
+
+def _samples(runs):
+    figures = []
+    for i, run in enumerate(runs):
+        data = base64.b64encode(run.sheet.read_bytes()).decode()
+        text = html.escape(f"Samples of {run.name} at step {run.summary['steps']:,}")
+        figures.append(
+            f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{_heading(i, run)}</figcaption></figure>\n"
+        )
+    same = runs[1:] and len({run.latents for run in runs}) == 1
+    words = "The same place on each sheet is the same latent." if same else ""
+    grid = f'<div class="columns">\n{"".join(figures)}</div>\n'
+    return f"<p>After the last step. {words}</p>\n{grid}" if runs else ""
+
+
+def _numbers(runs):
+    if not runs:
+        return ""
+    rows = {
+        "data": [run.summary["dataset"] for run in runs],
+        "steps": [f"{run.summary['steps']:,}" for run in runs],
+        "images seen": [f"{run.images:,}" for run in runs],
+        "seed": [run.summary["seed"] for run in runs],
+    }
+    for metric in dict.fromkeys(name for run in runs for name in run.scores):
+        label = getattr(METRICS.get(metric), "NAME", metric)
+        rows[label] = [_score(metric, run.scores.get(metric)) for run in runs]
+    rows |= {
+        "collapse watch": [_collapse(run.summary.get("collapse", {})) for run in runs],
+        "images/s": [f"{run.summary['images_per_second']:,.0f}" for run in runs],
+        "ms a step": [f"{run.summary['ms_per_step']:.1f}" for run in runs],
+        "weights of G": [f"{run.summary['parameters']['generator']:,}" for run in runs],
+        "weights of D": [f"{run.summary['parameters']['discriminator']:,}" for run in runs],
+        "machine": [run.summary.get("machine", "not recorded") for run in runs],
+    }
+    return _table("Numbers", [_heading(i, run) for i, run in enumerate(runs)], rows)
+
+
+def _score(metric, entry):
+    """A score with its spread, and what it is of."""
+    if entry is None:
+        return "not taken"
+    error = next((entry[name] for name in ERRORS if entry.get(name) is not None), None)
+    spread = "" if error is None else f" \N{PLUS-MINUS SIGN} {error:.2g}"
+    unit = getattr(METRICS.get(metric), "UNIT", "")
+    samples = f" ({entry['samples']:,} samples)" if entry.get("samples") else ""
+    return f"{entry['value']:.5g}{spread} {unit}{samples}"
+
+
+def _collapse(verdict):
+    if "diversity" not in verdict:
+        return "not watched"
+    return f"{verdict['verdict']}, diversity {verdict['diversity']:.2f}"
+
+
+def _table(label, heads, rows):
+    """A table with a column a head, which scrolls by keyboard where it is too wide."""
+    columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    lines = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)
+        + "</tr>\n"
+        for name, cells in rows.items()
+    )
+    return (
+        f'<div class="wide" role="region" aria-label="{html.escape(label)}, table" '
+        f'tabindex="0">\n<table>\n<thead><tr><td></td>{columns}</tr></thead>\n'
+        f"<tbody>\n{lines}</tbody>\n</table>\n</div>\n"
+    )
+
+
+def _curves(runs):
+    """A drawing a scalar that more than one run has, or the only run, a line a run."""
+    drawn = {}
+    for tag in dict.fromkeys(tag for run in runs for tag in run.curves):
+        lines = {i: run.curves[tag] for i, run in enumerate(runs) if tag in run.curves}
+        if len(lines) >= min(2, len(runs)):
+            drawn[tag] = lines
+    words = (
+        "<p>Losses of different methods are on different scales; diversity, relative to "
+        "that of the data, and d_auc, how surely D tells samples from data, compare.</p>\n"
+    )
+    figures = "".join(_drawing(tag, lines, runs) for tag, lines in drawn.items())
+    return f'{words}<div class="columns">\n{figures}</div>\n' if drawn else ""
+
+
+def _drawing(tag, lines, runs):
+    """An inline SVG in the page's own colours."""
+    marks = [f"#{i:06x}" for i in range(0xA00001, 0xA00001 + len(runs))]
+    names = [run.name for run in runs]
+    text = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK}
+    ticks = {"xtick.color": INK, "ytick.color": INK, "legend.labelcolor": INK}
+    fixed = {"svg.fonttype": "none", "svg.hashsalt": tag, "font.size": 11}
+    with plt.rc_context({**text, **ticks, **fixed}):
+        figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+        for i, points in lines.items():
+            steps = sorted(points)
+            axes.plot(
+                *(steps, [points[step] for step in steps]),
+                color=marks[i],
+                linestyle=DASHES[i % len(DASHES)],
+                marker="o" if len(steps) < 3 else None,
+                label=names[i],
+            )
+        axes.set(xlabel="step")
+        axes.legend(frameon=False)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    own = re.sub(r"\W", "-", tag)  # several drawings share a page: no id may be there twice
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", svg)
+    for i, mark in enumerate(marks):
+        svg = svg.replace(mark, _colour(i))
+    svg = svg.replace(INK, "currentColor")
+    ends = "; ".join(f"{names[i]} ends at {p[max(p)]:.4g}" for i, p in lines.items())
+    label = html.escape(f"{tag} by step: {ends}")
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return f"<figure>{svg}<figcaption>{html.escape(tag)}</figcaption></figure>\n"
+
+
+def _failures(name, record):
+    """How often each setting of a study failed."""
+    rows = {
+        study.named(row["setting"]): [
+            f"{row['failures']} of {row['runs']}",
+            "{:.0%} ({:.0%} to {:.0%})".format(row["failure_rate"], *row["interval"]),
+            "; ".join(
+                f"{metric} {score['mean']:.4g}"
+                + ("" if score["deviation"] is None else f" ± {score['deviation']:.2g}")
+                for metric, score in row["scores"].items()
+            ),
+        ]
+        for row in record["settings"]
+    }
+    heads = ["failed", f"rate ({record['interval_is']})", "mean and deviation"]
+    is_ = "".join(f"<li>{html.escape(text)}</li>" for text in record["failure_is"])
+    return (
+        f"<h3>{html.escape(name)}</h3>\n{_table(name, heads, rows)}"
+        f"<p>A run failed if</p>\n<ul>{is_}</ul>\n"
+    )
+
+
+def _commands(runs, studies):
+    """The exact commands, a run a paragraph."""
+    of = {f"{run.name}, {run.facts['run_id']}": run.summary["command"] for run in runs}
+    of |= {f"study {name}": record["command"] for name, record in studies.items()}
+    return "".join(
+        f"<p>{html.escape(name)}</p>\n<pre><code>{html.escape(command)}</code></pre>\n"
+        for name, command in of.items()
+    )
