@@ -288,6 +288,8 @@ def build(settings, jit_compile, steps_per_execution=1):
     chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
     if len(settings.shape) != 3:
         raise UsageError("--model=ebgan is for images")
+    if flags.FLAGS.width and chosen.networks is mnist_networks:
+        raise UsageError("--width is of --network=convolutional: leave it out")
     style, draw = dcgan.with_width(STYLE), Draw(settings.seed)
     try:
         model = EBGAN(
