@@ -418,3 +418,12 @@ def test_a_run_cut_in_the_carry_ramp_and_in_a_stall_has_the_weights_of_the_whole
     assert any(0 < values(state, "stalled/")[0] < 10 for state in states[:2])
     assert min(values(uncut, "_learning_rate/")) < 0.05  # it was halved
     assert "both learning rates are 0.05" in whole.result().err
+
+
+def test_a_run_that_stalls_at_the_floor_says_so_and_goes_on(tmp_path):
+    at_floor = ("--learning_rate_floor=0.05", "--report_steps=4", "--steps=40")
+    ended = launch.fork(*RUN, *at_floor, f"--logdir={tmp_path / 'run'}")
+    assert ended.code == 0, ended.err
+    said = [line for line in ended.err.splitlines() if "has stalled" in line]
+    assert said and "with the learning rates at their floor, 0.05" in said[0]
+    assert launch.kept_steps(tmp_path / "run")[-1] == 40
