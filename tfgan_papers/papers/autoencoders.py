@@ -32,9 +32,9 @@ Differs: VAE-3 | step size of Adagrad | .01, .02 or .1, by the first iterations 
 Differs: VAE-4 | weight decay | a prior N(0, I) of the weights, small beside 60,000 images |
     not public | none | left out.
 Differs: VAE-5 | Frey Face | a Gaussian decoder, 200 units | not public | none | left out.
-Differs: AUTOENCODER-1 | everything | only |x - y|^2 and a narrow code are of the definition
-    | none | --loss, --latent_dim | layers, optimizer and initial weights of the VAE, so
-    that the two differ in nothing but the code.
+Differs: AUTOENCODER-1 | all but its loss, the squared distance, and a code narrower than
+    the image | not of its definition | none | --loss, --latent_dim | layers, optimizer and
+    initial weights of the VAE, so that the two differ in nothing but the code.
 """
 
 import keras
