@@ -396,7 +396,6 @@ def test_reconstructions_alternate_rows_of_images_and_copies(run):
         (["--model=vae", "--loss=squared"], "--loss=cross_entropy"),
         (["--model=autoencoder", "--value_range=symmetric"], "leave out --value_range"),
         (["--model=vae", "--dataset=ring", "--value_range=raw"], "is for images"),
-        (["--model=autoencoder", "--metrics=bound", "--steps=2"], "is of a bound"),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused_in_one_line(arguments, words, tmp_path):

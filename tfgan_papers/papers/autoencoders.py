@@ -32,9 +32,9 @@ Differs: VAE-3 | step size of Adagrad | .01, .02 or .1, by the first iterations 
 Differs: VAE-4 | weight decay | a prior N(0, I) of the weights, small beside 60,000 images |
     not public | none | left out.
 Differs: VAE-5 | Frey Face | a Gaussian decoder, 200 units | not public | none | left out.
-Differs: AUTOENCODER-1 | everything | only squared error and a narrow code define it
-    | none | --loss, --latent_dim | layers, optimizer and initial weights of the VAE, so
-    that the two differ in nothing but the code.
+Differs: AUTOENCODER-1 | all but its loss, the squared distance, and a code narrower than
+    the image | not of its definition | none | --loss, --latent_dim | layers, optimizer and
+    initial weights of the VAE, so that the two differ in nothing but the code.
 """
 
 import keras
@@ -205,6 +205,7 @@ OURS_ON_DIGITS = {
 _LATENT_DIM = flags.DEFINE_integer(
     "latent_dim", 20, "N_z, size of the code of vae and autoencoder.", lower_bound=1
 )
+CLAIMS = {}  # the VAE's are curves
 
 
 def defaults(dataset, network):
