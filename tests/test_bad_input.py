@@ -91,6 +91,22 @@ CASES = {
         2,
         ["digits", "'test'"],
     ),
+    "an Inception Score without Inception": (
+        "--metrics=inception_score",
+        2,
+        ["--metrics=inception_score", "--features=inception_2015 or"],
+    ),
+    "a network without its file": (
+        "--metrics=inception_score --features=inception_2015 --test_split=train[90%:]",
+        2,
+        ["--features=inception_2015 needs --feature_file"],
+    ),
+    "images to train on": ("--images=x", 2, ["--images", "--mode=evaluate"]),
+    "images that are not there": (
+        "--mode=evaluate --metrics=diversity --images=x --test_split=train[90%:]",
+        1,
+        ["x holds no image"],
+    ),
     "record without a score": ("--record=x.json", 2, ["--record", "--metrics"]),
     "evaluation of nothing": (
         "--mode=evaluate",

@@ -2,8 +2,10 @@
 real ones, and the command that scores images by them."""
 
 import hashlib
+import json
 import re
 import time
+import types
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ from absl.testing import flagsaver
 from PIL import Image
 from scipy.special import softmax
 
+from tests import launch
 from tfgan_papers import data, evaluation
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features, frechet_distance
@@ -158,8 +161,8 @@ def test_a_frozen_graph_gives_features_and_probabilities(
     images = rng.integers(0, 256, (5, 32, 32, channels), dtype=np.uint8)
     seen, probabilities = network.apply(images)
     colour = np.repeat(images, 4 - channels, 3) if channels == 1 else images
-    resized = tf.image.resize(np.float32(colour), [299, 299])
-    resized = (resized - 128) / 128
+    old = V1.image.resize_bilinear  # corners, not centres, of pixels: as in 2015
+    resized = (old(np.float32(colour), [299, 299]) - 128) / 128
     expected = tf.image.resize(resized, [2, 2], method="area").numpy().reshape(5, 12)
     np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-5)
     logits = expected @ weights + (bias if name == "tfgan" else 0)
@@ -272,6 +275,61 @@ def test_a_score_of_another_kind_of_network_is_refused():
     with flagsaver.flagsaver(metrics=["classifier_score"], features="tfgan"):
         with pytest.raises(UsageError, match="it needs --features=classifier"):
             evaluation.check()
+
+
+# While training.
+
+
+def generator(images):
+    """A model that draws these images, whatever the latents."""
+    return types.SimpleNamespace(
+        prior_law="uniform",
+        latent_dim=2,
+        classes=0,
+        classifier=None,
+        generate_in_graph=lambda z, labels: images[: len(z)],
+    )
+
+
+def test_data_are_loaded_and_seen_once_and_the_lower_distance_is_chosen(
+    network, digits, cache, monkeypatch, rng
+):
+    loads, load = [], data.load
+    monkeypatch.setattr(data, "load", lambda split: loads.append(split) or load(split))
+    names = ["frechet_distance", "two_sample", "diversity"]
+    splits = {"train_split": "train[:80%]", "test_split": "train[80%:]"}
+    options = {"score_samples": 150, "score_batch_size": 150}
+    with flagsaver.flagsaver(metrics=names, score_cache=str(cache), **splits, **options):
+        scorer = evaluation.Scorer({"train[:80%]": digits["train"]})
+        real = digits["train"].all("unit", 150)
+        noise = rng.random(real.shape, dtype=np.float32)
+        assert scorer.select(generator(real)) > scorer.select(generator(noise))
+        found = {
+            name: score
+            for name, _, score in scorer.scores(evaluation.Generated(generator(real)))
+        }
+        with pytest.raises(UserError, match="samples are not finite"):
+            scorer.select(generator(np.full_like(real, np.nan)))
+    assert loads == ["train[80%:]"]
+    assert found["frechet_distance"]["value"] == -scorer.select(generator(real))
+    assert found["frechet_distance"]["features_sha256"] == network.sha256
+    assert "features" not in found["diversity"]
+
+
+def test_a_run_is_scored_as_it_trains_and_keeps_its_best(network, cache, tmp_path):
+    flags_of_scores = (
+        *("--metrics=frechet_distance,classifier_score", "--score_samples=200"),
+        *("--train_split=train[:80%]", "--test_split=train[80%:]"),
+        f"--score_cache={cache}",
+    )
+    run = ("--model=gan", "--steps=4", "--report_steps=2", "--checkpoint_steps=2")
+    ended = launch.fork(*run, *flags_of_scores, f"--logdir={tmp_path}/run")
+    assert ended.code == 0, ended.err
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert [s["metric"] for s in scores] == ["frechet_distance", "classifier_score"]
+    assert {s["features_sha256"] for s in scores} == {network.sha256}
+    assert 1 <= scores[1]["value"] <= 10 and scores[0]["value"] > 0
+    assert list((tmp_path / "run" / "checkpoints" / "best").glob("*.index"))
 
 
 # Speed.

@@ -5,7 +5,8 @@ import pathlib
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
@@ -202,13 +203,13 @@ class Scorer:
     """--metrics, with what samples are compared with, which is loaded once.
 
     Args:
-        examples: of --train_split, where they are in memory already.
+        loaded: splits that are loaded already.
     """
 
-    def __init__(self, examples: data.Examples | None = None):
+    def __init__(self, loaded: Mapping[str, data.Examples] = MappingProxyType({})):
         check()
         self.metrics = {name: METRICS[name] for name in _METRICS.value}
-        loaded = {FLAGS.train_split: examples} if examples else {}
+        loaded = dict(loaded)
 
         def load(kind):
             split = FLAGS[f"{kind}_split"].value
@@ -326,7 +327,9 @@ def train():
 
     def make_score(examples):
         nonlocal scorer
-        scorer = Scorer(examples)  # of all, to find out now if one cannot be taken
+        scorer = Scorer(
+            {FLAGS.train_split: examples}
+        )  # of all, to find out now if one cannot be taken
         return scorer.select
 
     training.train(make_score)
@@ -344,9 +347,9 @@ def evaluate():
     if IMAGES.value:
         if _RECORD.value:
             raise UsageError("--record is of a run, and --images of none")
-        scorer = Scorer()
-        images = Given(IMAGES.value, scorer.load("test").shape)
-        for _, metric, found in scorer.scores(images):
+        test = data.load(FLAGS.test_split)
+        images = Given(IMAGES.value, test.shape)
+        for _, metric, found in Scorer({FLAGS.test_split: test}).scores(images):
             print(f"{metric.NAME} of {IMAGES.value}: {_written(found, metric.UNIT)}")
         return
     _evaluate()

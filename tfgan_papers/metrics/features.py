@@ -283,7 +283,9 @@ def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Net
         images = tf.compat.v1.placeholder(tf.uint8, (None, None, None, 3))
         x = tf.cast(images, tf.float32)
         if name == "tfgan":
-            x = (tf.image.resize(x, [INCEPTION_SIZE] * 2) - 128.0) / 128.0
+            # by the corners of pixels, not their centres, as TensorFlow 1 had it
+            x = tf.compat.v1.image.resize_bilinear(x, [INCEPTION_SIZE] * 2)
+            x = (x - 128.0) / 128.0
         pool, last = tf.graph_util.import_graph_def(graph, {source: x}, returned, name="")
         features = tf.reshape(pool, [tf.shape(x)[0], -1])
         logits = last if name == "tfgan" else features @ last
