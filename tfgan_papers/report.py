@@ -198,7 +198,7 @@ def page(runs: list[Run], studies: dict[str, dict]) -> str:
             f'<p class="warning" role="note">{html.escape(text)}</p>\n'
             for text in warnings(runs)
         ),
-        links="".join(f'<a href="#{name.lower()}">{name}</a>' for name in sections),
+        links="\n".join(f'<a href="#{name.lower()}">{name}</a>' for name in sections),
         sections="".join(
             f'<section aria-labelledby="{name.lower()}">\n<h2 id="{name.lower()}">{name}'
             f"</h2>\n{text}</section>\n"
