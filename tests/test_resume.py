@@ -50,7 +50,7 @@ def kills(folder):
         (draw.randint(1, LATEST_KILL), draw.uniform(0.0, 0.3)) for _ in range(3)
     )
     stops = []
-    writing = "checkpoints/*/*_temp/*"  # of which a kill may leave some
+    writing = "checkpoints/*/writing/*"  # of which a kill may leave some
     for moment in [*moments, "writing"]:
         before = set(folder.glob(writing))
         arguments = (f"--logdir={folder}", *launch.BASE)
@@ -115,7 +115,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_weights_of_the_uninterrupted(c
     for (_, kept), (next_process, _) in zip(stops, stops[1:], strict=False):
         assert restarted_from(next_process) == kept  # neither from the start, nor later
     assert_same(launch.tensors(folder), launch.tensors(launch.trained().folder))
-    assert not list(folder.glob("checkpoints/*/*_temp"))
+    assert not list(folder.glob("checkpoints/*/writing"))
 
 
 def test_its_sample_sheets_and_export_are_those_of_the_uninterrupted_too(chains):
@@ -185,8 +185,8 @@ def test_unreadable_checkpoints_are_named_passed_over_and_written_anew():
         truncate(last / "step-000000015.index")
         # What a kill in the middle of a write leaves behind.
         (last / "step-000000025.data-00000-of-00001").write_bytes(bytes(1000))
-        (last / "step-000000025_temp").mkdir()
-        (last / "step-000000025_temp" / "part-00000-of-00001.index").write_bytes(b"")
+        (last / "writing").mkdir()
+        (last / "writing" / "step-000000025.index").write_bytes(b"")
         ended = launch.fork(f"--logdir={folder}", *launch.BASE)
         assert ended.code == 0, ended.err
         said = [line for line in ended.err.splitlines() if "cannot be read" in line]

@@ -1,8 +1,9 @@
 """Everything a run needs to go on, on disk: networks, optimizers, step, schedules.
 
 `last/` holds the newest few, `best/` the best by a score, `history/` those at powers of
-two of the interval. TensorFlow writes each into a temporary file first and renames it,
-and checks a checksum of every tensor it reads.
+two of the interval. Each is written aside and then moved, its index last, without which it
+is none: a kill at any moment leaves whole ones only. TensorFlow checks a checksum of every
+tensor it reads.
 """
 
 import errno
@@ -56,15 +57,18 @@ class Checkpoints:
             UserError: the disk is full or not writable; the older ones stay.
         """
         path = self.folder / kind / f"step-{step:09d}"
+        aside = path.parent / "writing"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for abandoned in path.parent.glob("step-*_temp"):  # by a process killed here
-                shutil.rmtree(abandoned)
-            self.checkpoint.write(str(path))
+            if aside.is_dir():  # of a process that was killed here
+                shutil.rmtree(aside)
+            aside.mkdir(parents=True)
+            self.checkpoint.write(str(aside / path.name))
+            _drop(path)
+            for part in sorted(aside.iterdir()):  # .data before .index
+                part.replace(path.parent / part.name)
+            aside.rmdir()
         except (tf.errors.OpError, OSError) as error:
-            shutil.rmtree(f"{path}_temp", ignore_errors=True)
-            for partial in path.parent.glob(path.name + ".*"):
-                partial.unlink(missing_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
             older = self.all(kind)
             kept = f"the newest kept is {older[-1].name}" if older else "none is kept"
             reason = disk_trouble(error) or str(error).splitlines()[0]
@@ -131,5 +135,5 @@ def _step(path):
 
 
 def _drop(path):
-    for part in path.parent.glob(path.name + ".*"):
+    for part in sorted(path.parent.glob(path.name + ".*"), reverse=True):  # .index first
         part.unlink()

@@ -205,7 +205,6 @@ OURS_ON_DIGITS = {
 _LATENT_DIM = flags.DEFINE_integer(
     "latent_dim", 20, "N_z, size of the code of vae and autoencoder.", lower_bound=1
 )
-CLAIMS = {}  # the VAE's are curves
 
 
 def defaults(dataset, network):
