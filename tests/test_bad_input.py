@@ -105,7 +105,7 @@ CASES = {
     "images that are not there": (
         "--mode=evaluate --metrics=diversity --images=x --test_split=train[90%:]",
         1,
-        ["x holds no image"],
+        ["x cannot be read: No such file"],
     ),
     "record without a score": ("--record=x.json", 2, ["--record", "--metrics"]),
     "evaluation of nothing": (

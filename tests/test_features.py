@@ -336,8 +336,7 @@ def test_a_run_is_scored_as_it_trains_and_keeps_its_best(network, cache, tmp_pat
 
 
 def test_a_frechet_distance_of_cached_features_takes_no_longer_than_its_bound():
-    """10,000 by 64 here, where the machine may be busy; 2048 features take under 3 s on
-    two idle cores."""
+    """The bound is for 10,000 images and the features of the classifier."""
     draw = np.random.default_rng(0)
     x, y = np.float32(draw.normal(size=(2, 10_000, features.FEATURES)))
     begin = time.perf_counter()
