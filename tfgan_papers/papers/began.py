@@ -42,9 +42,9 @@ Differs: BEGAN-7 | data | 360,000 faces, not public | the port: celeb_a, 128x128
 Differs: BEGAN-8 | digits | 32x32 and more | the same | none | 16x16, few channels and all
     schedules shortened, so that the default run takes minutes; a code that is narrower
     than these images, or samples collapse into the one digit that is copied best.
-Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight lines | the port: by
-    default no step of it, and great circles | none | as the paper; embedding.py has the
-    numbers, its own, and keeps z in [-1, 1].
+Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight lines | the
+    port: by default no step of it, and great circles | none | as the paper; embedding.py
+    has the numbers, its own, and keeps z in [-1, 1].
 """
 
 from collections.abc import Callable
