@@ -124,3 +124,122 @@ def lsgan_dcgan64():
         least_squares,
         lambda fake: ((fake - 1) ** 2).mean() / 2,
     )
+
+
+class NoisyClassifier(nn.Module):
+    """Improved GAN's discriminator for MNIST: weight-normalized layers, noise between."""
+
+    def __init__(self):
+        super().__init__()
+        sizes = (784, 1000, 500, 250, 250, 250)
+        norm = nn.utils.parametrizations.weight_norm
+        pairs = zip(sizes, sizes[1:], strict=False)
+        self.layers = nn.ModuleList(norm(nn.Linear(*pair)) for pair in pairs)
+        self.logits = norm(nn.Linear(250, 10))
+
+    def forward(self, x):
+        """The last features, and the logits."""
+        x = x + 0.3 * torch.randn_like(x)
+        for layer in self.layers:
+            features = layer(x).relu()
+            x = features + 0.5 * torch.randn_like(features)
+        return features, self.logits(x)
+
+
+def improved_gan_mnist():
+    discriminator, layers = NoisyClassifier(), []
+    for inputs in (100, 500):
+        layers += [nn.Linear(inputs, 500), nn.BatchNorm1d(500), nn.Softplus()]
+    generator = nn.Sequential(*layers, nn.Linear(500, 784), nn.Sigmoid())
+    images, labels = torch.rand(10_000, 784), torch.randint(0, 10, (10_000,))
+    d_optimizer, g_optimizer = (
+        torch.optim.Adam(n.parameters(), 3e-3, (0.5, 0.999))
+        for n in (discriminator, generator)
+    )
+
+    def step():
+        labelled, unlabelled, others = torch.randint(0, 10_000, (3, 100))
+        with torch.no_grad():
+            fake = generator(torch.rand(100, 100))
+        of_labelled = discriminator(images[labelled])[1]
+        real, of_fake = (
+            discriminator(x)[1].logsumexp(1) for x in (images[unlabelled], fake)
+        )
+        loss = nn.functional.cross_entropy(of_labelled, labels[labelled])
+        loss = loss + ((softplus(real) - real).mean() + softplus(of_fake).mean()) / 2
+        d_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        d_optimizer.step()
+        wanted = discriminator(images[others])[0].mean(0)
+        found = discriminator(generator(torch.rand(100, 100)))[0].mean(0)
+        g_optimizer.zero_grad(set_to_none=True)
+        ((wanted - found) ** 2).mean().backward()
+        g_optimizer.step()
+
+    return step
+
+
+def convolution(inputs, outputs, stride=1):
+    return nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+
+class Decoder(nn.Module):
+    """BEGAN's, with the skips of its plain form: h0 again at every size."""
+
+    def __init__(self, levels, n):
+        super().__init__()
+        self.start, self.shape = nn.Linear(64, 64 * n), (-1, n, 8, 8)
+        widths = [n] + [2 * n] * levels
+        self.firsts = nn.ModuleList(convolution(width, n) for width in widths)
+        self.seconds = nn.ModuleList(convolution(n, n) for _ in widths)
+        self.output = convolution(n, 3)
+
+    def forward(self, z):
+        h0 = x = self.start(z).view(self.shape)
+        for i, (first, second) in enumerate(zip(self.firsts, self.seconds, strict=True)):
+            if i:
+                x, h0 = (nn.functional.interpolate(v, scale_factor=2) for v in (x, h0))
+                x = torch.cat([x, h0], 1)
+            x = nn.functional.elu(second(nn.functional.elu(first(x))))
+        return self.output(x)
+
+
+def began(size, n=64):
+    levels = size.bit_length() - 4
+    encoder = [convolution(3, n), nn.ELU()]
+    for i in range(1, levels + 2):
+        encoder += [convolution(i * n, i * n), nn.ELU()]
+        if i <= levels:
+            encoder += [convolution(i * n, (i + 1) * n, 2), nn.ELU()]
+    code = nn.Linear(64 * (levels + 1) * n, 64)
+    discriminator = nn.Sequential(*encoder, nn.Flatten(), code, Decoder(levels, n))
+    generator = Decoder(levels, n)
+    g_optimizer, d_optimizer = (
+        torch.optim.Adam(x.parameters(), 1e-4) for x in (generator, discriminator)
+    )
+    batch, k = drawn_from(torch.rand(256, 3, size, size) * 2 - 1, 16), 0.0
+
+    def error(images):
+        return (discriminator(images) - images).abs().mean()
+
+    def step():
+        nonlocal k
+        fake = generator(torch.rand(16, 64) * 2 - 1)
+        g_optimizer.zero_grad(set_to_none=True)
+        error(fake).backward()
+        g_optimizer.step()
+        real, of_fake = error(batch()), error(fake.detach())
+        d_optimizer.zero_grad(set_to_none=True)
+        (real - k * of_fake).backward()
+        d_optimizer.step()
+        k = min(max(k + 1e-3 * (0.5 * real.item() - of_fake.item()), 0.0), 1.0)
+
+    return step
+
+
+def began32():
+    return began(32)
+
+
+def began64():
+    return began(64)

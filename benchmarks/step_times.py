@@ -33,12 +33,11 @@ BURST = 20  # steps between two looks at the clock
 
 
 class Setting(NamedTuple):
-    """`model` is (jit_compile) -> a compiled model, `examples` () -> data.Examples."""
+    """`model` is (jit_compile) -> a compiled model, `stream` () -> what it trains on."""
 
     model: Callable
-    examples: Callable
+    stream: Callable
     batch_size: int
-    value_range: str
     multiply_adds: Callable  # of a step and example, from per-layer counts of G and of D
 
 
@@ -54,7 +53,8 @@ def gan_mnist():
         model.compile(*rates, jit_compile=jit_compile)
         return model
 
-    return Setting(model, made_images((28, 28, 1), 50_000), 100, "unit", simultaneous)
+    stream = streamed(made_images((28, 28, 1), 50_000), 100, "unit")
+    return Setting(model, stream, 100, simultaneous)
 
 
 def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
@@ -75,8 +75,8 @@ def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
         model.compile(*rates, jit_compile=jit_compile)
         return model
 
-    examples = made_images(shape, 5_000)
-    return Setting(model, examples, batch_size, value_range, arithmetic)
+    stream = streamed(made_images(shape, 5_000), batch_size, value_range)
+    return Setting(model, stream, batch_size, arithmetic)
 
 
 def lsgan_ring():
@@ -88,10 +88,55 @@ def lsgan_dcgan64():
     return lsgan("stability_networks", (64, 64, 3), 64, "symmetric", in_turn)
 
 
-SETTINGS = {f.__name__: f for f in (gan_mnist, lsgan_ring, lsgan_dcgan64)}
+def of_flags(*arguments, shape, arithmetic, classes=0, n=1000):
+    """A model as the command line builds it, on made images."""
+    import numpy as np
+    from absl import flags
+
+    from tfgan_papers import training
+
+    flags.FLAGS(["step_times", *arguments])
+    training.lay_defaults()
+    run, batch_size = training.Run(), flags.FLAGS.batch_size
+
+    def model(jit_compile):
+        settings = run.settings(shape, np.zeros(shape), n, classes)
+        return run.paper.build(settings, jit_compile)
+
+    value_range = flags.FLAGS.value_range
+    stream = streamed(made_images(shape, n, classes), batch_size, value_range, run.paper)
+    return Setting(model, stream, batch_size, arithmetic)
 
 
-def made_images(shape, n):
+def improved_gan_mnist():
+    arguments = ("--model=improved_gan", "--dataset=mnist", "--fidelity=code")
+    return of_flags(
+        *arguments, shape=(28, 28, 1), classes=10, n=10_000, arithmetic=semi_supervised
+    )
+
+
+def began(size):
+    arguments = ("--model=began", "--dataset=olivetti_png", "--network=plain", "--width=64")
+    return of_flags(
+        *arguments, "--batch_size=16", shape=(size, size, 3), arithmetic=autoencoding
+    )
+
+
+def began32():
+    return began(32)
+
+
+def began64():
+    return began(64)
+
+
+SETTINGS = {
+    f.__name__: f
+    for f in (gan_mnist, lsgan_ring, lsgan_dcgan64, improved_gan_mnist, began32, began64)
+}
+
+
+def made_images(shape, n, classes=0):
     def examples():
         import numpy as np
 
@@ -100,9 +145,20 @@ def made_images(shape, n):
         draw = np.random.default_rng(0)
         if len(shape) == 1:
             return HeldExamples("noise", draw.normal(size=(n, *shape)).astype("float32"))
-        return HeldExamples("noise", draw.integers(0, 256, (n, *shape), np.uint8))
+        images = draw.integers(0, 256, (n, *shape), np.uint8)
+        if not classes:
+            return HeldExamples("noise", images)
+        names = [str(i) for i in range(classes)]
+        return HeldExamples("noise", images, np.arange(n) % classes, names)
 
     return examples
+
+
+def streamed(examples, batch_size, value_range, paper=None):
+    """As the paper streams them, or by themselves."""
+    if hasattr(paper, "stream"):
+        return lambda: paper.stream(examples(), batch_size, 0, value_range)
+    return lambda: examples().stream(batch_size, 0, value_range)
 
 
 # The arithmetic. A layer costs its count once forward, once for the gradient of its
@@ -121,6 +177,18 @@ def simultaneous(generator, discriminator):
 def in_turn(generator, discriminator):
     """The same, but D runs once more, forward and back to the fakes, when it has moved."""
     return trained(generator) + 2 * trained(discriminator) + 2 * sum(discriminator)
+
+
+def autoencoding(generator, discriminator):
+    """One pass of G, one of D on data and one on samples, back to these."""
+    return trained(generator) + 2 * trained(discriminator) + discriminator[0]
+
+
+def semi_supervised(generator, discriminator):
+    """D on labelled and unlabelled images and on samples; then its features of data, and
+    of other samples back to these."""
+    of_d = sum(generator) + 3 * trained(discriminator)
+    return of_d + sum(discriminator[:-1]) * 3 + trained(generator)
 
 
 def layer_counts(network):
@@ -184,7 +252,7 @@ def ours(name, jit_compile, precision):
         def on_epoch_end(self, epoch, logs=None):
             print("answer", (time.perf_counter() - self.begin) / BURST, flush=True)
 
-    stream = setting.examples().stream(setting.batch_size, 0, setting.value_range)
+    stream = setting.stream()
     for steps in (2, BURST):  # the first compiles, the second is timed
         begin = time.perf_counter()
         model.fit(stream, steps_per_epoch=steps, verbose=0)
