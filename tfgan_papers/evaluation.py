@@ -274,12 +274,12 @@ class Scorer:
 
     def select(self, model) -> float:
         """Its score by the first of --metrics, higher is better."""
-        ((name, taken),) = self._taken(Generated(model), _METRICS.value[:1])
+        ((name, taken),) = self._taken(Generated(model), list(self.metrics)[:1])
         return self.metrics[name].selection(taken, self.references[name])
 
     def scores(self, subject) -> Iterator:
         """(name, metric, score and what it rests on) of each of --metrics."""
-        for name, taken in self._taken(subject, _METRICS.value):
+        for name, taken in self._taken(subject, self.metrics):
             metric = self.metrics[name]
             found = metric.score(taken, self.references[name])._asdict()
             yield name, metric, found | (self.facts if metric.OF == "features" else {})
