@@ -184,33 +184,32 @@ def convolution(inputs, outputs, stride=1):
 
 
 class Decoder(nn.Module):
-    """BEGAN's, with the skips of its plain form: h0 again at every size."""
+    """BEGAN's plain form: two convolutions at every size."""
 
     def __init__(self, levels, n):
         super().__init__()
         self.start, self.shape = nn.Linear(64, 64 * n), (-1, n, 8, 8)
-        widths = [n] + [2 * n] * levels
-        self.firsts = nn.ModuleList(convolution(width, n) for width in widths)
-        self.seconds = nn.ModuleList(convolution(n, n) for _ in widths)
-        self.output = convolution(n, 3)
+        convolutions = [convolution(n, n) for _ in range(2 * (levels + 1))]
+        self.convolutions, self.output = nn.ModuleList(convolutions), convolution(n, 3)
 
     def forward(self, z):
-        h0 = x = self.start(z).view(self.shape)
-        for i, (first, second) in enumerate(zip(self.firsts, self.seconds, strict=True)):
-            if i:
-                x, h0 = (nn.functional.interpolate(v, scale_factor=2) for v in (x, h0))
-                x = torch.cat([x, h0], 1)
-            x = nn.functional.elu(second(nn.functional.elu(first(x))))
+        x = self.start(z).view(self.shape)
+        for i, layer in enumerate(self.convolutions):
+            if i and i % 2 == 0:
+                x = nn.functional.interpolate(x, scale_factor=2)
+            x = nn.functional.elu(layer(x))
         return self.output(x)
 
 
 def began(size, n=64):
     levels = size.bit_length() - 4
-    encoder = [convolution(3, n), nn.ELU()]
+    encoder, inputs = [convolution(3, n), nn.ELU()], n
     for i in range(1, levels + 2):
-        encoder += [convolution(i * n, i * n), nn.ELU()]
+        for outputs in (i * n, i * n):
+            encoder += [convolution(inputs, outputs), nn.ELU()]
+            inputs = outputs
         if i <= levels:
-            encoder += [convolution(i * n, (i + 1) * n, 2), nn.ELU()]
+            encoder += [convolution(inputs, inputs, 2), nn.ELU()]
     code = nn.Linear(64 * (levels + 1) * n, 64)
     discriminator = nn.Sequential(*encoder, nn.Flatten(), code, Decoder(levels, n))
     generator = Decoder(levels, n)

@@ -93,7 +93,7 @@ def of_flags(*arguments, shape, arithmetic, classes=0, n=1000):
     import numpy as np
     from absl import flags
 
-    from tfgan_papers import training
+    from tfgan_papers import __main__, training  # noqa: F401  defines --model
 
     flags.FLAGS(["step_times", *arguments])
     training.lay_defaults()
@@ -199,7 +199,10 @@ def layer_counts(network):
         if kernel is None:
             continue
         transposed = "Transpose" in type(layer).__name__
-        positions = (layer.input if transposed else layer.output).shape[1:-1]
+        images = len(kernel.shape) == 4
+        positions = (
+            (layer.input if transposed else layer.output).shape[1:-1] if images else ()
+        )
         counts.append(math.prod(kernel.shape) * math.prod(positions))
     return counts
 
