@@ -365,7 +365,8 @@ def report(options, gflop, rounds):
     print(f"processor time that went to others during a turn: {others:.0%}")
     if options.record:
         content = {
-            "command": " ".join(["python", *sys.argv]),
+            "command": f"python benchmarks/step_times.py {options.setting} "
+            f"--rounds={options.rounds} --precision={options.precision}",
             "setting": options.setting,
             "precision": options.precision,
             "machine": machine(),

@@ -261,7 +261,8 @@ def _cost(root, claim, found):
     if ms is None:
         return "no run"
     hours = claim.runs * claim.paper_steps * ms / 3.6e6
-    return f"no run: {hours:,.0f} hours for {claim.runs} of {claim.paper_steps:,} steps"
+    hours = number(float(f"{hours:.2g}"))
+    return f"no run: {hours} hours for {claim.runs} of {claim.paper_steps:,} steps"
 
 
 def _step_time(root, claim, found):

@@ -209,7 +209,7 @@ IMPROVED_MNIST = _of(
      _ensemble("mnist", 200)),
     unit="of 10,000 wrong", better="lower", paper_steps=180_000, runs=10,
     recipe="improved_gan_mnist_100",
-    step="improved_gan_mnist_100", code="train_mnist_feature_matching.py",
+    step="improved_gan_mnist", code="train_mnist_feature_matching.py",
 )  # fmt: skip
 IMPROVED_MNIST_OTHERS = _of(
     "Improved GAN, 2016, Table 1",
