@@ -549,10 +549,14 @@ def test_mnist_is_read_as_tensorflow_datasets_reads_it(network):
     assert not network
 
 
-def test_mnist_has_its_known_mean():
-    found = load(dataset=real("mnist"))
+@pytest.mark.parametrize(
+    "name, mean", [("mnist", 0.1306604762738429), ("fashion_mnist", 0.2860405969887955)]
+)
+def test_each_mnist_has_its_known_mean(name, mean):
+    """A folder that holds the one under the name of the other is found out."""
+    found = load(dataset=real(name))
     assert (found.size, found.shape) == (60_000, (28, 28, 1))
-    assert abs(found.mean("unit").mean() - 0.1306604762738429) < 1e-7
+    assert abs(found.mean("unit").mean() - mean) < 1e-7
 
 
 def test_cifar10_in_norm55_is_that_of_numpy(network):
