@@ -134,9 +134,10 @@ class AdversarialModel(keras.Model):
         return self.discriminator
 
     def verdict(self, images, labels=None):
-        """The critic's judgement of images in inference mode, for people; here its raw
-        output."""
-        return self.critic(self.given(images, labels), training=False)
+        """The critic's judgement of images in inference mode, for people: its raw output,
+        or (batch, 1) the energy of each image's copy."""
+        judged = self.critic(self.given(images, labels), training=False)
+        return judged if self.energy is None else self.energy(images, judged)[:, None]
 
     @property
     def metrics(self):

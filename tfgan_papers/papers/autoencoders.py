@@ -135,10 +135,6 @@ class Autoencoder(adversarial.AdversarialModel):
     def critic(self):
         return self.copier
 
-    def verdict(self, images, labels=None):
-        """The error of each image's copy, (batch, 1)."""
-        return self.energy(images, super().verdict(images))[:, None]
-
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         scalars, of_encoder, of_decoder = self.island(self.both, noise, images)

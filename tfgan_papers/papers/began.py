@@ -313,10 +313,6 @@ class BEGAN(adversarial.AdversarialModel):
         controls = (self.k, self.m_sum, self.m_best, self.stalled)
         return super().checkpointed() | {each.name: each.value for each in controls}
 
-    def verdict(self, images, labels=None):
-        """L of each image, (batch, 1)."""
-        return self.energy(images, super().verdict(images))[:, None]
-
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         self.set_carry()

@@ -188,10 +188,6 @@ class EBGAN(adversarial.AdversarialModel):
         code = discriminator.get_layer("code").output
         self.with_code = keras.Model(discriminator.input, [discriminator.output, code])
 
-    def verdict(self, images, labels=None):
-        """D of each image, (batch, 1)."""
-        return self.energy(images, super().verdict(images))[:, None]
-
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         scalars, d_gradients, g_gradients = self.island(self.both, noise, images)
