@@ -87,7 +87,7 @@ def lsgan_ring():
         networks,
         [torch.optim.Adam(n.parameters(), rate, (0.5, 0.999)) for n, rate in rates],
         lambda: torch.randn(512, 256),
-        drawn_from(torch.randn(5_000, 2), 512),
+        drawn_from(torch.randn(100_000, 2), 512),
         least_squares,
         lambda fake: ((fake - 1) ** 2).mean() / 2,
     )

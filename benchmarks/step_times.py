@@ -75,7 +75,8 @@ def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
         model.compile(*rates, jit_compile=jit_compile)
         return model
 
-    stream = streamed(made_images(shape, 5_000), batch_size, value_range)
+    n = 100_000 if len(shape) == 1 else 5_000  # as many points as --dataset=ring has
+    stream = streamed(made_images(shape, n), batch_size, value_range)
     return Setting(model, stream, batch_size, arithmetic)
 
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from tests import draws
 from tfgan_papers import noise
 
 ROOT3 = 3**0.5
@@ -19,7 +20,6 @@ LAWS = {
 }
 # Rows of the table of seed (0, 0) that begin with a word of 24 leading zeros or ones.
 ROW_OF_ZERO, ROW_OF_ONES = 7926043, 2387329
-ROUNDING = 2e-6  # of log and cos, which differ in the last bits between kernels
 
 
 def pair(seed=7, number=0):
@@ -31,10 +31,8 @@ def test_laws_of_this_file_are_those_of_the_package():
 
 
 @pytest.mark.parametrize("row", [(1,), (3,), (4,), (5,), (64,), (3, 3, 1), (2, 4, 3)])
-@pytest.mark.parametrize(
-    ("draw", "tolerance"), [(noise.bits, 0), (noise.uniform, 0), (noise.normal, ROUNDING)]
-)
-def test_any_split_of_the_rows_draws_the_rows_of_the_whole(draw, tolerance, row):
+@pytest.mark.parametrize("draw", [noise.bits, noise.halves, noise.uniform, noise.normal])
+def test_any_split_of_the_rows_draws_the_rows_of_the_whole(draw, row):
     whole = draw(pair(), (12, *row)).numpy()
     assert whole.shape == (12, *row)
     for cuts in ((0, 6, 12), (0, 1, 4, 11, 12)):
@@ -42,7 +40,7 @@ def test_any_split_of_the_rows_draws_the_rows_of_the_whole(draw, tolerance, row)
             draw(pair(), (end - start, *row), first_row=start).numpy()
             for start, end in itertools.pairwise(cuts)
         ]
-        np.testing.assert_allclose(np.concatenate(parts), whole, rtol=0, atol=tolerance)
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 @pytest.mark.parametrize("prior", noise.PRIORS)
@@ -53,15 +51,14 @@ def test_replicas_draw_their_share_of_the_global_latents(prior):
         stream = noise.Stream(pair(), tf.constant(replica))
         stream.next_seed()  # draw 0, so that the next is number 1
         shares.append(stream.latents(prior, (tf.constant(4), 5)).numpy())
-    np.testing.assert_allclose(np.concatenate(shares), whole, rtol=0, atol=ROUNDING)
+    np.testing.assert_array_equal(np.concatenate(shares), whole)
 
 
 def test_stream_draws_uniform_and_normal_by_number_and_replica():
     stream = noise.Stream(pair(), 2)
     first, second = stream.uniform((4, 3)), stream.normal((4, 3))
     np.testing.assert_array_equal(first, noise.uniform(pair(number=0), (12, 3))[8:])
-    expected = noise.normal(pair(number=1), (12, 3))[8:]
-    np.testing.assert_allclose(second, expected, rtol=0, atol=ROUNDING)
+    np.testing.assert_array_equal(second, noise.normal(pair(number=1), (12, 3))[8:])
 
 
 @pytest.mark.parametrize("row_size", [1, 5, 8])
@@ -112,8 +109,7 @@ def test_xla_draws_the_same_latents(prior):
         pair(),
         tf.constant(11),
     )
-    tolerance = ROUNDING if prior == "normal" else 0
-    np.testing.assert_allclose(plain, compiled, rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(plain, compiled)
 
 
 @pytest.mark.parametrize(("prior", "law"), LAWS.items())
@@ -147,18 +143,19 @@ def test_extreme_words_stay_inside_the_interval(prior):
     assert high - (high - low) * 2.0**-22 < last < high
 
 
-def test_extreme_words_give_finite_normals():
-    zero = noise.normal(pair(0, 0), (1, 1), ROW_OF_ZERO).numpy()
-    largest = noise.normal(pair(0, 0), (1, 1), ROW_OF_ONES).numpy()
-    turns = noise.uniform(pair(0, 0), (1, 2), first_row=ROW_OF_ONES).numpy()[0, 1]
-    radius = (2 * 24 * np.log(2)) ** 0.5
-    assert zero == 0.0
-    assert largest == pytest.approx(radius * np.cos(2 * np.pi * turns), rel=1e-5)
+def test_normals_are_the_quantiles_of_the_16_bit_halves():
+    z = noise.normal(pair(), (40, 101)).numpy()
+    middles = draws.halves(pair(), (40, 101)) + 2.0**-17
+    # the middles of 2^16 intervals have a variance of .99998, made 1
+    np.testing.assert_allclose(z, stats.norm.ppf(middles) * 1.0000101, rtol=1e-6)
 
 
-def test_normal_latents_reach_the_tails_that_24_bits_allow():
-    z = np.abs(noise.normal(pair(), (4000, 100)).numpy())
-    assert 4.2 < z.max() < (2 * 24 * np.log(2)) ** 0.5  # -log of the least uniform
+def test_normals_of_all_words_have_variance_one_and_reach_the_tails():
+    z = noise.QUANTILES.astype("float64")
+    assert z.std() == pytest.approx(1, abs=1e-7)
+    np.testing.assert_array_equal(z, -z[::-1])
+    assert stats.norm.ppf(1 - 2.0**-17) == pytest.approx(z.max(), rel=2e-5)
+    assert np.mean(z**4) == pytest.approx(3, abs=2e-3)
 
 
 @pytest.mark.parametrize("prior", ["uniform", "normal"])

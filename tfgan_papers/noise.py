@@ -6,7 +6,7 @@ have drawn for r's share of the batch.
 
 The draws start from Philox *integers*, which TensorFlow's kernels and XLA produce bit
 for bit alike; their ready-made floats differ between the two. So compiling a step
-with XLA does not change its noise (normal latents: by a rounding of log and cos).
+with XLA does not change its noise.
 """
 
 import contextlib
@@ -15,10 +15,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import ndtri
 
 PHILOX = 1  # tf.random.Algorithm.PHILOX, the one generator that every device has
 BRANCHES = DRAWS = 1 << 8  # a step holds 256 branches of 256 draws each
 WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
+
+_MIDDLES = ndtri((np.arange(2**16) + 0.5) / 2**16)
+QUANTILES = (_MIDDLES / _MIDDLES.std()).astype("float32")  # of N(0, 1), in order
 
 PRIORS = {  # law of the latents: between which bounds an element lies
     "uniform": (-1.0, 1.0),
@@ -89,20 +93,22 @@ def _shifted(words, places):
     return tf.bitwise.right_shift(words, tf.constant(places, words.dtype))
 
 
+def halves(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
+    """Random 16-bit words, uint16, of `shape`: two of each word of `bits`."""
+    size = int(np.prod(shape[1:]))
+    words = bits(seed, (shape[0], -(-size // 2)), first_row, compiled)
+    found = tf.reshape(tf.bitcast(words, tf.uint16), (shape[0], -1))[:, :size]
+    return tf.reshape(found, tf.stack(shape))
+
+
 def bernoulli(
     seed: tf.Tensor, shape: Sequence, probability: float, first_row=0, compiled=False
 ) -> tf.Tensor:
-    """True with `probability`, rounded to a multiple of 2^-16; bool of `shape`.
-
-    Two values a word: an element of a dropout mask needs no 24 bits.
-    """
-    size = int(np.prod(shape[1:]))
-    words = bits(seed, (shape[0], -(-size // 2)), first_row, compiled)
-    halves = tf.reshape(tf.bitcast(words, tf.uint16), (shape[0], -1))[:, :size]
+    """True with `probability`, rounded to a multiple of 2^-16; bool of `shape`."""
     threshold = round(probability * 2**16)
     if threshold > 2**16 - 1:
         return tf.ones(tf.stack(shape), tf.bool)
-    return tf.reshape(halves, tf.stack(shape)) < tf.constant(threshold, tf.uint16)
+    return halves(seed, shape, first_row, compiled) < tf.constant(threshold, tf.uint16)
 
 
 def uniform(
@@ -116,14 +122,12 @@ def uniform(
 
 
 def normal(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
-    """N(0, 1) as float32, by the Box-Muller transform: two uniforms give two values."""
-    size = int(np.prod(shape[1:]))
-    pairs = (shape[0], 2, -(-size // 2))
-    u = uniform(seed, pairs, first_row=first_row, compiled=compiled)
-    radius = tf.sqrt(-2.0 * tf.math.log(1.0 - u[:, 0]))  # 1 - u is in (0, 1]
-    angle = 2 * np.pi * u[:, 1]
-    values = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)
-    return tf.reshape(values[:, :size], tf.stack(shape))
+    """N(0, 1) as float32, by the inverse of its distribution function at the middles of
+    2^16 intervals of equal probability: |z| < 4.33, variance 1. A table of 256 KiB is
+    faster than log, cos and sin of the Box-Muller transform, three times under XLA.
+    """
+    places = tf.cast(halves(seed, shape, first_row, compiled), tf.int32)
+    return tf.gather(tf.constant(QUANTILES), places)
 
 
 def latents(

@@ -470,7 +470,7 @@ def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
             settings_of(
                 dataset=asked["dataset"],
                 network=asked.get("network", ""),
-                fidelity=asked["fidelity"],
+                fidelity=asked.get("fidelity", "paper"),
             ),
             jit_compile=False,
         )
