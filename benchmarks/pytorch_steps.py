@@ -151,14 +151,23 @@ def improved_gan_mnist():
     for inputs in (100, 500):
         layers += [nn.Linear(inputs, 500), nn.BatchNorm1d(500), nn.Softplus()]
     generator = nn.Sequential(*layers, nn.Linear(500, 784), nn.Sigmoid())
-    images, labels = torch.rand(10_000, 784), torch.randint(0, 10, (10_000,))
+    images = torch.rand(10_000, 784)
+    return semi_supervised_step(
+        (generator, discriminator), 3e-3, images, lambda x, y: ((x - y) ** 2).mean()
+    )
+
+
+def semi_supervised_step(networks, rate, images, distance):
+    """D on labelled and unlabelled images and fakes, then G by feature matching."""
+    generator, discriminator = networks
+    labels = torch.randint(0, 10, (len(images),))
     d_optimizer, g_optimizer = (
-        torch.optim.Adam(n.parameters(), 3e-3, (0.5, 0.999))
+        torch.optim.Adam(n.parameters(), rate, (0.5, 0.999))
         for n in (discriminator, generator)
     )
 
     def step():
-        labelled, unlabelled, others = torch.randint(0, 10_000, (3, 100))
+        labelled, unlabelled, others = torch.randint(0, len(images), (3, 100))
         with torch.no_grad():
             fake = generator(torch.rand(100, 100))
         of_labelled = discriminator(images[labelled])[1]
@@ -173,10 +182,43 @@ def improved_gan_mnist():
         wanted = discriminator(images[others])[0].mean(0)
         found = discriminator(generator(torch.rand(100, 100)))[0].mean(0)
         g_optimizer.zero_grad(set_to_none=True)
-        ((wanted - found) ** 2).mean().backward()
+        distance(wanted, found).backward()
         g_optimizer.step()
 
     return step
+
+
+class Classifier(nn.Module):
+    """Improved GAN's discriminator for CIFAR-10."""
+
+    def __init__(self):
+        super().__init__()
+        norm = nn.utils.parametrizations.weight_norm
+        layers, inputs = [nn.Dropout(0.2)], 3
+        sizes = [(96, 3, s, 1) for s in (1, 1, 2)] + [(192, 3, s, 1) for s in (1, 1, 2)]
+        for outputs, *options in (*sizes, (192, 3, 1, 0), (192, 1), (192, 1)):
+            layers += [norm(nn.Conv2d(inputs, outputs, *options)), nn.LeakyReLU(0.2)]
+            layers += [nn.Dropout(0.5)] if options[:2] == [3, 2] else []
+            inputs = outputs
+        self.layers, self.logits = nn.Sequential(*layers), norm(nn.Linear(192, 10))
+
+    def forward(self, x):
+        features = self.layers(x).mean((2, 3))
+        return features, self.logits(features)
+
+
+def improved_gan_cifar10():
+    def up(inputs, outputs):
+        return nn.ConvTranspose2d(inputs, outputs, 5, 2, 2, output_padding=1)
+
+    first = nn.Linear(100, 8192), nn.BatchNorm1d(8192), nn.ReLU()
+    layers = [*first, nn.Unflatten(1, (512, 4, 4))]
+    for inputs, outputs in ((512, 256), (256, 128)):
+        layers += [up(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
+    last = nn.utils.parametrizations.weight_norm(up(128, 3))
+    networks = nn.Sequential(*layers, last, nn.Tanh()), Classifier()
+    images = torch.rand(10_000, 3, 32, 32) * 2 - 1
+    return semi_supervised_step(networks, 3e-4, images, lambda x, y: (x - y).abs().mean())
 
 
 def convolution(inputs, outputs, stride=1):

@@ -116,6 +116,13 @@ def improved_gan_mnist():
     )
 
 
+def improved_gan_cifar10():
+    arguments = ("--model=improved_gan", "--dataset=cifar10", "--fidelity=code")
+    return of_flags(
+        *arguments, shape=(32, 32, 3), classes=10, n=10_000, arithmetic=semi_supervised
+    )
+
+
 def began(size):
     arguments = ("--model=began", "--dataset=olivetti_png", "--network=plain", "--width=64")
     return of_flags(
@@ -133,7 +140,10 @@ def began64():
 
 SETTINGS = {
     f.__name__: f
-    for f in (gan_mnist, lsgan_ring, lsgan_dcgan64, improved_gan_mnist, began32, began64)
+    for f in (
+        *(gan_mnist, lsgan_ring, lsgan_dcgan64),
+        *(improved_gan_mnist, improved_gan_cifar10, began32, began64),
+    )
 }
 
 
@@ -194,12 +204,15 @@ def semi_supervised(generator, discriminator):
 
 def layer_counts(network):
     """Multiply-adds of each layer with a kernel, for one example."""
+    import keras
+
     counts = []
-    for layer in network._flatten_layers(include_self=False):
-        kernel = getattr(layer, "kernel", None)
+    for layer in network.layers:
+        inner = getattr(layer, "layer", layer)  # of a weight normalization
+        kernel = getattr(inner, "kernel", None)
         if kernel is None:
             continue
-        transposed = "Transpose" in type(layer).__name__
+        transposed = isinstance(inner, keras.layers.Conv2DTranspose)
         images = len(kernel.shape) == 4
         positions = (
             (layer.input if transposed else layer.output).shape[1:-1] if images else ()

@@ -1,0 +1,65 @@
+"""The two scores that take the longest, in one process.
+
+    python benchmarks/scores.py [--rounds=5] [--record=benchmarks/scores.json]
+
+- Frechet distance of 10,000 images' features, 2,048 each, as Inception's, from those
+  features and from the reference's moments, which a run takes once.
+- Parzen window: 10,000 samples, 10,000 test examples, 784 pixels, one sigma, against one
+  float64 product of that size, which is the least it can take. In turns.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+
+from tfgan_papers import records
+from tfgan_papers.metrics import frechet_distance, parzen_window
+
+
+def seconds(function):
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--record", help="write the numbers to this JSON file")
+    options = parser.parse_args()
+    draw = np.random.default_rng(0)
+    features, others = draw.standard_normal((2, 10_000, 2048), dtype=np.float32)
+    of_others = frechet_distance.moments(others)
+    against = frechet_distance.Reference(
+        of_others, frechet_distance.root(of_others.covariance)
+    )
+    samples, examples = draw.random((2, 10_000, 784))
+    turns = {
+        "frechet_distance": lambda: frechet_distance.distance(
+            frechet_distance.moments(features), against
+        ),
+        "parzen_window": lambda: parzen_window.log_likelihoods(samples, examples, [0.2]),
+        "product": lambda: samples @ examples.T,
+    }
+    for function in turns.values():
+        function()
+    rounds = [
+        {name: seconds(function) for name, function in turns.items()}
+        for _ in range(options.rounds)
+    ]
+    middle = {name: statistics.median(r[name] for r in rounds) for name in turns}
+    ratio = statistics.median(r["parzen_window"] / r["product"] for r in rounds)
+    print(f"Frechet distance, 10,000 x 2,048 features: {middle['frechet_distance']:.2f} s")
+    print(f"Parzen window: {middle['parzen_window']:.2f} s, {ratio:.2f} times a product")
+    if options.record:
+        command = f"python benchmarks/scores.py --rounds={options.rounds}"
+        content = {"command": command, "rounds": rounds, "machine": records.machine()}
+        with open(options.record, "w") as file:
+            json.dump({**content, "date": time.strftime("%Y-%m-%d")}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
