@@ -1,6 +1,7 @@
 """Training steps against eager PyTorch and against the machine's own matrix product.
 
-    python benchmarks/step_times.py gan_mnist [--rounds=20] [--seconds=0.5]
+    python benchmarks/step_times.py gan_mnist [--rounds=20] [--seconds=0.5] [--record=FILE]
+    python benchmarks/step_times.py     (writes the records' tables into README.md)
 
 Each contestant is a process that lives as long as the benchmark. In a round each in turn
 trains for about `seconds` while the others wait, so that what else happens on the machine
@@ -20,6 +21,7 @@ import argparse
 import json
 import math
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -29,7 +31,12 @@ from typing import NamedTuple
 
 import psutil
 
+HERE = pathlib.Path(__file__)
 BURST = 20  # steps between two looks at the clock
+SHORT_BURSTS = {"lsgan_dcgan64": 4, "began32": 4, "began64": 4}  # of long steps
+SHORT_BURSTS |= dict.fromkeys(
+    ("improved_gan_cifar10", "gan_cifar10", "gan_cifar10_convolutional", "gan_tfd"), 2
+)
 
 
 class Setting(NamedTuple):
@@ -55,6 +62,24 @@ def gan_mnist():
 
     stream = streamed(made_images((28, 28, 1), 50_000), 100, "unit")
     return Setting(model, stream, 100, simultaneous)
+
+
+def gan_cifar10():
+    return gan("cifar10", (32, 32, 3))
+
+
+def gan_cifar10_convolutional():
+    return gan("cifar10", (32, 32, 3), "--network=cifar10_convolutional")
+
+
+def gan_tfd():
+    return gan("tfd", (48, 48, 1))
+
+
+def gan(dataset, shape, *arguments):
+    """The authors' other configurations."""
+    arguments = ("--model=gan", f"--dataset={dataset}", "--fidelity=code", *arguments)
+    return of_flags(*arguments, shape=shape, arithmetic=simultaneous)
 
 
 def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
@@ -141,7 +166,8 @@ def began64():
 SETTINGS = {
     f.__name__: f
     for f in (
-        *(gan_mnist, lsgan_ring, lsgan_dcgan64),
+        *(gan_mnist, gan_cifar10, gan_cifar10_convolutional, gan_tfd),
+        *(lsgan_ring, lsgan_dcgan64),
         *(improved_gan_mnist, improved_gan_cifar10, began32, began64),
     )
 }
@@ -207,10 +233,12 @@ def layer_counts(network):
     import keras
 
     counts = []
-    for layer in network.layers:
+    layers = list(network._flatten_layers(include_self=False))
+    wrapped = [layer.layer for layer in layers if hasattr(layer, "layer")]
+    for layer in layers:
         inner = getattr(layer, "layer", layer)  # of a weight normalization
         kernel = getattr(inner, "kernel", None)
-        if kernel is None:
+        if kernel is None or layer in wrapped:
             continue
         transposed = isinstance(inner, keras.layers.Conv2DTranspose)
         images = len(kernel.shape) == 4
@@ -238,7 +266,7 @@ def ours(name, jit_compile, precision):
     from tfgan_papers import runtime
 
     keras.config.set_dtype_policy(precision)
-    setting = SETTINGS[name]()
+    setting, burst = SETTINGS[name](), SHORT_BURSTS.get(name, BURST)
     model = setting.model(jit_compile)
     dtype = keras.config.dtype_policy().compute_dtype
     matrix = tf.cast(tf.random.normal((2048, 2048)), dtype)
@@ -267,30 +295,30 @@ def ours(name, jit_compile, precision):
             sys.exit()
 
         def on_epoch_end(self, epoch, logs=None):
-            print("answer", (time.perf_counter() - self.begin) / BURST, flush=True)
+            print("answer", (time.perf_counter() - self.begin) / burst, flush=True)
 
     stream = setting.stream()
-    for steps in (2, BURST):  # the first compiles, the second is timed
+    for steps in (2, burst):  # the first compiles, the second is timed
         begin = time.perf_counter()
         model.fit(stream, steps_per_epoch=steps, verbose=0)
-    seconds = (time.perf_counter() - begin) / BURST
-    model.steps_per_execution = runtime.steps_a_call(seconds, BURST)  # as the command line
+    seconds = (time.perf_counter() - begin) / burst
+    model.steps_per_execution = runtime.steps_a_call(seconds, burst)  # as the command line
     model.make_train_function(force=True)
-    model.fit(stream, steps_per_epoch=BURST, epochs=10**9, verbose=0, callbacks=[Served()])
+    model.fit(stream, steps_per_epoch=burst, epochs=10**9, verbose=0, callbacks=[Served()])
 
 
 def pytorch(name, precision):
     import pytorch_steps
 
-    step = getattr(pytorch_steps, name)()
+    step, burst = getattr(pytorch_steps, name)(), SHORT_BURSTS.get(name, BURST)
 
-    def burst():
+    def steps():
         begin = time.perf_counter()
-        for _ in range(BURST):
+        for _ in range(burst):
             step()
-        return (time.perf_counter() - begin) / BURST
+        return (time.perf_counter() - begin) / burst
 
-    serve({"step": burst})
+    serve({"step": steps})
 
 
 class Contestant:
@@ -325,22 +353,28 @@ class Contestant:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("setting", choices=SETTINGS)
+    parser.add_argument("setting", choices=SETTINGS, nargs="?")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.5, help="a turn")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--record", help="write the table's numbers to this JSON file")
     parser.add_argument("--serve", choices=["plain", "XLA", "PyTorch"])
     options = parser.parse_args()
+    if options.setting is None:
+        readme = HERE.with_name("README.md")
+        readme.write_text(with_tables(readme.read_text(), readme.parent))
+        return
     if options.serve == "PyTorch":
         return pytorch(options.setting, options.precision)
     if options.serve:
         return ours(options.setting, options.serve == "XLA", options.precision)
-    kinds = ("plain", "XLA", "PyTorch")
+    kinds = ["plain", "XLA"]
+    if f"def {options.setting}():" in HERE.with_name("pytorch_steps.py").read_text():
+        kinds.append("PyTorch")
     contestants = {k: Contestant(options.setting, k, options.precision) for k in kinds}
     for contestant in contestants.values():
         contestant.ask("step")  # compiles
-        seconds = BURST * contestant.ask("step")
+        seconds = SHORT_BURSTS.get(options.setting, BURST) * contestant.ask("step")
         contestant.bursts = max(1, round(options.seconds / seconds))
     gflop = contestants["plain"].ask("gflop")
     rounds = []
@@ -351,45 +385,65 @@ def main():
         found["others' share"] = max(share for _, share in turns.values())
         rounds.append(found)
     rounds = sorted(rounds, key=lambda r: r["others' share"])[: options.rounds]
-    report(options, gflop, rounds)
     for contestant in contestants.values():
         contestant.process.stdin.close()
+    content = {
+        "command": f"python benchmarks/step_times.py {options.setting} "
+        f"--rounds={options.rounds} --precision={options.precision}",
+        "setting": options.setting,
+        "precision": options.precision,
+        "machine": machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "gflop_per_step": gflop,
+        "rounds": rounds,
+    }
+    print(table(content))
+    if options.record:
+        with open(options.record, "w") as file:
+            json.dump(content, file, indent=1)
 
 
-def report(options, gflop, rounds):
-    """The table, and with --record its numbers."""
+def table(content):
+    """A record as Markdown: a row a contestant, and one line on the machine."""
 
     def spread(values, form):
         low, middle, high = statistics.quantiles(values, n=4)
         return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
 
-    print(
-        f"{options.setting}, {options.precision}: {gflop:.2f} GFLOP a step, "
-        f"{len(rounds)} rounds; {machine()}\n"
-    )
-    print("| step | ms | times as fast as PyTorch | share of the GEMM rate |")
-    print("|---|---|---|---|")
-    for kind in ("plain", "XLA", "PyTorch"):
+    rounds, gflop = content["rounds"], content["gflop_per_step"]
+    lines = [
+        f"**`{content['setting']}`**, {content['precision']}, {gflop:.2f} GFLOP a step, "
+        f"{len(rounds)} rounds; {content['machine']}; {content['date']}",
+        "",
+        "| step | ms | times as fast as PyTorch | share of the GEMM rate |",
+        "|---|---|---|---|",
+    ]
+    kinds = [kind for kind in ("plain", "XLA", "PyTorch") if kind in rounds[0]]
+    for kind in kinds:
         ms = spread([1e3 * r[kind] for r in rounds], ".1f")
-        ratio = spread([r["PyTorch"] / r[kind] for r in rounds], ".2f")
         share = spread([gflop / r[kind] / r["GEMM"] for r in rounds], ".0%")
-        print(f"| {kind} | {ms} | {ratio} | {'-' if kind == 'PyTorch' else share} |")
-    print(f"\nGEMM rate, GFLOP/s: {spread([r['GEMM'] for r in rounds], '.0f')}")
+        ratio = "-"
+        if "PyTorch" in kinds:
+            ratio = spread([r["PyTorch"] / r[kind] for r in rounds], ".2f")
+        lines.append(f"| {kind} | {ms} | {ratio} | {'-' if kind == 'PyTorch' else share} |")
     others = statistics.median(r["others' share"] for r in rounds)
-    print(f"processor time that went to others during a turn: {others:.0%}")
-    if options.record:
-        content = {
-            "command": f"python benchmarks/step_times.py {options.setting} "
-            f"--rounds={options.rounds} --precision={options.precision}",
-            "setting": options.setting,
-            "precision": options.precision,
-            "machine": machine(),
-            "date": time.strftime("%Y-%m-%d"),
-            "gflop_per_step": gflop,
-            "rounds": rounds,
-        }
-        with open(options.record, "w") as file:
-            json.dump(content, file, indent=1)
+    lines += [
+        "",
+        f"XLA / plain {spread([r['XLA'] / r['plain'] for r in rounds], '.2f')}; GEMM "
+        f"{spread([r['GEMM'] for r in rounds], '.0f')} GFLOP/s; {others:.0%} of the "
+        "processor time went to others.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def with_tables(readme, folder):
+    """The text of README.md with the tables of all records between its two marks."""
+    before, rest = readme.split("<!-- tables -->\n")
+    _, after = rest.split("<!-- /tables -->\n")
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    tables = [table(record) + "\n" for record in records if "setting" in record]
+    return f"{before}<!-- tables -->\n{''.join(tables)}<!-- /tables -->\n{after}"
 
 
 def machine():
