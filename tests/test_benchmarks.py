@@ -1,0 +1,47 @@
+"""The tables of step times are those of their records."""
+
+import importlib.util
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers import gan
+
+BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
+RECORDS = [p for p in sorted(BENCHMARKS.glob("*.json")) if p.stem != "scores"]
+
+
+@pytest.fixture(scope="module")
+def step_times():
+    spec = importlib.util.spec_from_file_location(
+        "step_times", BENCHMARKS / "step_times.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readme_has_the_tables_of_all_records(step_times):
+    readme = (BENCHMARKS / "README.md").read_text()
+    assert step_times.with_tables(readme, BENCHMARKS) == readme
+    assert readme.count("| plain |") == len(RECORDS) > 0
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_is_named_for_what_it_times(path, step_times):
+    record = json.loads(path.read_text())
+    suffix = {"float32": "", "mixed_bfloat16": "_bfloat16"}[record["precision"]]
+    assert path.stem == record["setting"] + suffix
+    assert record["setting"] in step_times.SETTINGS
+
+
+def test_arithmetic_is_that_of_the_weights_of_a_perceptron(step_times):
+    """A dense layer multiplies and adds once a weight."""
+    networks = gan.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
+    g, d = ([w.shape for w in n.weights if len(w.shape) > 1] for n in networks)
+    counts = [step_times.layer_counts(network) for network in networks]
+    assert counts == [[np.prod(shape) for shape in shapes] for shapes in (g, d)]
+    assert sum(counts[0]) == 100 * 1200 + 1200 * 1200 + 1200 * 784
