@@ -101,6 +101,12 @@ def cells(text, row):
     return re.findall("<td>(.*?)</td>", found[1])
 
 
+def test_an_inception_score_has_its_spread_over_the_blocks():
+    entry = {"value": 6.4, "standard_deviation": 0.07, "samples": 50_000}
+    shown = report._score("inception_score", entry)
+    assert shown == "6.4 \N{PLUS-MINUS SIGN} 0.07  (50,000 samples)"
+
+
 def test_it_is_well_formed_and_asks_for_nothing_outside(page, path):
     assert not page.wrong
     assert not page.all("script", "link", "iframe", "object")

@@ -29,7 +29,7 @@ TEMPLATE = pathlib.Path(__file__).with_name("report.html")
 COLOURS = 6  # that report.html has, as --run-1 to --run-6
 DASHES = ("-", "--", "-.", ":")  # for those who do not see the colours
 INK = "#010203"  # in a drawing: becomes the page's own colour of text
-ERRORS = ("standard_error", "deviation", "spread")  # by what a score's spread may go
+ERRORS = ("standard_error", "standard_deviation", "deviation", "spread")  # of a score
 
 
 class Run(NamedTuple):
