@@ -69,8 +69,12 @@ _ENSEMBLE = flags.DEFINE_list(
     "ensemble",
     [],
     "Further run folders, whose classifiers' predictions are averaged with those of "
-    "--logdir's; seeds may differ.",
+    "--logdir's; --seed may differ, and nothing else.",
 )
+SPREADS = {
+    "standard_error": "standard error over test examples",
+    "standard_deviation": "standard deviation over parts of the samples",
+}  # by what a score's spread may go
 REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with
 
 
@@ -107,7 +111,7 @@ def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
 
 
 class Generated:
-    """What a model gives to be scored; as classifier, with those of further runs."""
+    """What a model gives to be scored; as classifier, with `ensemble`, further ones."""
 
     def __init__(self, model: AdversarialModel, ensemble=()):
         self.model, self.ensemble = model, ensemble
@@ -156,7 +160,7 @@ class Generated:
                 f"--metrics is of a {name}, and --model={FLAGS.model} learns none"
             )
         part = getattr(self.model, name)
-        return _ensemble(part, self.ensemble) if self.ensemble else part
+        return _averaged([part, *self.ensemble]) if self.ensemble else part
 
 
 class Given:
@@ -301,16 +305,31 @@ def _feature_network(load, cache):
     return features.frozen(name, file, sha256, cache)
 
 
-def _ensemble(classifier, folders):
-    """The log of the mean prediction of `classifier` and those of further runs."""
-    members = [classifier]
-    for folder in folders:
-        run = training.companion(folder, but_for=("seed", "label_seed"))
-        members.append(run.restored(CHECKPOINT.value)[0].classifier)
+def _ensemble(step):
+    """(run id, classifier) of each run of --ensemble.
+
+    Raises:
+        UsageError: it is a run of other flags, or its last step is another than `step`.
+    """
+    members = []
+    for folder in _ENSEMBLE.value:
+        run = training.companion(folder, but_for=("seed",))
+        model, reached = run.restored(CHECKPOINT.value)
+        if CHECKPOINT.value == "last" and reached != step:
+            raise UsageError(
+                f"--ensemble: {folder} stands at step {reached:,}, --logdir's at {step:,}"
+            )
+        members.append((run.facts["run_id"], model.classifier))
+    return members
+
+
+def _averaged(classifiers):
+    """(images) -> the mean of their probabilities: not its logarithm, which is infinite
+    where all are sure."""
 
     def mean(images, training=False):
-        found = [tf.nn.softmax(each(images, training=training)) for each in members]
-        return tf.math.log(tf.reduce_mean(found, 0))
+        found = [tf.nn.softmax(each(images, training=training)) for each in classifiers]
+        return tf.reduce_mean(found, 0)
 
     return mean
 
@@ -363,37 +382,54 @@ def _evaluate(scorer=None):
 
 def score(run, model, step, scorer=None):
     """Print the scores, add them to the run's scores.json, and write the record."""
-    among = [run.folder, *_ENSEMBLE.value]
-    of = f" of {len(among)} runs" if _ENSEMBLE.value else ""
-    subject = Generated(model, _ENSEMBLE.value)
+    members = _ensemble(step)
+    ids = [run.facts["run_id"], *(run_id for run_id, _ in members)]
+    of = f" of {len(ids)} runs" if members else ""
+    subject = Generated(model, [classifier for _, classifier in members])
     for name, metric, found in (scorer or Scorer()).scores(subject):
         print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
-        if _ENSEMBLE.value:
-            name = f"{name}_of_ensemble"
-        entry = {"metric": name, "step": step, "seed": _SCORE_SEED.value, **found}
-        if _ENSEMBLE.value:
-            entry["with"] = _ENSEMBLE.value
+        if members:
+            name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
+        entry = {"metric": name, "step": step, "checkpoint": CHECKPOINT.value}
+        entry |= {"seed": _SCORE_SEED.value, **found}
+        if members:
+            entry["with"] = ids[1:]
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
         if _RECORD.value:
-            _record(run, name, metric, step, found)
+            _record(run, name, metric, step, found, ids)
+
+
+def _seed(run_id):
+    """In which it ends."""
+    return int(run_id.rpartition("-seed")[2])
+
+
+def _spread(found):
+    """A score's spread, and what it is; None, None without."""
+    kind = next((kind for kind in SPREADS if kind in found), None)
+    return found.get(kind), SPREADS.get(kind)
 
 
 def _written(found, unit):
     """A score on a line: the value, its error, and what it rests on."""
-    error = f" +- {found['standard_error']:.2f}" if "standard_error" in found else ""
+    spread, _ = _spread(found)
+    error = "" if spread is None else f" +- {_plain(spread)}"
     details = (
         f"{name} {value:.4g}"
         if isinstance(value, float)
         else f"{name} {value[:16] if name.endswith('sha256') else value}"
         for name, value in found.items()
-        if name not in ("value", "standard_error")
+        if name not in ("value", *SPREADS)
     )
-    value = found["value"]
-    plain = f"{value:.2f}" if abs(value) >= 1 or not value else f"{value:.4g}"
-    return f"{plain}{error} {unit}, {', '.join(details)}".replace(" ,", ",")
+    value = _plain(found["value"])
+    return f"{value}{error} {unit}, {', '.join(details)}".replace(" ,", ",")
 
 
-def _record(run, name, metric, step, found):
+def _plain(value):
+    return f"{value:.2f}" if abs(value) >= 1 or not value else f"{value:.4g}"
+
+
+def _record(run, name, metric, step, found, ids):
     """What the run says of the paper's claim about this score, or without one what it has
     found; beside it the run's picture of that step."""
     written = {flag: str(FLAGS[flag].value) for flag in FLAGS}
@@ -403,7 +439,9 @@ def _record(run, name, metric, step, found):
     if claim:
         fields = {field: getattr(claim, field) for field in fields}
         part, unit = (claim.metric.split()[1:] or ["value"])[0], claim.unit
-    error = found.get("standard_error")
+    spread, spread_is = _spread(found)
+    of_run = training.defining_flags()
+    seed, label_seed = of_run.pop("seed"), of_run.pop("label_seed", None)
     steps, summary = claim and claim.paper_steps, run.read("summary.json") or {}
     records.write(
         _RECORD.value,
@@ -412,18 +450,22 @@ def _record(run, name, metric, step, found):
         dataset=FLAGS.dataset,
         unit=unit,
         value=found[part],
-        spread=error,
-        spread_is="standard error over test examples" if error is not None else None,
+        spread=spread,
+        spread_is=spread_is,
         details=found,
-        seeds=[FLAGS.seed],
+        seeds=[seed, *map(_seed, ids[1:])],
+        label_seed=label_seed,
+        flags=of_run,
         steps=step,
+        checkpoint=CHECKPOINT.value,
         ms_per_step=summary.get("ms_per_step"),
         budget_share=step / steps if steps else None,
         verdict=claim
         and records.verdict(
-            *(found[part], claim.paper_value, claim.paper_spread, error), claim.better
+            found[part], claim.paper_value, claim.paper_spread, claim.better
         ),
-        run_id=run.facts["run_id"],
+        run_id=ids[0],
+        ensemble=ids[1:],
         trained_by=summary.get("command"),
         command=shlex.join(["python", *sys.argv]),
     )

@@ -15,7 +15,8 @@ from tfgan_papers.papers.claims import CLAIMS, Claim, measured_by
 HERE = pathlib.Path(__file__).parent
 BLOCK = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
 DIFFERS = re.compile(r"^Differs: (.*(?:\n    .*)*)", re.MULTILINE)
-TESTED, UNTRIED, UNJUDGED = "held by a test", "not attempted", "not judged"
+TESTED, UNTRIED, OTHERS_OWN = "held by a test", "not attempted", "others' number"
+SEEDS = ("seed", "label_seed")  # runs that differ in these alone are of one mean
 CLAIM_HEAD = "| claim | says | paper | authors' code | ours | budget | verdict | command |"
 RULE = "| --- " * CLAIM_HEAD.count(" | ") + "| --- |"
 
@@ -26,21 +27,29 @@ Written by `python main.py --mode=ledger` from [results/](results) and
 or not there is a run for it.
 
 - **reproduced**: as good as the paper's number, or better; **within noise**: short of it by
-  less than the two spreads together; **not reached**: short by more.
+  no more than the paper's own spread; **not reached**: short by more, or some of the runs
+  have ended without a score.
 - **held by a test**: an equation, checked whenever the tests run.
-- **not judged**: there is a run, in the record named, but nothing measures this claim.
+- **not judged**: there is a run, in the record named, but nothing measures this claim, or
+  the paper has no number; **other data**: nor is it on the paper's data, or at its size.
 - **not attempted**: there is no run. Hours are those of the runs the claim asks for, by the
   time of a step measured here.
+- **others' number**: of a method that a paper compares itself with and that is not here, or
+  one paper's number in another.
 - **cannot**: no one can run it here, and why.
 
 "Ours" is the mean over runs, +- their standard deviation; of one run, +- what is said with
-it. The budget is the steps of a run as a share of the paper's, or of its authors' code.
+it. Runs of one mean differ in their seeds alone; of several kinds of run the row has the
+one of the most steps. The budget is the steps of a run as a share of the paper's, or of its
+authors' code. A number of the paper is marked **quoted** if it was read in another paper,
+**from memory** if it was read in neither.
 
 {counts}
 """
 OTHERS = """## Runs that bear out no claim
 
-On other data, at another size or by another score than a paper's.
+On other data, at another size, by another score than a paper's, or shorter than the run in
+the claim's row.
 
 | record | run | result | command |
 | --- | --- | --- | --- |
@@ -56,15 +65,22 @@ stand in the head of the file named; a test compares.
 
 
 class Evidence(NamedTuple):
-    """What one run found about a claim. `spread`, and what it is, of this run alone."""
+    """What one run found about a claim.
 
-    value: float
+    Attributes:
+        value: None if it ended without.
+        spread, spread_is: of this run alone.
+        kind: the same in runs that differ in nothing but `seed`.
+    """
+
+    value: float | None
     spread: float | None
     spread_is: str | None
     steps: int
     seed: object
     failed: bool
     record: str
+    kind: object
 
 
 class Differs(NamedTuple):
@@ -135,27 +151,39 @@ def load(folder: pathlib.Path) -> dict[str, dict]:
 
 
 def evidence(claim: Claim, found: dict[str, dict]) -> list[Evidence]:
-    """What the records say of a claim, a run at a time."""
-    evidence = []
+    """What the records say of a claim, a run a seed: of the kind of run that has the most
+    steps, and among equals the most seeds."""
+    kinds = {}
     for name, record in found.items():
-        if "study" in record:
-            evidence += _of_study(claim, name, record)
-        elif record["claim"] == claim.claim:
-            spread = record.get("spread"), record.get("spread_is")
-            seed = tuple(record.get("seeds", ()))
-            one = Evidence(record["value"], *spread, record["steps"], seed, False, name)
-            evidence.append(one)
-    return evidence
+        of_study = "study" in record
+        for run in (_of_study if of_study else _of_run)(claim, name, record):
+            kinds.setdefault(run.kind, {})[run.seed] = run
+    alike = [list(runs.values()) for runs in kinds.values()]
+    return max(alike, key=lambda runs: (_steps(runs), len(runs)), default=[])
+
+
+def _of_run(claim, name, record):
+    if record["claim"] == claim.claim:
+        spread = record.get("spread"), record.get("spread_is")
+        seed = (*record.get("seeds", ()), record.get("label_seed"))
+        kind = record["steps"], json.dumps(record.get("flags"), sort_keys=True)
+        yield Evidence(record["value"], *spread, record["steps"], seed, False, name, kind)
 
 
 def _of_study(claim, name, record):
     for run in record["runs"]:
         flags = {**_flags(record), **run["setting"]}
-        score = run["scores"].get(claim.metric)
+        score, failed = run["scores"].get(claim.metric), bool(run["failure"])
         mine = claim.metric and claim in measured_by(claim.metric.split()[0], flags)
-        if mine and score is not None:
-            failed = bool(run["failure"])
-            yield Evidence(score, None, None, run["steps"], run["seed"], failed, name)
+        if mine and (failed or score is not None):
+            seed = run["seed"], flags.get("label_seed")
+            kind = name, *((k, v) for k, v in run["setting"].items() if k not in SEEDS)
+            yield Evidence(score, None, None, run["steps"], seed, failed, name, kind)
+
+
+def _steps(runs):
+    """Of each that was not cut short."""
+    return max(run.steps for run in runs)
 
 
 def _flags(study):
@@ -189,23 +217,35 @@ def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
     cells = (claim.claim, claim.says, source, claim.code)
     if runs:
         ours, verdict = _ours(claim, runs)
-        return Row(*cells, ours, _budget(claim, runs), verdict, _commands(runs, found))
+        used = [run.record for run in runs]
+        return Row(*cells, ours, _budget(claim, runs), verdict, _commands(used, found))
     if claim.test:
         return Row(*cells, "-", "-", TESTED, f"`python -m pytest {claim.test}`")
-    recipe = f"`--flagfile=flags/{claim.recipe}.flags`" if claim.recipe else "-"
-    if seen := _seen(claim, found):
-        return Row(*cells, "-", "-", UNJUDGED, _commands(seen, found))
+    if claim.others:
+        return Row(*cells, "-", "-", OTHERS_OWN, "-")
+    file, _, more = (claim.recipe or "").partition(" ")
+    if seen := _seen(claim, found, file):
+        other = ", other data" if claim.cannot or more else ""
+        return Row(*cells, "-", "-", records.UNJUDGED + other, _commands(seen, found))
+    recipe = f"`{f'--flagfile=flags/{file}.flags {more}'.strip()}`" if file else "-"
     if claim.cannot:
         return Row(*cells, "no run", "0", f"cannot: {claim.cannot}", recipe)
     return Row(*cells, "no run", "0", f"{UNTRIED}, {_cost(root, claim, found)}", recipe)
 
 
-def _seen(claim, found):
-    """Runs of the recipe of a claim that no score measures."""
-    if claim.metric or not claim.recipe:
+def _seen(claim, found, file):
+    """Records of the recipe of a claim that no score measures: those made by its flagfile,
+    and those of other claims that it bears on."""
+    if claim.metric or not file:
         return []
     alike = [c for c in CLAIMS.values() if c.recipe == claim.recipe and c.metric]
-    return [run for other in alike for run in evidence(other, found)]
+    of_claims = [run.record for other in alike for run in evidence(other, found)]
+    made = [
+        name
+        for name, record in found.items()
+        if f"flags/{file}.flags" in f"{record['command']} {record.get('trained_by')}"
+    ]
+    return of_claims + made
 
 
 def _of_paper(claim):
@@ -225,34 +265,38 @@ def number(value: float) -> str:
 
 def _ours(claim, runs):
     """What the runs found, and the verdict on it."""
-    values = [run.value for run in runs]
+    values = [run.value for run in runs if run.value is not None]
+    seeds = f"{len(runs)} runs" if runs[1:] else "one run"
+    said = f", +- the {runs[0].spread_is}" if runs[0].spread_is and not runs[1:] else ""
+    failed = sum(run.failed for run in runs)
+    failures = f", of which {failed} failed" if failed else ""
+    about, verdict = f"({seeds}{said}{failures})", records.VERDICTS[-1]
+    if not values:
+        return f"no score {about}", verdict
     mean = statistics.fmean(values)
     spread = statistics.stdev(values) if values[1:] else runs[0].spread
     shown = spread if spread is None else float(f"{spread:.2g}")
-    seeds = f"{len(runs)} runs" if values[1:] else "one run"
-    said = f", +- the {runs[0].spread_is}" if runs[0].spread_is and not values[1:] else ""
-    failed = sum(run.failed for run in runs)
-    failures = f", of which {failed} failed" if failed else ""
-    verdict = records.verdict(mean, *_of_paper(claim), spread, claim.better)
-    return f"{_measured(claim, mean, shown)} ({seeds}{said}{failures})", verdict
+    if len(values) == len(runs):
+        verdict = records.verdict(mean, *_of_paper(claim), claim.better)
+    return f"{_measured(claim, mean, shown)} {about}", verdict
 
 
 def _budget(claim, runs):
-    steps = statistics.fmean(run.steps for run in runs)
+    steps = _steps(runs)
     if claim.paper_steps is None:
         return f"{steps:,.0f} steps; the paper's are not stated"
     return f"{steps / claim.paper_steps:.0%} of {claim.paper_steps:,} steps"
 
 
-def _commands(runs, found):
+def _commands(names, found):
     """The command of each record, which links to it."""
-    names = dict.fromkeys(run.record for run in runs)
-    return "; ".join(_linked_command(name, found[name]) for name in names)
+    return "; ".join(_linked_command(n, found[n]) for n in dict.fromkeys(names))
 
 
 def _linked_command(name, record):
-    trained = f"`{record['trained_by']}`, then " if record.get("trained_by") else ""
-    return f"{trained}`{record['command']}` ([record](results/{name}.json))"
+    commands = dict.fromkeys(filter(None, (record.get("trained_by"), record["command"])))
+    written = ", then ".join(f"`{command}`" for command in commands)
+    return f"{written} ([record](results/{name}.json))"
 
 
 def _cost(root, claim, found):
@@ -311,7 +355,8 @@ def results(rows: dict[str, Row], found: dict[str, dict]) -> str:
 
 def counts(rows: dict[str, Row]) -> str:
     """How many claims have which verdict."""
-    kinds = dict.fromkeys((*records.VERDICTS, TESTED, UNJUDGED, UNTRIED, "cannot"), 0)
+    verdicts = (*records.VERDICTS, TESTED, records.UNJUDGED, UNTRIED, OTHERS_OWN, "cannot")
+    kinds = dict.fromkeys(verdicts, 0)
     for each in rows.values():
         kinds[re.split("[,:]", each.verdict)[0]] += 1
     said = ", ".join(f"{n} {kind}" for kind, n in kinds.items())

@@ -8,25 +8,28 @@ import platform
 import subprocess
 
 VERDICTS = ("reproduced", "within noise", "not reached")
+UNJUDGED = "not judged"
 
 
 def verdict(
     value: float,
-    paper_value: float,
+    paper_value: float | None,
     paper_spread: float | None,
-    spread: float | None,
     better: str = "higher",
 ) -> str:
     """How `value` compares with the paper's, where "higher" or "lower" is better, or
-    neither than the "same".
+    neither than the "same"; not judged where the paper has none.
 
-    Within noise: short by less than the two spreads together.
+    Within noise: short by no more than the paper's own spread. Ours does not count: runs
+    that scatter would come off better for it.
     """
+    if paper_value is None:
+        return UNJUDGED
     short = paper_value - value
     short = {"higher": short, "lower": -short, "same": abs(short)}[better]
     if short <= 0:
         return "reproduced"
-    return "within noise" if short <= (paper_spread or 0) + (spread or 0) else "not reached"
+    return "within noise" if short <= (paper_spread or 0) else "not reached"
 
 
 def machine() -> str:

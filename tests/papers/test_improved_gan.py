@@ -414,27 +414,50 @@ def test_predictions_of_an_ensemble_are_averaged(run):
     assert expected in ended.out.splitlines()
 
 
-def test_an_ensemble_is_the_mean_of_probabilities(rng, monkeypatch):
-    found = {name: rng.normal(size=(6, 4)) * 3 for name in "abc"}
-
-    def run_of(name, but_for):
-        assert set(but_for) == {"seed", "label_seed"}
-        model = types.SimpleNamespace(classifier=lambda x, training: found[name])
-        return types.SimpleNamespace(restored=lambda kind: (model, 6))
-
-    monkeypatch.setattr(training, "companion", run_of)
-    mean = evaluation._ensemble(lambda x, training: found["a"], ["b", "c"])
-    expected = np.mean([softmax(logits, 1) for logits in found.values()], 0)
-    np.testing.assert_allclose(np.exp(mean(None)), expected, rtol=1e-6)
+def test_an_ensemble_is_the_mean_of_probabilities(rng):
+    found = [rng.normal(size=(6, 4)) * 3 for _ in range(3)]
+    mean = evaluation._averaged([lambda x, training, y=y: y for y in found])
+    expected = np.mean([softmax(logits, 1) for logits in found], 0)
+    np.testing.assert_allclose(mean(None), expected, rtol=1e-6)
 
 
-def test_runs_of_another_kind_are_no_ensemble(run, tmp_path):
-    (tmp_path / "flags.txt").write_text("--model=improved_gan\n--labels=20\n--seed=9\n")
+def test_an_ensemble_that_is_sure_is_scored():
+    """The logarithm of its 0 is infinite, and no score is of that."""
+    logits = np.float32([[900, 0], [0, 900], [0, 900]])
+    reference = test_error.Reference(logits, np.int32([0, 1, 0]))
+    mean = evaluation._averaged([lambda x, training: tf.constant(x)] * 2)
+    assert test_error.score(mean, reference).value == 1
+
+
+def test_runs_at_another_step_are_no_ensemble(monkeypatch):
+    model = types.SimpleNamespace(classifier=None)
+    other = types.SimpleNamespace(
+        restored=lambda kind: (model, 6), facts={"run_id": "improved_gan-mnist-1-seed2"}
+    )
+
+    def companion(folder, but_for):
+        assert set(but_for) == {"seed"}
+        return other
+
+    monkeypatch.setattr(training, "companion", companion)
+    with flagsaver.flagsaver(ensemble=["b"]):
+        assert evaluation._ensemble(6) == [("improved_gan-mnist-1-seed2", None)]
+        with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):
+            evaluation._ensemble(9)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [("--labels=20\n--seed=9", "--labels=50 (there: 20)"),
+     ("--label_seed=2", "--label_seed=1 (there: 2)")],
+)  # fmt: skip
+def test_runs_of_another_kind_are_no_ensemble(flags, words, run, tmp_path):
+    (tmp_path / "flags.txt").write_text(f"--model=improved_gan\n{flags}\n")
     evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={run[0][0]}")
     ended = launch.fork(*evaluate, f"--ensemble={tmp_path}")
     (error,) = ended.errors
     assert ended.code == 2
-    assert error.endswith("is another kind of run: --labels=50 (there: 20)")
+    assert error.endswith(f"is another kind of run: {words}")
 
 
 # The recipes.

@@ -1,7 +1,8 @@
 """What the papers claim, a row a claim: the table from which RESULTS.md is made.
 
 A number has its place in the paper on its row or over it. "quoted" marks those that were
-read in another paper that quotes them, or in a summary, and not in the paper itself.
+read in another paper that quotes them, or in a summary, and not in the paper itself; "from
+memory" those that were read in neither.
 """
 
 from typing import NamedTuple
@@ -20,13 +21,16 @@ class Claim(NamedTuple):
         metric: name in `metrics.METRICS` of what measures it, if one does, and after a
             space the part of the score that is meant, if that is not its value.
         flags: what a run must have for its score to bear on the claim.
-        recipe: flagfile of the run that the claim asks for.
+        recipe: flagfile of the run that the claim asks for, and after it, as on a command
+            line, the flags that it has otherwise.
         paper_steps: updates of G in one of its runs, by paper or authors' code.
         runs: how many runs are behind it.
         step: whose step these runs take: that of other claims with the same name here, or
             of benchmarks/NAME.json.
         code: the authors' code, where known.
         test: of an equation, the test that holds it.
+        others: whether it is of a method that the paper compares itself with and that is
+            not here, or a paper's number said again.
         cannot: why no one can run it here, if so.
     """
 
@@ -45,6 +49,7 @@ class Claim(NamedTuple):
     step: str | None = None
     code: str = ""
     test: str | None = None
+    others: bool = False
     cannot: str | None = None
 
 
@@ -61,6 +66,7 @@ def _of(paper, *rows, **shared):
 NO_TFD = "the Toronto Face Database is given out on request only"
 NO_FACES = "its 360,000 faces were never released"
 NO_BOXES = "its 350,000 face boxes were never released"
+OTHERS = {"others": True}
 
 GAN_THEORY = _of(
     "GAN, 2014, Sec. 4",
@@ -85,6 +91,8 @@ GAN_PRACTICE = _of(
     ("gan-forward-only", "a sample is one forward pass: no Markov chain, no inference",
      {"test": "tests/test_export.py::"
       "test_generate_is_the_checkpoints_perceptron_in_numpy"}),
+    ("gan-sharp", "p_g may be sharp, even degenerate, where Markov chains need it blurry "
+     "(Sec. 6)"),
     ("gan-collapse", "D and G must be kept in step, or G maps too many z to the same x"),
 )  # fmt: skip
 GAN_MNIST = _of(
@@ -92,9 +100,11 @@ GAN_MNIST = _of(
     ("gan-parzen-mnist", "log-likelihood on MNIST, Parzen window", 225, 2,
      {"metric": "parzen_window", "flags": {"model": "gan", "dataset": "mnist"},
       "recipe": "gan_mnist", "code": "mnist.yaml, parzen_ll.py"}),
-    ("dbn-parzen-mnist", "the same of a deep belief network", 138, 2),
-    ("scae-parzen-mnist", "the same of a stacked contractive autoencoder", 121, 1.6),
-    ("gsn-parzen-mnist", "the same of a deep generative stochastic network", 214, 1.1),
+    ("dbn-parzen-mnist", "the same of a deep belief network", 138, 2, OTHERS),
+    ("scae-parzen-mnist", "the same of a stacked contractive autoencoder", 121, 1.6,
+     OTHERS),
+    ("gsn-parzen-mnist", "the same of a deep generative stochastic network", 214, 1.1,
+     OTHERS),
     unit="nats",
 )  # fmt: skip
 GAN_TFD = _of(
@@ -102,9 +112,10 @@ GAN_TFD = _of(
     ("gan-parzen-tfd", "log-likelihood on faces (TFD), Parzen window", 2057, 26,
      {"metric": "parzen_window", "flags": {"model": "gan", "dataset": "tfd"},
       "recipe": "gan_tfd", "code": "tfd_pretrain/*.yaml, parzen_ll.py"}),
-    ("dbn-parzen-tfd", "the same of a deep belief network", 1909, 66),
-    ("scae-parzen-tfd", "the same of a stacked contractive autoencoder", 2110, 50),
-    ("gsn-parzen-tfd", "the same of a deep generative stochastic network", 1890, 29),
+    ("dbn-parzen-tfd", "the same of a deep belief network", 1909, 66, OTHERS),
+    ("scae-parzen-tfd", "the same of a stacked contractive autoencoder", 2110, 50, OTHERS),
+    ("gsn-parzen-tfd", "the same of a deep generative stochastic network", 1890, 29,
+     OTHERS),
     unit="nats", cannot=NO_TFD,
 )  # fmt: skip
 GAN_PICTURES = _of(
@@ -114,7 +125,9 @@ GAN_PICTURES = _of(
     ("gan-samples-tfd", "samples of TFD that are no copies of the training images",
      {"recipe": "gan_tfd", "cannot": NO_TFD}),
     ("gan-samples-cifar10", "samples of CIFAR-10, dense and convolutional; no number",
-     {"recipe": "gan_cifar10", "code": "cifar10_*.yaml"}),
+     # The authors' runs have no end: 100 epochs.
+     {"recipe": "gan_cifar10", "code": "cifar10_*.yaml", "paper_steps": 40_000,
+      "step": "gan_cifar10"}),
     ("gan-lines", "digits change smoothly along straight lines in z",
      {"recipe": "gan_mnist"}),
 )  # fmt: skip
@@ -123,8 +136,8 @@ DCGAN = [
     *_of(
         "DCGAN, 2015, Table 1",
         ("dcgan-features-cifar10", "CIFAR-10 by a linear SVM on D's features", 82.8),
-        ("kmeans-1-cifar10", "the same on one layer of K-means features", 80.6),
-        ("kmeans-3-cifar10", "the same on three layers of K-means features", 82.0),
+        ("kmeans-1-cifar10", "the same on one layer of K-means features", 80.6, OTHERS),
+        ("kmeans-3-cifar10", "the same on three layers of K-means features", 82.0, OTHERS),
         unit="% right",
     ),
     *_of(
@@ -136,9 +149,11 @@ DCGAN = [
         unit="% wrong", better="lower",
     ),
     *_of(
-        "DCGAN, 2015, Table 3, quoted",
+        "DCGAN, 2015, Table 3, from memory",
         ("dcgan-1nn-50k", "MNIST by the nearest of 50,000 class-conditional samples", 2.98,
-         {"recipe": "dcgan_mnist_conditional", "paper_steps": 39_000}),
+         {"metric": "nearest_class", "recipe": "dcgan_mnist_conditional",
+          "flags": {"model": "dcgan", "dataset": "mnist", "network": "conditional"},
+          "paper_steps": 39_000}),
         ("dcgan-1nn-10m", "the same of 10,000,000 samples", 1.48,
          {"recipe": "dcgan_mnist_conditional", "paper_steps": 39_000}),
         ("gan-1nn-50k", "the same of a GAN, 50,000 samples", 6.28),
@@ -166,11 +181,13 @@ IMPROVED_TECHNIQUES = _of(
     ("improved-vbn", "virtual batch normalization: an example does not depend on others of "
      "its minibatch", {"test": "tests/test_techniques.py::"
      "test_virtual_batch_norm_of_an_image_does_not_depend_on_its_batch_mates"}),
+    ("improved-vbn-cost", "virtual batch normalization takes two minibatches forward, so G "
+     "alone has it"),
     ("improved-k-plus-1", "K + 1 classes with a fixed last logit are the softmax over "
      "K + 1 (Sec. 5)", {"test": "tests/papers/test_improved_gan.py::"
      "test_d_is_the_softmax_over_k_plus_1_logits_of_which_the_last_is_zero"}),
     ("improved-imagenet", "the first samples of 1,000 classes at 128x128 (Fig. 6)",
-     {"code": "imagenet/"}),
+     {"recipe": "improved_gan_imagenet", "code": "imagenet/"}),
 )  # fmt: skip
 IMPROVED_VOTES = _of(
     "Improved GAN, 2016, Sec. 6",
@@ -182,14 +199,22 @@ IMPROVED_VOTES = _of(
 )  # fmt: skip
 
 
+ERROR_RECIPES = {
+    "mnist": "improved_gan_mnist_{labels}",
+    "cifar10": "improved_gan_cifar10_4000 --labels={labels}",
+    "svhn_cropped": "improved_gan_svhn_1000 --labels={labels}",
+}
+
+
 def _errors(dataset, labels, part=""):
     """Test errors of a network, and `_ensemble` of ten together on each of ten subsets."""
     run = {"model": "improved_gan", "dataset": dataset, "labels": labels}
-    return {"metric": f"test_error{part}", "flags": run}
+    recipe = ERROR_RECIPES[dataset].format(labels=labels)
+    return {"metric": f"test_error{part}", "flags": run, "recipe": recipe}
 
 
 def _ensemble(dataset, labels, part=""):
-    metric = f"test_error_of_ensemble{part}"
+    metric = f"test_error_of_10{part}"
     return {**_errors(dataset, labels), "metric": metric, "runs": 100}
 
 
@@ -208,7 +233,6 @@ IMPROVED_MNIST = _of(
     ("improved-ensemble-mnist-200", "ten together, 200 labels", 81, 4.3,
      _ensemble("mnist", 200)),
     unit="of 10,000 wrong", better="lower", paper_steps=180_000, runs=10,
-    recipe="improved_gan_mnist_100",
     step="improved_gan_mnist", code="train_mnist_feature_matching.py",
 )  # fmt: skip
 IMPROVED_MNIST_OTHERS = _of(
@@ -221,6 +245,7 @@ IMPROVED_MNIST_OTHERS = _of(
     ("adgm-mnist-100", "Auxiliary Deep Generative Model, 100 labels", 96, 2),
     unit="of 10,000 wrong",
     better="lower",
+    others=True,
 )
 IMPROVED_CIFAR10 = _of(
     "Improved GAN, 2016, Table 2",
@@ -241,13 +266,13 @@ IMPROVED_CIFAR10 = _of(
     ("improved-ensemble-cifar10-8000", "ten together, 8,000", 14.87, 0.89,
      _ensemble("cifar10", 8000, " percent")),
     unit="% wrong", better="lower", paper_steps=600_000, runs=10,
-    code="train_cifar_feature_matching.py",
+    step="improved_gan_cifar10", code="train_cifar_feature_matching.py",
 )  # fmt: skip
 IMPROVED_CIFAR10_OTHERS = _of(
     "Improved GAN, 2016, Table 2",
     ("ladder-cifar10-4000", "Ladder network, 4,000 labels", 20.40, 0.47),
     ("catgan-cifar10-4000", "CatGAN, 4,000 labels", 19.58, 0.46),
-    unit="% wrong", better="lower",
+    unit="% wrong", better="lower", others=True,
 )  # fmt: skip
 IMPROVED_SVHN = _of(
     "Improved GAN, 2016, Fig. 5",
@@ -270,23 +295,44 @@ IMPROVED_SVHN_OTHERS = _of(
     ("sdgm-svhn-1000", "Skip Deep Generative Model, 1,000 labels", 16.61, 0.24),
     unit="% wrong",
     better="lower",
+    others=True,
 )
+
+
+def _inception(recipe, **run):
+    return {"metric": "inception_score", "recipe": recipe,
+            "flags": {"dataset": "cifar10", **run}}  # fmt: skip
+
+
+def _table_3(row, **otherwise):
+    """Of "our methods", by the recipe of a row, which has a few flags otherwise."""
+    ours = {"labels": 4000, "label_smoothing": 0.1, "reference_batch": 100,
+            "minibatch_kernels": 100, "historical_averaging": 0.0}  # fmt: skip
+    run = {"model": "improved_gan", "network": "minibatch", **ours, **otherwise}
+    return _inception(f"improved_gan_table3_{row}", **run)
+
+
 IMPROVED_SCORES = [
     *_of(
         "Improved GAN, 2016, Table 3",
         ("real-is-cifar10", "Inception Score of CIFAR-10 itself", 11.24, 0.12,
          {"better": "same"}),
         ("improved-is-cifar10", "Inception Score on CIFAR-10, all techniques, with labels",
-         8.09, 0.07),
-        ("improved-is-no-labels-ha", "no labels, but historical averaging", 6.86, 0.06),
+         8.09, 0.07, _table_3("ours")),
+        ("improved-is-no-labels-ha", "no labels, but historical averaging", 6.86, 0.06,
+         _table_3("unlabelled_history", labels=0, historical_averaging=1.0)),
         unit="IS", code="not released",
     ),
     *_of(
-        "Improved GAN, 2016, Table 3, spread quoted",
-        ("improved-is-bn", "batch in place of virtual batch normalization", 7.54, 0.07),
-        ("improved-is-no-smoothing", "without label smoothing", 6.83, 0.06),
-        ("improved-is-no-labels", "without labels", 4.36, 0.04),
-        ("improved-is-no-minibatch", "without minibatch features", 3.87, 0.03),
+        "Improved GAN, 2016, Table 3, spread from memory",
+        ("improved-is-bn", "batch in place of virtual batch normalization", 7.54, 0.07,
+         _table_3("bn", reference_batch=0)),
+        ("improved-is-no-smoothing", "without label smoothing", 6.83, 0.06,
+         _table_3("hard_labels", label_smoothing=0.0)),
+        ("improved-is-no-labels", "without labels", 4.36, 0.04,
+         _table_3("unlabelled", labels=0)),
+        ("improved-is-no-minibatch", "without minibatch features", 3.87, 0.03,
+         _table_3("no_minibatch", minibatch_kernels=0)),
         unit="IS", code="not released",
     ),
     Claim("improved-is-votes", "Improved GAN, 2016, Sec. 4",
@@ -305,24 +351,27 @@ LSGAN_THEORY = _of(
 )  # fmt: skip
 LSGAN_IMAGES = _of(
     "LSGAN, 2016, Sec. 4.2",
-    ("lsgan-bedrooms", "bedrooms sharper than those of DCGAN (Fig. 4)"),
+    ("lsgan-bedrooms", "bedrooms sharper than those of DCGAN (Fig. 4)",
+     {"recipe": "lsgan_lsun --dataset=lsun/bedroom"}),
     ("lsgan-scenes", "churches, dining rooms, kitchens, conference rooms at 112x112 "
      "(Fig. 5)"),
     recipe="lsgan_lsun", code="train_lsun.py", paper_steps=1_000_000,
 )  # fmt: skip
 LSGAN_SCORES = _of(
-    "LSGAN, 2016, Table 1, quoted",
+    "LSGAN, 2016, Table 1, from memory",
     ("lsgan-is-cifar10", "Inception Score on CIFAR-10, mean of ten models", 6.47,
-     {"recipe": "lsgan_cifar10"}),
+     {"runs": 10, **_inception("lsgan_cifar10", model="lsgan", network="stability",
+                               loss="least_squares")}),
     ("dcgan-is-cifar10", "the same of DCGAN, their own run", 6.22,
-     {"recipe": "dcgan_cifar10"}),
+     _inception("dcgan_cifar10", model="dcgan", network="port")),
     ("dcgan-is-cifar10-reported", "the same of DCGAN, as reported elsewhere (+- by "
-     "WGAN-GP, Table 3)", 6.16, 0.07),
+     "WGAN-GP, Table 3)", 6.16, 0.07, OTHERS),
     unit="IS", code="not released",
 )  # fmt: skip
 LSGAN_VOTES = _of(
     "LSGAN, 2016, Sec. 4.3.2",
-    ("lsgan-votes", "votes for LSGAN's bedrooms, of 4,000", 56.4, {"recipe": "lsgan_lsun"}),
+    ("lsgan-votes", "votes for LSGAN's bedrooms, of 4,000", 56.4,
+     {"recipe": "lsgan_lsun --dataset=lsun/bedroom"}),
     ("dcgan-votes", "votes for DCGAN's, of the same", 43.6),
     unit="% of votes", paper_steps=1_000_000,
 )  # fmt: skip
@@ -346,7 +395,8 @@ LSGAN_STABILITY = _of(
     ("lsgan-bn-gd-adam", "none in either, Adam: both collapse a little",
      _lsun("least_squares", "none", "adam")),
     ("rmsprop-over-adam", "RMSProp is the more stable optimizer of the two"),
-    recipe="lsgan_stability", paper_steps=5_000_000, runs=10, step="lsgan_dcgan64",
+    recipe="lsgan_stability --dataset=lsun/bedroom --image_size=64 --width=0 "
+    "--steps=5000000", paper_steps=5_000_000, runs=10, step="lsgan_dcgan64",
     code="stability_comparison/",
 )  # fmt: skip
 
@@ -377,21 +427,29 @@ LSGAN_ADVICE = _of(
      "quality swings: choose a checkpoint on the way"),
 )  # fmt: skip
 
-BEGAN_SCORES = _of(
-    "BEGAN, 2017, Table 1",
-    ("began-is-cifar10", "Inception Score on CIFAR-10, without labels", 5.62),
-    ("dfm-is-cifar10", "the same of denoising feature matching", 7.72, 0.13),
-    ("ali-is-cifar10", "the same of ALI", 5.34, 0.05),
-    # Its "no labels" row: Improved GAN's own best without labels is 6.86.
-    ("improved-is-cifar10-in-began", "the same of Improved GAN (quoted)", 4.36),
-    ("mix-wgan-is-cifar10", "the same of MIX + WGAN (quoted)", 4.04),
-    ("wgan-is-cifar10", "the same of WGAN (quoted)", 3.82),
-    ("real-is-cifar10-in-began", "of CIFAR-10 itself (quoted)", 11.24, {"better": "same"}),
-    unit="IS", code="not released",
-)  # fmt: skip
+BEGAN_SCORES = [
+    *_of(
+        "BEGAN, 2017, Table 1, quoted",  # in WGAN-GP (2017), Table 3
+        ("began-is-cifar10", "Inception Score on CIFAR-10, without labels", 5.62,
+         _inception("began_cifar10", model="began", width=128)),
+        ("dfm-is-cifar10", "the same of denoising feature matching", 7.72, 0.13, OTHERS),
+        ("ali-is-cifar10", "the same of ALI", 5.34, 0.05, OTHERS),
+        unit="IS", code="not released",
+    ),
+    *_of(
+        "BEGAN, 2017, Table 1, from memory",
+        # Its "no labels" row: Improved GAN's own best without labels is 6.86.
+        ("improved-is-cifar10-in-began", "the same of Improved GAN", 4.36),
+        ("mix-wgan-is-cifar10", "the same of MIX + WGAN", 4.04),
+        ("wgan-is-cifar10", "the same of WGAN", 3.82),
+        ("real-is-cifar10-in-began", "of CIFAR-10 itself", 11.24),
+        unit="IS", code="not released", others=True,
+    ),
+]  # fmt: skip
 BEGAN_METHOD = _of(
     "BEGAN, 2017, Sec. 3 and 4.1",
-    ("began-parameters", "weights of the largest model, 128x128", 17.3e6,
+    ("began-parameters", "weights of the largest model, 128x128; the paper has no table of "
+     "layers, so that ours are its layers is inferred from this number", 17.3e6,
      {"better": "same", "test": "tests/papers/test_began.py::"
       "test_networks_have_the_papers_number_of_weights"}),
     ("began-equilibrium", "k holds E L(G(z)) at gamma E L(x), from the start on L(x) > "
@@ -411,9 +469,16 @@ BEGAN_FACES = _of(
     ("began-faces", "coherent faces at 128x128, of many poses (Fig. 2)", {}),
     ("began-gamma", "a lower gamma gives less diversity, a higher one artefacts (Fig. 3)",
      {"recipe": "began_gamma"}),
-    ("began-continuity", "between the z of two real images faces change smoothly (Fig. 4)"),
-    ("began-convergence", "M_global falls as images get better (Fig. 5)"),
-    ("began-unbalanced", "a starved D costs quality, a starved G little (Fig. 6)"),
+    ("began-beside-ebgan", "EBGAN's faces, on other data, to hold beside them (Fig. 2a)",
+     {"recipe": "ebgan_faces"}),
+    ("began-continuity", "between the z of two real images faces change smoothly (Fig. 4)",
+     {"recipe": "began_fig4"}),
+    ("began-convergence", "M_global falls as images get better (Fig. 5)",
+     {"recipe": "began_fig5"}),
+    ("began-fast", "it converges fast, as EBGAN does: a trait of pixel-wise losses",
+     {"recipe": "began_fig5"}),
+    ("began-unbalanced", "a starved D costs quality, a starved G little (Fig. 6)",
+     {"recipe": "began_fig6"}),
     recipe="began_faces", cannot=NO_FACES,
 )  # fmt: skip
 
@@ -423,15 +488,17 @@ EBGAN = [
         ("ebgan-ladder-100", "EBGAN ladder, permuted MNIST, 100 labels", 1.04, 0.12),
         ("ebgan-ladder-200", "the same, 200 labels", 0.99, 0.12),
         ("ebgan-ladder-1000", "the same, 1,000 labels", 0.89, 0.04),
-        ("ladder-100", "the ladder alone, their own run, 100 labels", 1.36, 0.21),
-        ("ladder-200", "the same, 200 labels", 1.24, 0.09),
-        ("ladder-1000", "the same, 1,000 labels", 1.04, 0.06),
+        ("ladder-100", "the ladder alone, their own run, 100 labels", 1.36, 0.21, OTHERS),
+        ("ladder-200", "the same, 200 labels", 1.24, 0.09, OTHERS),
+        ("ladder-1000", "the same, 1,000 labels", 1.04, 0.06, OTHERS),
         unit="% wrong", better="lower", code="not released",
     ),
 ]  # fmt: skip
 VAE = _of(
     "VAE, 2013, Fig. 2",
-    ("vae-mnist", "lower bound on MNIST rises with the size of z; curves, no table"),
+    ("vae-mnist", "lower bound on MNIST rises with the size of z, here 20; curves, no "
+     "table", {"metric": "bound", "unit": "nats", "recipe": "vae_mnist",
+     "flags": {"model": "vae", "dataset": "mnist", "latent_dim": 20}}),
     ("vae-frey", "lower bound on Frey faces; curves, no table"),
 )  # fmt: skip
 
@@ -452,7 +519,10 @@ CLAIMS = {
 }
 
 
-SCALING = ("image_size", "width")  # with these a run is another experiment
+# With other values of these a run, or its score, is of another experiment.
+PROTOCOL = {"image_size": 0, "width": 0, "checkpoint": "last", "test_split": "test",
+            "score_samples": 0}  # fmt: skip
+NETWORKS = {"inception_score": {"features": "inception_2015"}}
 
 
 def measured_by(metric: str, flags: dict[str, str]) -> list[Claim]:
@@ -461,11 +531,11 @@ def measured_by(metric: str, flags: dict[str, str]) -> list[Claim]:
     Args:
         flags: name -> value, as it is written on the command line.
     """
-    if any(flags.get(name, "0") != "0" for name in SCALING):
-        return []
+    flags = {name: str(value) for name, value in PROTOCOL.items()} | flags
+    needed = PROTOCOL | NETWORKS.get(metric, {})
     return [
         claim
         for claim in CLAIMS.values()
         if claim.metric and claim.metric.split()[0] == metric
-        if all(flags.get(name) == str(value) for name, value in claim.flags.items())
+        if all(flags.get(k) == str(v) for k, v in (needed | claim.flags).items())
     ]
