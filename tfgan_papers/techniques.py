@@ -241,6 +241,9 @@ class VirtualBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         n, places = self.reference, list(range(1, len(inputs.shape) - 1))
+        # about the reference's mean, else the squares of large values lose the variance
+        centre = ops.mean(inputs[:n], [0, *places], keepdims=True)
+        inputs = inputs - ops.stop_gradient(centre)
         own = [ops.mean(p, places, keepdims=True) for p in (inputs, ops.square(inputs))]
         of_reference = [ops.mean(each[:n], 0, keepdims=True) for each in own]
         mean, square = (
