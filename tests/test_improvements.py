@@ -1,5 +1,7 @@
 """The techniques by flag, on networks and in steps of other papers."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -67,6 +69,21 @@ def test_minibatch_features_go_before_the_last_layer(rng):
     assert last.kernel.shape == (8 + 5, 1)
     assert type(last) is type(discriminator.layers[-1])
     assert not np.allclose(wider(x)[:3], wider(x[:3]))
+
+
+def test_an_export_with_minibatch_features_says_what_depends_on_batch_mates(tmp_path, rng):
+    generator, discriminator = tiny()
+    compared = techniques.with_minibatch_discrimination(discriminator, 5, 2)
+    export.export(
+        compiled(lsgan.LSGAN(generator, compared)), tmp_path / "export", "raw", {}
+    )
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert manifest["depend_on_batch_mates"] == ["score"]
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    x = rng.normal(size=(7, 4)).astype("float32")
+    assert not np.allclose(served.score(x)[:3], served.score(x[:3]))
+    z = rng.normal(size=(7, 3)).astype("float32")
+    np.testing.assert_allclose(served.generate(z)[:3], served.generate(z[:3]), rtol=1e-5)
 
 
 def small_generator():
