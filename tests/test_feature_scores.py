@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from scipy.spatial.distance import cdist
+from scipy.special import rel_entr
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
@@ -60,6 +61,14 @@ def test_the_score_equals_the_definition_within_ten_blocks(monkeypatch):
     found = classifier_score.score(seen(None, p))
     np.testing.assert_allclose(found[:2], definition(p, 10), rtol=1e-10)
     assert (found.samples, found.splits) == (200, 10)
+
+
+def test_the_score_equals_scipys_relative_entropy():
+    p = probabilities(500, 30)
+    blocks = np.float64(p).reshape(10, 50, 30)
+    each = np.exp(rel_entr(blocks, blocks.mean(1, keepdims=True)).sum(2).mean(1))
+    found = classifier_score.score(seen(None, p))
+    np.testing.assert_allclose(found[:2], (each.mean(), each.std()), rtol=1e-9)
 
 
 @pytest.mark.parametrize("k", [2, 10, 1008])
@@ -138,6 +147,35 @@ def test_squared_mmd_equals_the_definition_by_scikit_learns_kernel(pair):
     apart = ~np.eye(90, dtype=bool)
     expected = xx[apart].mean() + yy[apart].mean() - 2 * xy.mean()
     assert kernel_distance.squared_mmd(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_kernel_distance_is_the_mean_over_subsets_of_the_definition(pair, monkeypatch):
+    """In float64, x . y from SciPy's distances and norms."""
+    monkeypatch.setattr(kernel_distance, "SUBSETS", 4)
+    monkeypatch.setattr(kernel_distance, "SUBSET_SIZE", 50)
+    x, y = map(np.float64, pair)
+
+    def kernel(a, b):
+        norms = (a**2).sum(1)[:, None] + (b**2).sum(1)
+        return ((norms - cdist(a, b, "sqeuclidean")) / 2 / 8 + 1) ** 3
+
+    draw, apart, found = np.random.RandomState(2020), ~np.eye(50, dtype=bool), []
+    for _ in range(4):
+        a, b = (each[draw.choice(len(each), 50, replace=False)] for each in (x, y))
+        own = kernel(a, a)[apart].mean() + kernel(b, b)[apart].mean()
+        found.append(own - 2 * kernel(a, b).mean())
+    score = kernel_distance.score(seen(pair[0]), pair[1])
+    assert score.value == pytest.approx(np.mean(found), rel=1e-9)
+    assert score.standard_deviation == pytest.approx(np.std(found), rel=1e-9)
+
+
+def test_kernel_distance_has_the_closed_form_of_two_points():
+    """k(x, x) drops out: of a and -a, k = (1 - a.a / d)^3 within, and between the same or
+    the other point."""
+    a = np.array([[1.0, 2.0, 2.0]])
+    both = np.concatenate([a, -a])
+    found = kernel_distance.squared_mmd(both, both)
+    assert found == pytest.approx((1 - 3) ** 3 - (1 + 3) ** 3, rel=1e-12)
 
 
 def test_kernel_distance_of_one_law_is_zero_in_the_mean_and_seeded(monkeypatch):
