@@ -276,3 +276,21 @@ def test_models_that_take_none_say_so(tmp_path):
     assert ended.code == 2
     assert ended.errors == ["error: --model=began does not take --minibatch_kernels"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_history_and_a_reference_goes_on_as_if_it_had_not_stopped(tmp_path):
+    run = (
+        *("--model=dcgan", "--width=4", "--batch_size=8", "--report_steps=2"),
+        *("--deterministic", "--jit_compile=false", "--metrics="),
+        *(f"--{name}={value}" for name, value in ALL.items()),
+    )
+    orders = (("pieces", 3), ("pieces", 6), ("straight", 6))
+    for folder, steps in orders:
+        ended = launch.fork(*run, f"--steps={steps}", f"--logdir={tmp_path / folder}")
+        assert ended.code == 0, ended.err
+    found, expected = (launch.tensors(tmp_path / f) for f in ("pieces", "straight"))
+    of_history = [name for name in expected if "generator_history/means" in name]
+    assert of_history and any(expected[name].any() for name in of_history)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, name)
