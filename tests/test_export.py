@@ -202,6 +202,7 @@ def test_manifest_tells_the_truth(served):
     assert manifest["value_range"] == "unit"
     assert 0 <= served["generated"].min() < served["generated"].max() <= 1
     assert manifest["latent_law"] == "uniform_sqrt3"
+    assert manifest["depend_on_batch_mates"] == []
     assert (manifest["model"], manifest["step"]) == ("gan", launch.STEPS)
     run = json.loads((folder / "run.json").read_text())
     assert manifest["run_id"] == run["run_id"]

@@ -1,12 +1,17 @@
 """Scores on given features against closed forms, SciPy's matrix root, scikit-learn, plain
 loops, and torch-fidelity where it is installed."""
 
+import importlib.util
+import json
+import subprocess
+import sys
 import types
 
 import numpy as np
 import pytest
 import scipy.linalg
 from scipy.spatial.distance import cdist
+from scipy.special import rel_entr
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
@@ -60,6 +65,14 @@ def test_the_score_equals_the_definition_within_ten_blocks(monkeypatch):
     found = classifier_score.score(seen(None, p))
     np.testing.assert_allclose(found[:2], definition(p, 10), rtol=1e-10)
     assert (found.samples, found.splits) == (200, 10)
+
+
+def test_the_score_equals_scipys_relative_entropy():
+    p = probabilities(500, 30)
+    blocks = np.float64(p).reshape(10, 50, 30)
+    each = np.exp(rel_entr(blocks, blocks.mean(1, keepdims=True)).sum(2).mean(1))
+    found = classifier_score.score(seen(None, p))
+    np.testing.assert_allclose(found[:2], (each.mean(), each.std()), rtol=1e-9)
 
 
 @pytest.mark.parametrize("k", [2, 10, 1008])
@@ -138,6 +151,35 @@ def test_squared_mmd_equals_the_definition_by_scikit_learns_kernel(pair):
     apart = ~np.eye(90, dtype=bool)
     expected = xx[apart].mean() + yy[apart].mean() - 2 * xy.mean()
     assert kernel_distance.squared_mmd(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_kernel_distance_is_the_mean_over_subsets_of_the_definition(pair, monkeypatch):
+    """In float64, x . y from SciPy's distances and norms."""
+    monkeypatch.setattr(kernel_distance, "SUBSETS", 4)
+    monkeypatch.setattr(kernel_distance, "SUBSET_SIZE", 50)
+    x, y = map(np.float64, pair)
+
+    def kernel(a, b):
+        norms = (a**2).sum(1)[:, None] + (b**2).sum(1)
+        return ((norms - cdist(a, b, "sqeuclidean")) / 2 / 8 + 1) ** 3
+
+    draw, apart, found = np.random.RandomState(2020), ~np.eye(50, dtype=bool), []
+    for _ in range(4):
+        a, b = (each[draw.choice(len(each), 50, replace=False)] for each in (x, y))
+        own = kernel(a, a)[apart].mean() + kernel(b, b)[apart].mean()
+        found.append(own - 2 * kernel(a, b).mean())
+    score = kernel_distance.score(seen(pair[0]), pair[1])
+    assert score.value == pytest.approx(np.mean(found), rel=1e-9)
+    assert score.standard_deviation == pytest.approx(np.std(found), rel=1e-9)
+
+
+def test_kernel_distance_has_the_closed_form_of_two_points():
+    """k(x, x) drops out: of a and -a, k = (1 - a.a / d)^3 within, and between the same or
+    the other point."""
+    a = np.array([[1.0, 2.0, 2.0]])
+    both = np.concatenate([a, -a])
+    found = kernel_distance.squared_mmd(both, both)
+    assert found == pytest.approx((1 - 3) ** 3 - (1 + 3) ** 3, rel=1e-12)
 
 
 def test_kernel_distance_of_one_law_is_zero_in_the_mean_and_seeded(monkeypatch):
@@ -268,32 +310,48 @@ def test_too_few_samples_for_blocks_or_neighbours_are_refused():
 # A second implementation, where there is one.
 
 
-def test_all_equal_torch_fidelity(pair, monkeypatch):
-    monkeypatch.setattr(kernel_distance, "SUBSETS", 10)
-    pytest.importorskip("torch_fidelity")
-    torch = pytest.importorskip("torch")
-    from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
+THEIRS = """
+import json, sys
+import numpy as np
+import torch
+from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
 
-    x, y = map(torch.from_numpy, pair)
-    p = probabilities(600, 10)
-    quiet = {"verbose": False}
-    theirs = metric_isc.isc_features_to_metric(
-        torch.log(torch.from_numpy(p)), splits=10, shuffle=False
-    )
-    ours = classifier_score.score(seen(None, p))
-    found = {"isc": (ours.value, theirs[metric_isc.KEY_METRIC_ISC_MEAN])}
-    moments = [metric_fid.fid_features_to_statistics(each) for each in (x, y)]
-    theirs = metric_fid.fid_statistics_to_metric(*moments, verbose=False)
-    ours = frechet_distance.score(seen(pair[0]), frechet_distance.reference(seen(pair[1])))
-    found["fid"] = (ours.value, theirs[metric_fid.KEY_METRIC_FID])
-    theirs = metric_kid.kid_features_to_metric(
-        x.double(), y.double(), kid_subsets=10, kid_subset_size=600, rng_seed=2020, **quiet
-    )
-    ours = kernel_distance.score(seen(pair[0]), pair[1])
-    found["kid"] = (ours.value, theirs[metric_kid.KEY_METRIC_KID_MEAN])
-    theirs = metric_prc.prc_features_to_metric(x.double(), y.double(), **quiet)
-    ours = precision_recall.score(seen(pair[0]), precision_recall.reference(seen(pair[1])))
-    found["precision"] = (ours.value, theirs[metric_prc.KEY_METRIC_PRECISION])
-    found["recall"] = (ours.recall, theirs[metric_prc.KEY_METRIC_RECALL])
-    for name, (ours, theirs) in found.items():
-        assert ours == pytest.approx(float(theirs), rel=1e-6), name
+x, y, p = (torch.from_numpy(np.load(sys.argv[1])[name]) for name in "xyp")
+quiet = {"verbose": False}
+found = metric_isc.isc_features_to_metric(torch.log(p), splits=10, shuffle=False)
+moments = [metric_fid.fid_features_to_statistics(each) for each in (x, y)]
+found |= metric_fid.fid_statistics_to_metric(*moments, **quiet)
+x, y = x.double(), y.double()
+found |= metric_kid.kid_features_to_metric(
+    x, y, kid_subsets=10, kid_subset_size=600, rng_seed=2020, **quiet
+)
+found |= metric_prc.prc_features_to_metric(x, y, **quiet)
+print(json.dumps({name: float(value) for name, value in found.items()}))
+"""
+
+
+def test_all_equal_torch_fidelity(pair, monkeypatch, tmp_path):
+    """In a process of its own: beside TensorFlow what it imports may crash."""
+    if not importlib.util.find_spec("torch_fidelity"):
+        pytest.skip("torch-fidelity is not installed")
+    monkeypatch.setattr(kernel_distance, "SUBSETS", 10)
+    (x, y), p = pair, probabilities(600, 10)
+    np.savez(tmp_path / "given.npz", x=x, y=y, p=p)
+    command = [sys.executable, "-c", THEIRS, str(tmp_path / "given.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    of_classes = classifier_score.score(seen(None, p))
+    of_normals = frechet_distance.score(seen(x), frechet_distance.reference(seen(y)))
+    of_kernel = kernel_distance.score(seen(x), y)
+    of_balls = precision_recall.score(seen(x), precision_recall.reference(seen(y)))
+    ours = {
+        "inception_score_mean": of_classes.value,
+        "inception_score_std": of_classes.standard_deviation,
+        "frechet_inception_distance": of_normals.value,
+        "kernel_inception_distance_mean": of_kernel.value,
+        "kernel_inception_distance_std": of_kernel.standard_deviation,
+        "precision": of_balls.value,
+        "recall": of_balls.recall,
+    }
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    assert ours == {name: pytest.approx(theirs[name], rel=1e-6) for name in ours}

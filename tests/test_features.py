@@ -2,6 +2,8 @@
 real ones, and the command that scores images by them."""
 
 import hashlib
+import http.client
+import io
 import json
 import re
 import time
@@ -141,7 +143,8 @@ def graphs(tmp_path_factory):
             x = tf.image.resize(x, [2, 2], method="area")
             pool = tf.reshape(x, [-1, 1, 1, 12], name="pool_3")
             kernel = tf.constant(weights, name="softmax/weights")
-            flat = tf.reshape(pool, [-1, 12])
+            # that of 2015 is for one image from here on, as what it decodes is one
+            flat = tf.reshape(pool, [-1 if name == "tfgan" else 1, 12])
             product = tf.matmul(flat, kernel, name="softmax/logits/MatMul")
             tf.add(product, bias, name="logits")
         path = folder / f"{name}.pb"
@@ -170,6 +173,15 @@ def test_a_frozen_graph_gives_features_and_probabilities(
     assert network.sha256 == sha256 and "bilinear" in network.resize
 
 
+@pytest.mark.parametrize("name", ["inception_2015", "tfgan"])
+def test_a_frozen_graph_sees_a_batch_as_it_sees_each_image(graphs, name, tmp_path, rng):
+    network = features.frozen(name, str(graphs[name][0]), None, tmp_path)
+    images = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    alone = [network.apply(image[None]) for image in images]
+    for batched, parts in zip(network.apply(images), zip(*alone, strict=True), strict=True):
+        np.testing.assert_allclose(batched, np.concatenate(parts), rtol=1e-5, atol=1e-6)
+
+
 def test_a_network_file_that_is_wrong_is_refused(graphs, tmp_path):
     path, *_ = graphs["tfgan"]
     with pytest.raises(UsageError, match=r"has the sha256 [0-9a-f]{64}, not 0123"):
@@ -194,6 +206,34 @@ def test_a_url_is_fetched_once(graphs, tmp_path):
     assert features.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache").sha256 == (
         first.sha256
     )
+
+
+def test_a_download_is_kept_once_it_is_known_to_be_whole(graphs, tmp_path):
+    path, *_ = graphs["tfgan"]
+    whole, sha256 = path.read_bytes(), hashlib.sha256(path.read_bytes()).hexdigest()
+    copy, cache = tmp_path / "copy.pb", tmp_path / "cache"
+    copy.write_bytes(whole[:-100])
+    for given, said in ((sha256, "has the sha256"), (None, "is not the graph")):
+        with pytest.raises(UsageError, match=said):
+            features.frozen("tfgan", copy.as_uri(), given, cache)
+        assert not cache.exists()
+    copy.write_bytes(whole)
+    features.frozen("tfgan", copy.as_uri(), sha256, cache)
+    (kept,) = cache.iterdir()
+    kept.write_bytes(whole[:-100])  # damaged since
+    for given, said in ((sha256, "has the sha256"), (None, "is not the graph")):
+        with pytest.raises(UsageError, match=f"which is kept as {kept}, {said}"):
+            features.frozen("tfgan", copy.as_uri(), given, cache)
+
+
+def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch):
+    class Answer(io.BytesIO):
+        def read(self):
+            raise http.client.IncompleteRead(b"half", 4)
+
+    monkeypatch.setattr(features.urllib.request, "urlopen", lambda url, timeout: Answer())
+    with pytest.raises(UserError, match="cannot be had: IncompleteRead"):
+        features.frozen("tfgan", "https://example.org/x.pb", None, tmp_path)
 
 
 def test_keras_weights_that_cannot_be_had_take_one_line(monkeypatch):

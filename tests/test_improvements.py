@@ -1,5 +1,7 @@
 """The techniques by flag, on networks and in steps of other papers."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -67,6 +69,21 @@ def test_minibatch_features_go_before_the_last_layer(rng):
     assert last.kernel.shape == (8 + 5, 1)
     assert type(last) is type(discriminator.layers[-1])
     assert not np.allclose(wider(x)[:3], wider(x[:3]))
+
+
+def test_an_export_with_minibatch_features_says_what_depends_on_batch_mates(tmp_path, rng):
+    generator, discriminator = tiny()
+    compared = techniques.with_minibatch_discrimination(discriminator, 5, 2)
+    export.export(
+        compiled(lsgan.LSGAN(generator, compared)), tmp_path / "export", "raw", {}
+    )
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert manifest["depend_on_batch_mates"] == ["score"]
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    x = rng.normal(size=(7, 4)).astype("float32")
+    assert not np.allclose(served.score(x)[:3], served.score(x[:3]))
+    z = rng.normal(size=(7, 3)).astype("float32")
+    np.testing.assert_allclose(served.generate(z)[:3], served.generate(z[:3]), rtol=1e-5)
 
 
 def small_generator():
@@ -259,3 +276,21 @@ def test_models_that_take_none_say_so(tmp_path):
     assert ended.code == 2
     assert ended.errors == ["error: --model=began does not take --minibatch_kernels"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_history_and_a_reference_goes_on_as_if_it_had_not_stopped(tmp_path):
+    run = (
+        *("--model=dcgan", "--width=4", "--batch_size=8", "--report_steps=2"),
+        *("--deterministic", "--jit_compile=false", "--metrics="),
+        *(f"--{name}={value}" for name, value in ALL.items()),
+    )
+    orders = (("pieces", 3), ("pieces", 6), ("straight", 6))
+    for folder, steps in orders:
+        ended = launch.fork(*run, f"--steps={steps}", f"--logdir={tmp_path / folder}")
+        assert ended.code == 0, ended.err
+    found, expected = (launch.tensors(tmp_path / f) for f in ("pieces", "straight"))
+    of_history = [name for name in expected if "generator_history/means" in name]
+    assert of_history and any(expected[name].any() for name in of_history)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, name)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KernelDensity
 
-from tfgan_papers.errors import UserError
+from tfgan_papers import data
+from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import parzen_window
 
 
@@ -85,3 +86,33 @@ def test_samples_that_are_not_finite_are_refused():
     samples = np.full((3, 4), np.nan)
     with pytest.raises(UserError, match="not finite"):
         parzen_window.score(samples, parzen_window.Reference(*np.zeros((2, 2, 4))))
+
+
+@pytest.mark.parametrize("value_range", ["symmetric", "symmetric128", "raw"])
+def test_the_score_is_in_the_unit_range_whatever_that_of_the_networks(value_range, rng):
+    images = rng.integers(0, 256, (90, 3, 3, 1), dtype=np.uint8)
+    splits = [data.HeldExamples("made", part) for part in (images[:30], images[30:60])]
+    found = []
+    for each in ("unit", value_range):
+        real = parzen_window.reference(each, *splits)
+        fake = data.RANGES[each].to_network(images[60:]).numpy()
+        found.append((parzen_window.score(fake, real), parzen_window.selection(fake, real)))
+    (unit, chosen), (other, chosen_too) = found
+    np.testing.assert_allclose(other[:2], unit[:2], rtol=1e-5)
+    assert other.sigma == unit.sigma
+    assert chosen_too == pytest.approx(chosen, rel=1e-5)
+
+
+def test_points_are_scored_as_they_are(rng):
+    points = np.float32(rng.normal(size=(60, 2)) * 0.3)
+    splits = [data.HeldExamples("made", part) for part in (points[:30], points[30:])]
+    real = parzen_window.reference("raw", *splits)
+    np.testing.assert_array_equal(real.test, points[30:])
+    each = naive(points[:30], points[30:], parzen_window.score(points[:30], real).sigma)
+    assert parzen_window.score(points[:30], real).value == pytest.approx(each.mean())
+
+
+def test_a_range_without_a_way_back_is_refused():
+    splits = [data.HeldExamples("made", np.zeros((3, 2, 2, 1), np.uint8))] * 2
+    with pytest.raises(UsageError, match="--value_range=norm55 there is no way back"):
+        parzen_window.reference("norm55", *splits)

@@ -188,6 +188,21 @@ def test_what_does_not_compare_is_said_first(page, path, folders, tmp_path):
     assert "warning" not in alone.partition("<body>")[2]
 
 
+def test_equal_budgets_are_equal_numbers_of_images_in_whatever_steps(folders, tmp_path):
+    """The first run saw 400 images, in 20 steps."""
+    other, page = copied(folders["gan"], tmp_path / "other"), tmp_path / "page.html"
+    summary = json.loads((other / "summary.json").read_text())
+    for steps, said in ((10, []), (5, ["Budgets differ: .* 400 images; .* 200 images"])):
+        (other / "summary.json").write_text(
+            json.dumps(
+                summary | {"steps": steps, "ms_per_step": 2 * summary["ms_per_step"]}
+            )
+        )
+        text = write(page, folders["gan"], other)
+        found = re.findall('class="warning" role="note">(Budgets.*)</p>', text)
+        assert len(found) == len(said) and all(map(re.match, said, found))
+
+
 def copied(folder, to, *left_out):
     shutil.copytree(folder, to, ignore=shutil.ignore_patterns(*left_out))
     return to
@@ -199,6 +214,7 @@ def copied(folder, to, *left_out):
         ("export", "no generator in export/: python main.py --logdir=.* --mode=export"),
         ("summary.json", "no summary.json: the run has not ended: python main.py --logdir"),
         ("run.json", "is the folder of no run"),
+        ("flags.txt", "flags.txt cannot be read: .* No such file"),
         ("step-000000020.png", "no picture of its last step, step-000000020.png"),
     ],
 )

@@ -207,6 +207,16 @@ def test_virtual_batch_norm_of_the_reference_is_batch_norm(rng):
     np.testing.assert_allclose(both(reference)[:6], expected, rtol=1e-9, atol=1e-12)
 
 
+def test_virtual_batch_norm_of_large_values_keeps_their_variance(rng):
+    """Of 4,000 and a deviation of 1/4 float32 has the mean square to +- 1."""
+    x = np.float32(rng.normal(4000, 0.25, size=(11, 4, 4, 3)))
+    single, double = (
+        techniques.VirtualBatchNormalization(6, gamma_initializer="ones", dtype=dtype)
+        for dtype in ("float32", "float64")
+    )
+    np.testing.assert_allclose(single(x), double(np.float64(x)), rtol=1e-3, atol=1e-4)
+
+
 def test_virtual_batch_norm_differentiates_through_the_reference(rng):
     layer = techniques.VirtualBatchNormalization(3, **F64)
     layer.build((None, 2))

@@ -7,11 +7,11 @@ import shutil
 import keras
 import tensorflow as tf
 
-from tfgan_papers import noise
+from tfgan_papers import noise, techniques
 from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.data import RANGES
 
-SERVING_BATCH_NORM = "inference mode: moving averages, each image alone"
+SERVING_BATCH_NORM = "inference mode: moving averages"
 
 
 def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, facts: dict):
@@ -100,6 +100,11 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         returns = ["n", *classifier.output_shape[1:]]
         entry = {"images": ["n", *shape], "returns": returns}
         manifest["endpoints"]["classify"] = entry
+    of_g = ("serving_default", "generate", "sample")
+    compared = techniques.compares_examples(discriminator)
+    manifest["depend_on_batch_mates"] = [
+        endpoint for endpoint in manifest["endpoints"] if compared and endpoint not in of_g
+    ]
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)

@@ -110,7 +110,10 @@ def load(folder: pathlib.Path) -> Run:
     sheet = folder / "samples" / f"step-{summary['steps']:09d}.png"
     if not sheet.is_file():
         raise UserError(f"{folder} has no picture of its last step, {sheet.name}")
-    lines = (folder / "flags.txt").read_text().splitlines()
+    try:
+        lines = (folder / "flags.txt").read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder / 'flags.txt'} cannot be read: {error}") from error
     written = dict(line.removeprefix("--").split("=", 1) for line in lines if "=" in line)
     scores = study.Run({}, 0, folder).scores()
     curves = read_scalars(folder / "tensorboard")
@@ -159,9 +162,7 @@ def warnings(runs: list[Run]) -> list[str]:
             + (f", {run.flags['train_split']}" if "train_split" in run.flags else "")
             for run in runs
         ],
-        "Budgets differ": [
-            f"{run.summary['steps']:,} steps, {run.images:,} images" for run in runs
-        ],
+        "Budgets differ": [f"{run.images:,} images" for run in runs],
         "Machines differ, so speeds do not compare": [
             run.summary.get("machine", "not recorded") for run in runs
         ],

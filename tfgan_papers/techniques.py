@@ -104,6 +104,8 @@ class MinibatchDiscrimination(keras.layers.Layer):
     through it apart.
     """
 
+    compares = True  # the examples of a batch, in training and outside it
+
     def __init__(self, kernels, kernel_size=5, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
         self.kernels, self.kernel_size = kernels, kernel_size
@@ -241,6 +243,9 @@ class VirtualBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         n, places = self.reference, list(range(1, len(inputs.shape) - 1))
+        # about the reference's mean, else the squares of large values lose the variance
+        centre = ops.mean(inputs[:n], [0, *places], keepdims=True)
+        inputs = inputs - ops.stop_gradient(centre)
         own = [ops.mean(p, places, keepdims=True) for p in (inputs, ops.square(inputs))]
         of_reference = [ops.mean(each[:n], 0, keepdims=True) for each in own]
         mean, square = (
@@ -283,6 +288,11 @@ def mixes_examples(network: keras.Model) -> bool:
     return any(isinstance(layer, kinds) for layer in network._flatten_layers())
 
 
+def compares_examples(network: keras.Model) -> bool:
+    """Whether an example's output depends on its batch mates outside training too."""
+    return any(getattr(layer, "compares", False) for layer in network._flatten_layers())
+
+
 def with_minibatch_discrimination(
     discriminator: keras.Model, kernels: int, kernel_size: int = 5, kernel_initializer=None
 ) -> keras.Model:
@@ -290,8 +300,11 @@ def with_minibatch_discrimination(
     anew for the wider input.
 
     Raises:
-        ValueError: its last layer does not take a vector an example.
+        ValueError: it compares the examples of a batch already, or its last layer does not
+            take a vector an example.
     """
+    if compares_examples(discriminator):
+        raise ValueError("D has minibatch features of its own")
     last = discriminator.layers[-1]
     if len(last.input.shape) != 2:
         raise ValueError(f"the input of D's last layer is no vector: {last.input.shape}")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
+from PIL import Image
 from scipy.special import log_softmax, softmax
 
 from tests import launch
@@ -379,6 +380,17 @@ def test_classify_is_of_the_averaged_weights(run, rng):
     assert logits.shape == served.classify(images).shape == (5, 10)
     assert np.abs(softmax(logits, 1) - served.classify(images)).max() > 1e-4
     assert "classify" in (folder / "export" / "manifest.json").read_text()
+
+
+def test_a_folder_of_images_without_labels_is_refused(tmp_path, rng):
+    for i in range(20):
+        pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    data, run = (f"--data_dir={tmp_path}", "--dataset=folder"), tmp_path / "run"
+    ended = launch.fork("--model=improved_gan", *data, f"--logdir={run}")
+    assert ended.code == 2 and len(ended.errors) == 1
+    assert "--dataset=folder has none: --labels=0 does without" in ended.errors[0]
+    assert not run.exists()
 
 
 @pytest.mark.parametrize(

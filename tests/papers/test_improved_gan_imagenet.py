@@ -143,3 +143,13 @@ def test_labels_are_not_to_be_few():
         with pytest.raises(UsageError, match="takes all the labels"):
             settings = settings_of(network="imagenet", dataset="imagenet2012")
             improved_gan.build(settings, jit_compile=False)
+
+
+def test_minibatch_features_beside_its_own_joint_ones_are_refused():
+    """They would see data and samples as one batch, and the paper has them apart."""
+    settings = settings_of(network="imagenet", shape=(32, 32, 3), batch_size=4)
+    with flagsaver.flagsaver(minibatch_kernels=3, labels=None):
+        with pytest.raises(
+            UsageError, match="kernels: D has minibatch features of its own"
+        ):
+            improved_gan.build(settings, jit_compile=False)

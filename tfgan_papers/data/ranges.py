@@ -11,6 +11,7 @@ class ValueRange(NamedTuple):
 
     to_network: Callable  # uint8 (batch, h, w, c), or float points -> float32
     to_pixels: Callable  # float32 -> uint8, for pictures
+    limits: tuple[float, float] | None  # what 0 and 255 become; None: it varies
 
 
 def _norm55(images):
@@ -35,18 +36,21 @@ def _norm55_pixels(images):
 
 
 RANGES = {
-    "unit": ValueRange(lambda x: tf.cast(x, tf.float32) / 255.0, _as_pixels),  # [0, 1]
-    "symmetric": ValueRange(  # [-1, 1]
+    "unit": ValueRange(lambda x: tf.cast(x, tf.float32) / 255.0, _as_pixels, (0.0, 1.0)),
+    "symmetric": ValueRange(
         lambda x: tf.cast(x, tf.float32) / 127.5 - 1.0,
         lambda x: _as_pixels((x + 1.0) / 2.0),
+        (-1.0, 1.0),
     ),
-    "symmetric128": ValueRange(  # [-.996, .996] (Improved GAN, cifar10_data.py)
+    "symmetric128": ValueRange(  # Improved GAN, cifar10_data.py
         lambda x: (tf.cast(x, tf.float32) - 127.5) / 128.0,
         lambda x: _as_pixels((128.0 * x + 127.5) / 255.0),
+        (-127.5 / 128.0, 127.5 / 128.0),
     ),
-    "norm55": ValueRange(_norm55, _norm55_pixels),
-    "raw": ValueRange(  # images in [0, 255]; points as they are, here and back
+    "norm55": ValueRange(_norm55, _norm55_pixels, None),
+    "raw": ValueRange(  # points as they are, here and back
         lambda x: tf.cast(x, tf.float32),
         lambda x: x if len(x.shape) == 2 else _as_pixels(x / 255.0),
+        (0.0, 255.0),
     ),
 }

@@ -15,6 +15,7 @@ A network takes uint8 images, as they would be stored; so may a score's.
 """
 
 import hashlib
+import http.client
 import os
 import pathlib
 import tempfile
@@ -256,10 +257,13 @@ def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Net
         UsageError: no file is given, or it has another hash, or holds another graph.
         UserError: it cannot be had.
     """
-    content = _content(name, file, cache)
+    content, kept = _content(name, file, cache)
     found = hashlib.sha256(content).hexdigest()
+    given = f"--feature_file={file}"
+    if kept and kept.is_file():
+        given += f", which is kept as {kept},"
     if sha256 and found != sha256.lower():
-        raise UsageError(f"--feature_file={file} has the sha256 {found}, not {sha256}")
+        raise UsageError(f"{given} has the sha256 {found}, not {sha256}")
     graph, nodes = tf.compat.v1.GraphDef(), {}
     try:
         graph.ParseFromString(content)
@@ -275,9 +279,11 @@ def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Net
             raise KeyError(missing[0])
     except (DecodeError, KeyError) as error:
         raise UsageError(
-            f"--feature_file={file} is not the graph that --features={name} needs "
+            f"{given} is not the graph that --features={name} needs "
             f"({one_line(error)} is not in it)"
         ) from error
+    if kept and not kept.is_file():
+        written(kept, lambda partial: partial.write(content))
 
     with tf.Graph().as_default() as around:  # a session: its ops are of 2015
         images = tf.compat.v1.placeholder(tf.uint8, (None, None, None, 3))
@@ -300,7 +306,8 @@ def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Net
 
 
 def _content(name, file, cache):
-    """The bytes of a file or URL; a URL's are kept in the cache."""
+    """The bytes of a file or URL, and of a URL where in the cache they are, or are to be
+    kept once they prove good."""
     if not file:
         raise UsageError(
             f"--features={name} needs --feature_file, a path or URL of its .pb"
@@ -308,15 +315,13 @@ def _content(name, file, cache):
     path = pathlib.Path(file).expanduser()
     try:
         if "://" not in file:
-            return path.read_bytes()
+            return path.read_bytes(), None
         path = cache / f"download-{hashlib.sha256(file.encode()).hexdigest()[:16]}"
-        if not path.is_file():
-            with urllib.request.urlopen(file, timeout=60) as answer:
-                content = answer.read()
-            written(path, lambda kept: kept.write(content))
-            return content
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # urllib's are OSErrors
+        if path.is_file():
+            return path.read_bytes(), path
+        with urllib.request.urlopen(file, timeout=60) as answer:
+            return answer.read(), path
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(
             f"--feature_file={file} cannot be had: {one_line(error)}"
         ) from error

@@ -4,6 +4,11 @@
 bioinf-jku/TTUR's fid.py, in float64. The root's trace is taken from the eigenvalues of
 R^T D R, where C = R R^T: they are those of C D, but of a symmetric matrix, so that no
 imaginary part and no jitter arise. Few samples raise the value: compare equal counts only.
+
+Differs: METRICS-1 | what Frechet and kernel distances are from | not in these papers | the
+    training set (fid.py's statistics of CIFAR-10, SVHN, LSUN, CelebA) | --test_split | the
+    test split, so that copies of training examples do not score best; published values
+    compare with those by --test_split=train.
 """
 
 from typing import NamedTuple

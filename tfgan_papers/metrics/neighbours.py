@@ -22,7 +22,7 @@ def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     norms = (y**2).sum(1)
     for first in range(0, len(x), ROWS):
         rows = slice(first, first + ROWS)
-        squares = x[rows] @ (-2.0 * y.T)
+        squares = (-2.0 * x[rows]) @ y.T
         squares += norms
         squares += (x[rows] ** 2).sum(1)[:, None]
         yield rows, np.maximum(squares, 0, out=squares)  # rounding may leave -1e-13

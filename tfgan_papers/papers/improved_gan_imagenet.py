@@ -116,6 +116,8 @@ class JointMinibatchFeatures(keras.layers.Layer):
     how similar each is to the others among the data, and among the samples, summed and
     divided by n (2 n - 1) (discriminator.py: f1, f2; IMAGENET-1)."""
 
+    compares = True
+
     def __init__(self, kernels, **kwargs):
         super().__init__(**kwargs)
         self.kernels = kernels
