@@ -226,35 +226,40 @@ def convolution(inputs, outputs, stride=1):
 
 
 class Decoder(nn.Module):
-    """BEGAN's plain form: two convolutions at every size."""
+    """BEGAN's, with skip connections of h_0 and without carry, as from its last step on."""
 
     def __init__(self, levels, n):
         super().__init__()
         self.start, self.shape = nn.Linear(64, 64 * n), (-1, n, 8, 8)
-        convolutions = [convolution(n, n) for _ in range(2 * (levels + 1))]
-        self.convolutions, self.output = nn.ModuleList(convolutions), convolution(n, 3)
+        firsts = [convolution(2 * n if level else n, n) for level in range(levels)]
+        seconds = [convolution(n, n) for _ in range(levels)]
+        self.firsts, self.seconds = nn.ModuleList(firsts), nn.ModuleList(seconds)
+        self.output = convolution(n, 3)
 
     def forward(self, z):
-        x = self.start(z).view(self.shape)
-        for i, layer in enumerate(self.convolutions):
-            if i and i % 2 == 0:
-                x = nn.functional.interpolate(x, scale_factor=2)
-            x = nn.functional.elu(layer(x))
+        x = h_0 = self.start(z).view(self.shape)
+        for first, second in zip(self.firsts, self.seconds, strict=True):
+            x = x if x is h_0 else torch.cat([x, h_0], 1)
+            x = nn.functional.elu(first(x))
+            x, h_0 = (nn.functional.interpolate(v, scale_factor=2) for v in (x, h_0))
+            x = nn.functional.elu(second(x))
         return self.output(x)
 
 
-def began(size, n=64):
+def began_networks(size, n=64):
+    """Generator and autoencoder of `networks` in papers/began.py."""
     levels = size.bit_length() - 4
-    encoder, inputs = [convolution(3, n), nn.ELU()], n
-    for i in range(1, levels + 2):
-        for outputs in (i * n, i * n):
-            encoder += [convolution(inputs, outputs), nn.ELU()]
-            inputs = outputs
-        if i <= levels:
-            encoder += [convolution(inputs, inputs, 2), nn.ELU()]
+    encoder = [convolution(3, n), nn.ELU()]
+    for i in range(1, levels + 1):
+        encoder += [convolution(i * n, i * n), nn.ELU()]
+        encoder += [convolution(i * n, (i + 1) * n, 2), nn.ELU()]
     code = nn.Linear(64 * (levels + 1) * n, 64)
     discriminator = nn.Sequential(*encoder, nn.Flatten(), code, Decoder(levels, n))
-    generator = Decoder(levels, n)
+    return Decoder(levels, n), discriminator
+
+
+def began(size):
+    generator, discriminator = began_networks(size)
     g_optimizer, d_optimizer = (
         torch.optim.Adam(x.parameters(), 1e-4) for x in (generator, discriminator)
     )

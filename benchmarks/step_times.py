@@ -147,9 +147,12 @@ def improved_gan_cifar10():
 
 
 def began(size):
-    arguments = ("--model=began", "--dataset=olivetti_png", "--network=plain", "--width=64")
+    """The paper's networks, Sec. 3.5, with n = 64."""
+    arguments = ("--model=began", "--dataset=olivetti_png", "--network=authors")
     return of_flags(
-        *arguments, "--batch_size=16", shape=(size, size, 3), arithmetic=autoencoding
+        *(*arguments, "--width=64", "--batch_size=16"),
+        shape=(size, size, 3),
+        arithmetic=autoencoding,
     )
 
 

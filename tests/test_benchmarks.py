@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import gan
@@ -14,14 +15,16 @@ BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 RECORDS = [p for p in sorted(BENCHMARKS.glob("*.json")) if p.stem != "scores"]
 
 
-@pytest.fixture(scope="module")
-def step_times():
-    spec = importlib.util.spec_from_file_location(
-        "step_times", BENCHMARKS / "step_times.py"
-    )
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def step_times():
+    return loaded("step_times")
 
 
 def test_readme_has_the_tables_of_all_records(step_times):
@@ -45,3 +48,14 @@ def test_arithmetic_is_that_of_the_weights_of_a_perceptron(step_times):
     counts = [step_times.layer_counts(network) for network in networks]
     assert counts == [[np.prod(shape) for shape in shapes] for shapes in (g, d)]
     assert sum(counts[0]) == 100 * 1200 + 1200 * 1200 + 1200 * 784
+
+
+def test_both_time_the_authors_networks_of_began(step_times):
+    """The weights have the same sizes."""
+    pytest.importorskip("torch")
+    with flagsaver.flagsaver():
+        model = step_times.began32().model(jit_compile=False)
+    theirs = loaded("pytorch_steps").began_networks(32)
+    for ours, other in zip((model.generator, model.discriminator), theirs, strict=True):
+        sizes = [p.numel() for p in other.parameters()]
+        assert sorted(sizes) == sorted(np.prod(w.shape) for w in ours.trainable_weights)

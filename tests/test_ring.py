@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests import launch
+from tfgan_papers import report
 from tfgan_papers.metrics import mode_coverage
 
 ARGUMENTS = (
@@ -51,6 +52,16 @@ def test_its_modes_are_counted_and_choose_the_best_checkpoint(run):
     assert 0 <= score["value"] <= 8 and 0 <= score["high_quality"] <= 1
     assert f"mode coverage at step 8: {score['value']:.2f} modes, modes 8" in ended.out
     assert list((folder / "checkpoints" / "best").glob("*.index"))
+
+
+def test_tensorboard_has_the_curve_of_the_score_that_chooses_the_best(run):
+    """Modes and the share of samples near one, as `mode_coverage.selection`."""
+    folder, _ = run
+    entries = json.loads((folder / "scores.json").read_text())
+    curve = report.read_scalars(folder / "tensorboard")["selection"]
+    assert curve == pytest.approx(
+        {score["step"]: score["value"] + score["high_quality"] for score in entries}
+    )
 
 
 @pytest.mark.parametrize(

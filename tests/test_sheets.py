@@ -1,11 +1,15 @@
 """Pictures hold the right pixels in the right places."""
 
+import types
+
 import numpy as np
 import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
 from PIL import Image
 from sklearn.neighbors import KernelDensity
 
-from tfgan_papers import sheets
+from tfgan_papers import sampling, sheets
 
 
 def test_a_sheet_lays_images_row_by_row_with_gaps():
@@ -121,3 +125,40 @@ def test_a_history_has_its_pages_in_order_below_its_curves():
     for inside, sign in ((columns > picture.shape[1] / 2, -1), (columns < left * 2, 1)):
         slope = np.polyfit(columns[inside], rows[inside], 1)[0]
         assert sign * slope > 0.3  # panels by name: falling, then rising; rows count down
+
+
+def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
+    """Dark to class 2, bright to class 0, the three darkest to class 3, none to class 1."""
+    seen, drawn = [], []
+
+    def generate(z):
+        drawn.append(z[:, 0])
+        return tf.convert_to_tensor(np.tile(z[:, :1, None, None], (1, 32, 32, 1)))
+
+    def classifier(images, training):
+        assert not training
+        seen.append(len(images))
+        values = np.asarray(images)[:, 0, 0, 0]
+        return np.stack([values > 0, values < -9, values < 0, 2.0 * (values < -0.99)], 1)
+
+    model = types.SimpleNamespace(
+        classes=0,
+        latent_dim=2,
+        prior_law="uniform",
+        generate=generate,
+        classifier=classifier,
+    )
+    with flagsaver.flagsaver(value_range="symmetric"):
+        ((suffix, page),) = sampling._classes(model)
+    columns, batches, batch_size = sampling.SORTED
+    assert (suffix, seen) == ("", batches * [batch_size])
+    z = np.concatenate(drawn)
+    step = 32 + sheets.GAP
+    shown = page[sheets.GAP + 16 :: step, sheets.GAP + 16 :: step, 0].astype(int)
+    rows = z[z > 0], z[:0], z[(z < 0) & (z >= -0.99)], z[z < -0.99]
+    assert 0 < len(rows[3]) < columns
+    for row, values in zip(shown, rows, strict=True):
+        expected = np.full(columns, 255)
+        first = np.rint((values[:columns] + 1) * 127.5)
+        expected[: len(first)] = first
+        np.testing.assert_allclose(row, expected, atol=1)

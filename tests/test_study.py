@@ -34,7 +34,8 @@ def made(folder, seed, fidelity, *, steps=100, collapse="healthy", failed=None, 
         (run.folder / "failure.json").write_text(json.dumps({"reason": failed}))
         return run
     verdict = {"verdict": collapse, "step": steps, "diversity": 0.5}
-    summary = {"steps": steps, "ms_per_step": 2.0, "collapse": verdict}
+    scalars = {"d_real": 0.25, "g_loss": 0.125 * seed, "mode_coverage": 7.0}
+    summary = {"steps": steps, "ms_per_step": 2.0, "collapse": verdict, "scalars": scalars}
     (run.folder / "summary.json").write_text(json.dumps(summary))
     entries = [{"metric": name, "step": steps, **entry} for name, entry in scores.items()]
     (run.folder / "scores.json").write_text(json.dumps(entries))
@@ -87,8 +88,10 @@ def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
         "runs": 3,
     }
     assert code["scores"]["mode_coverage"]["deviation"] == 0.0
+    trained = {"training d_real", "training g_loss", "training mode_coverage"}
     of_code = {"mode_coverage", "mode_coverage high_quality", "diversity"}
-    assert set(code["scores"]) == of_code
+    assert set(code["scores"]) == of_code | trained
+    assert code["scores"]["training g_loss"]["mean"] == 0.125 * (1 + 2 + 3 + 4) / 4
     assert code["scores"]["diversity"]["mean"] == 0.5
     blamed = study.summarize({"fidelity": "code"}, runs, {runs[4].name: "no disk"})
     assert blamed["failures"] == 2
@@ -97,7 +100,7 @@ def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
 def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
     summary = [study.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code")]
     for row in summary:
-        del row["scores"]["mode_coverage high_quality"], row["scores"]["diversity"]
+        row["scores"] = {"mode_coverage": row["scores"]["mode_coverage"]}
     text = study.markdown(summary, {"fidelity=paper seed 4": "d_loss is nan"})
     assert text.splitlines() == [
         "| fidelity | failed | rate, 95% interval | mode_coverage |",
@@ -107,6 +110,17 @@ def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
         "",
         "- fidelity=paper seed 4: d_loss is nan",
     ]
+
+
+def test_a_scalar_of_training_is_no_score(tmp_path):
+    """Else the ledger would take one for the other."""
+    found = made(tmp_path, 2, "paper").quantities()
+    assert found == {
+        "training d_real": 0.25,
+        "training g_loss": 0.25,
+        "training mode_coverage": 7.0,
+        "diversity": 0.5,
+    }
 
 
 def test_finished_means_failed_for_good_or_trained_so_far_and_scored(tmp_path):
@@ -228,6 +242,7 @@ def test_its_record_counts_the_runs_that_diverged(whole):
         assert bool(run["failure"]) == diverges
         assert run["steps"] == (0 if diverges else 12)
         assert not diverges or " is nan between steps " in run["failure"]
+        assert ("training d_loss" in run["scores"]) != diverges
     assert record["failure_is"] and record["budget"]["steps"] == 4 * 12
     assert record["command"].startswith("python main.py --mode=study")
     copy = json.loads((whole.folder.parent / "record.json").read_text())

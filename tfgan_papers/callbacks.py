@@ -178,12 +178,15 @@ class Keeper(keras.callbacks.Callback):
     Args:
         checkpoints: `Checkpoints` of the model.
         every: steps, a multiple of the report period.
-        score: model -> float, higher is better, or None: then there is no best.
+        writer: TensorBoard's writer.
+        score: model -> float, higher is better, or None: then there is no best. Its curve
+            is TensorBoard's `selection`.
     """
 
-    def __init__(self, checkpoints, every, score=None):
+    def __init__(self, checkpoints, every, writer, score=None):
         super().__init__()
-        self.checkpoints, self.every, self.score = checkpoints, every, score
+        self.checkpoints, self.every = checkpoints, every
+        self.writer, self.score = writer, score
 
     def on_epoch_end(self, epoch, logs=None):
         if self.model.steps_done % self.every == 0:
@@ -197,6 +200,9 @@ class Keeper(keras.callbacks.Callback):
         if self.score is not None:
             score = self.score(model)
             logging.info("step %d: %.4g by the score that chooses the best", step, score)
+            with self.writer.as_default(step):
+                tf.summary.scalar("selection", score)
+            self.writer.flush()
             if score > float(self.checkpoints.best_score):
                 self.checkpoints.best_score.assign(score)
                 self.checkpoints.save(step, "best", keep=1)

@@ -29,7 +29,8 @@ _SAMPLE = flags.DEFINE_enum(
         *("sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip"),
         *("history", "losses", "reconstructions", "manifold"),
     ],
-    "sheet: --num_samples images. classes: a sheet for each class, or for --label alone. "
+    "sheet: --num_samples images. classes: a sheet for each class, or for --label alone; "
+    "where D alone knows classes, a row of those that it gives to each. "
     "nearest: rows of five, each row ending in the training image nearest to the fifth. "
     "line: along straight lines between latents. walk: a row from each of nine latents to "
     "the next. arithmetic: --vectors. strip: the density of points in the plane at "
@@ -67,6 +68,7 @@ NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
 LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
 WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
 INTERPOLATED = 10  # images between two embedded ones, these included: ours, as LINE's
+SORTED = (10, 10, 100)  # images of each class, of batches, of batch size as in training
 COPIES = (4, 10)  # rows of images, each with one of copies, and images in it
 MANIFOLD = 20  # images on a side (VAE, 2013, Fig. 4)
 JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
@@ -139,6 +141,9 @@ def _sheet(model):
 
 
 def _classes(model):
+    if not model.classes and model.classifier is not None:
+        yield "", _sorted(model)
+        return
     if not model.classes:
         raise UsageError("--sample=classes: this run has no classes")
     z = _latents(model, _NUM_SAMPLES.value)
@@ -148,6 +153,25 @@ def _classes(model):
             _to_pixels(_images(model, z, label)), int(np.ceil(np.sqrt(len(z))))
         )
         yield f"-{label}", picture
+
+
+def _sorted(model):
+    """A row a class, the first samples that the classifier gives to it; white where it
+    gives it fewer."""
+    columns, batches, batch_size = SORTED
+    z = _latents(model, batches * batch_size)
+    images, classes = [], []
+    for part in np.split(z, batches):
+        drawn = model.generate(part)
+        logits = np.asarray(model.classifier(drawn, training=False))
+        images.append(_to_pixels(drawn))
+        classes.append(logits.argmax(-1))
+    images, classes = np.concatenate(images), np.concatenate(classes)
+    grid = np.full((logits.shape[-1], columns, *images.shape[1:]), 255, np.uint8)
+    for label, row in enumerate(grid):
+        first = images[classes == label][:columns]
+        row[: len(first)] = first
+    return sheets.sheet(grid.reshape(-1, *images.shape[1:]), columns)
 
 
 def _nearest(model):

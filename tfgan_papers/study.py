@@ -93,10 +93,14 @@ class Run(NamedTuple):
 
     def quantities(self) -> dict[str, float]:
         """The scores, with all that is measured and no setting of the measurement; before
-        them the diversity of the collapse watch's last report."""
-        watched = (self.read("summary.json") or {}).get("collapse", {})
-        diversity = {"diversity": watched["diversity"]} if "diversity" in watched else {}
-        return diversity | {
+        them what the last report says: the scalars of training, means over its period, and
+        the collapse watch's diversity."""
+        summary = self.read("summary.json") or {}
+        scalars = summary.get("scalars", {})
+        last = {f"training {k}": v for k, v in scalars.items()}  # "bound" is a score too
+        watched = summary.get("collapse", {})
+        last |= {"diversity": watched["diversity"]} if "diversity" in watched else {}
+        return last | {
             metric if name == "value" else f"{metric} {name}": value
             for metric, entry in self.scores().items()
             for name, value in entry.items()

@@ -338,11 +338,10 @@ def train(make_score=None):
         run.write_text("flags.txt", "\n".join(lines) + "\n")
     if done:
         logging.info("going on from step %d in %s", done, run.folder)
-    keeper = callbacks.Keeper(checkpoints, _checkpoint_every(), score)
     if _TENSORBOARD_PORT.value and runtime.is_chief(strategy):
         print(f"TensorBoard: {_tensorboard(run.folder)}", flush=True)
     steps_a_call = options["steps_per_execution"]
-    _fit(run, model, keeper, strategy, examples, batch_size, done, steps_a_call)
+    _fit(run, model, checkpoints, score, strategy, examples, batch_size, done, steps_a_call)
 
 
 def _tensorboard(folder):
@@ -403,14 +402,17 @@ def _checkpoint_every():
     return -(-_CHECKPOINT_STEPS.value // _REPORT_STEPS.value) * _REPORT_STEPS.value
 
 
-def _fit(run, model, keeper, strategy, examples, batch_size, done, steps_a_call):
+def _fit(
+    run, model, checkpoints, score, strategy, examples, batch_size, done, steps_a_call
+):
     """Train to --steps; then the export and the summary."""
     total, period = _STEPS.value, _REPORT_STEPS.value
     chief, bar = runtime.is_chief(strategy), sys.stdout.isatty()
     interruption, writer = callbacks.Interruption(), tf.summary.create_noop_writer()
     if chief:
         writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
-    watch = _collapse_watch(run, model, keeper.checkpoints, writer, examples)
+    keeper = callbacks.Keeper(checkpoints, _checkpoint_every(), writer, score)
+    watch = _collapse_watch(run, model, checkpoints, writer, examples)
     if chief:
         _write_flags(writer)
         reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
