@@ -221,6 +221,17 @@ def test_fidelity_to_the_code_sums_over_the_batch(network, factor):
     assert float(model.loss_terms.verdict(score)) == 3.0
 
 
+def test_fidelity_to_the_code_leaves_cross_entropy_a_mean():
+    """stability_comparison/BN_G_sigmoid_adam/dcgan64.py: loss; l2_loss alone sums."""
+    regular = losses.LOSSES["non_saturating"]
+    with flagsaver.flagsaver(width=8):
+        model = lsgan.build(settings(loss=regular, fidelity="code"), jit_compile=False)
+    score = tf.constant(3.0)
+    for player in ("real", "fake", "generator"):
+        mine, theirs = (getattr(x, player)(score) for x in (model.loss_terms, regular))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
 def test_characters_need_classes():
     with pytest.raises(UsageError, match="has none"):
         lsgan.build(settings(network="characters"), jit_compile=False)

@@ -303,7 +303,8 @@ def build(settings, jit_compile, steps_per_execution=1):
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
-    if settings.fidelity == "code":
+    # of least squares alone: their cross entropies are means (loss in dcgan64.py, sig.py)
+    if settings.fidelity == "code" and settings.loss.real is not losses.real_cross_entropy:
         factor = settings.batch_size * chosen.sum_of_code
         options["loss"] = losses.scaled(options["loss"], factor)
     model = LSGAN(
