@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tests import draws
-from tfgan_papers import layers, noise, training
+from tfgan_papers import data, layers, noise, training
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LOSSES
 from tfgan_papers.papers import gan
@@ -848,15 +848,29 @@ def settings(dataset="gaussian", shape=(1,), **changes):
 
 
 @flagsaver.flagsaver(k=3)
-def test_built_model_counts_epochs_of_d_in_its_own_steps():
-    """D takes k steps for each one of G, so its momentum rises k times as late."""
+def test_built_model_counts_epochs_of_each_network_in_its_own_steps():
+    """50 minibatches are 16 steps of a GAN with k = 3: 48 of D and 16 of G."""
     model = gan.build(settings(), jit_compile=False)
     assert (model.k, model.simultaneous) == (3, False)
     assert gan.minibatches_per_step() == 3
     model.train_step(tf.zeros((6, 1)))
     optimizers = model.d_optimizer, model.g_optimizer
     assert [int(optimizer.iterations.numpy()) for optimizer in optimizers] == [3, 1]
-    assert [optimizer.steps_per_epoch for optimizer in optimizers] == [150, 50]
+    assert [optimizer.steps_per_epoch for optimizer in optimizers] == [48, 16]
+
+
+@flagsaver.flagsaver(k=5)
+def test_momentum_of_both_networks_rises_with_the_epochs_of_the_data():
+    """Ten epochs of ten minibatches, read as training reads them."""
+    model = gan.build(settings(steps_per_epoch=10), jit_compile=False)
+    images = data.HeldExamples("made", np.zeros((40, 1), "float32"))
+    batches = iter(images.stream(4 * gan.minibatches_per_step(), 0, "raw"))
+    for epoch in range(1, 11):
+        for optimizer in (model.d_optimizer, model.g_optimizer):
+            momentum = float(optimizer.momentum_at(optimizer.iterations))
+            assert momentum == pytest.approx(0.5 + 0.2 * (epoch - 1) / 249, abs=1e-6)
+        for _ in range(2):
+            model.train_step(next(batches))
 
 
 def test_fidelity_to_the_code_moves_both_networks_at_once():

@@ -73,7 +73,7 @@ class HeavyBall(keras.optimizers.SGD):
 
     Args:
         learning_rate: float, at step 0.
-        steps_per_epoch: int, minibatches an epoch.
+        steps_per_epoch: int, of its own steps.
     """
 
     def __init__(self, learning_rate, steps_per_epoch, name="heavy_ball"):
@@ -563,10 +563,11 @@ def build(settings, jit_compile, steps_per_execution=1):
         seed=settings.seed,
         **options,
     )
-    rate, epoch = settings.learning_rate, settings.steps_per_epoch
+    # An epoch has minibatches for so many steps, k of D and one of G each.
+    rate, steps = settings.learning_rate, max(1, settings.steps_per_epoch // _K.value)
     model.compile(
-        d_optimizer=HeavyBall(rate, epoch * _K.value),  # it counts its own steps, k a step
-        g_optimizer=HeavyBall(rate, epoch),
+        d_optimizer=HeavyBall(rate, steps * _K.value),
+        g_optimizer=HeavyBall(rate, steps),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )
