@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
+
+from tfgan_papers.errors import UsageError
 
 
 class ValueRange(NamedTuple):
@@ -11,6 +14,7 @@ class ValueRange(NamedTuple):
 
     to_network: Callable  # uint8 (batch, h, w, c), or float points -> float32
     to_pixels: Callable  # float32 -> uint8, for pictures
+    of_batch: bool = False  # whether a pixel depends on the other images at to_pixels
 
 
 def _norm55(images):
@@ -44,9 +48,34 @@ RANGES = {
         lambda x: (tf.cast(x, tf.float32) - 127.5) / 128.0,
         lambda x: _as_pixels((128.0 * x + 127.5) / 255.0),
     ),
-    "norm55": ValueRange(_norm55, _norm55_pixels),
+    "norm55": ValueRange(_norm55, _norm55_pixels, of_batch=True),
     "raw": ValueRange(  # images in [0, 255]; points as they are, here and back
         lambda x: tf.cast(x, tf.float32),
         lambda x: x if len(x.shape) == 2 else _as_pixels(x / 255.0),
     ),
 }
+
+OF_ACTIVATION = {"sigmoid": ["unit"], "tanh": ["symmetric", "symmetric128"]}
+
+
+def check(generator: keras.Model, value_range: str):
+    """
+    Raises:
+        UsageError: the generator ends in an activation that gives another range.
+    """
+    activation = _last_activation(generator)
+    possible = OF_ACTIVATION.get(activation, [value_range])
+    if value_range not in possible:
+        raise UsageError(
+            f"--value_range={value_range}: this generator ends in a {activation}, which "
+            f"needs --value_range={' or '.join(possible)}"
+        )
+
+
+def _last_activation(network):
+    """Its name; None where there is none."""
+    for layer in reversed(network.layers):
+        if isinstance(layer, keras.Model):
+            return _last_activation(layer)
+        if hasattr(layer, "activation"):
+            return layer.activation.__name__

@@ -49,6 +49,7 @@ from absl import flags
 from keras import ops
 
 from tfgan_papers import critics, improvements, layers, losses
+from tfgan_papers.data import ranges
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
 
@@ -402,6 +403,8 @@ def point_networks(shape, mean_image, draw):
             x = keras.layers.Dense(64, "tanh", kernel_initializer=draw.within(0.5))(x)
         return keras.Model(ends, last(x), name=name)
 
+    if len(shape) != 1:
+        raise ValueError("these networks are of points, and the data are images")
     (dimensions,) = shape
     latent_dim = 1 if dimensions == 1 else LATENT_DIM
     glorot = keras.initializers.GlorotUniform(draw.seed())
@@ -548,6 +551,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         raise UsageError(
             f"--network={settings.network} on --dataset={settings.dataset}: {error}"
         ) from error
+    ranges.check(generator, flags.FLAGS.value_range)
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
