@@ -1,11 +1,14 @@
 """Accuracy of labelled samples: the arithmetic on a classifier that is given, and who the
 classifier learns from, on the embedded digits."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
+from tests import launch
 from tfgan_papers import data
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import class_accuracy, features
@@ -74,3 +77,17 @@ def test_points_are_refused():
     points = data.HeldExamples("ring", np.zeros((4, 2), np.float32))
     with pytest.raises(UsageError, match="ring holds points"):
         class_accuracy.reference("raw", points, points)
+
+
+def test_a_conditional_run_is_scored_by_it(tmp_path):
+    ended = launch.fork(
+        *("--model=lsgan", "--network=characters", "--width=4", "--batch_size=20"),
+        *("--train_split=train[:80%]", "--test_split=train[80%:]", "--jit_compile=false"),
+        *("--steps=2", "--metrics=class_accuracy", "--score_samples=40"),
+        f"--logdir={tmp_path}/run",
+    )
+    assert ended.code == 0, ended.err
+    (score,) = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert (score["metric"], score["step"], score["samples"]) == ("class_accuracy", 2, 40)
+    assert 0 <= score["value"] < 100 and score["classifier_accuracy"] > 0.3
+    assert "class accuracy at step 2: " in ended.out
