@@ -231,7 +231,7 @@ def test_without_flags_nothing_changes():
 
 @pytest.mark.parametrize("paper", [dcgan, lsgan], ids=["dcgan", "lsgan"])
 def test_all_of_them_at_once(paper, rng):
-    with flagsaver.flagsaver(width=4, **ALL):
+    with flagsaver.flagsaver(width=4, value_range="symmetric", **ALL):
         assert len(improvements.given()) == len(ALL)
         model = paper.build(settings_of(), jit_compile=False)
     assert "MinibatchDiscrimination" in layer_kinds(model.discriminator)

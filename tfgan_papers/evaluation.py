@@ -94,6 +94,12 @@ def check():
                 f"--metrics={name} is not of --features={_FEATURES.value}: it needs "
                 f"--features={' or '.join(networks)}"
             )
+        to_batch = not (data.RANGES[FLAGS.value_range].limits or IMAGES.value)
+        if METRICS[name].OF == "features" and to_batch:
+            raise UsageError(
+                f"--metrics={name} is of 8-bit samples, and those of --value_range="
+                f"{FLAGS.value_range} depend on the others drawn with them"
+            )
     if _RECORD.value and len(_METRICS.value) != 1:
         raise UsageError("--record needs one score in --metrics")
 

@@ -24,7 +24,8 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         their distance, (n, 1).
     classify(images) -> probabilities of the classes, where the model learns a classifier.
 
-    With classes `generate` and `score` take besides labels (n,), and `sample` one label.
+    With classes `generate` and `score` take besides labels (n,), and `sample` one label;
+    labels of no class are an InvalidArgumentError.
 
     Args:
         model: a built `AdversarialModel`.
@@ -35,8 +36,16 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     generator, discriminator = (_portable(n) for n in (model.generator, model.critic))
     law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
 
+    def given(inputs, label):
+        if not label:
+            return inputs
+        of_classes = tf.reduce_all((label[0] >= 0) & (label[0] < model.classes))
+        line = f"a label is none of the classes 0 to {model.classes - 1}:"
+        tf.debugging.Assert(of_classes, [line, label[0]])  # one-hot it would be zeros
+        return [inputs, *label]
+
     def generate(z, *label):
-        return generator([z, *label] if label else z, training=False)
+        return generator(given(z, label), training=False)
 
     def sample(n, seed, *label):
         base = tf.stack([seed, tf.zeros_like(seed)])
@@ -44,7 +53,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         return to_pixels(generate(noise.latents(law, base, (n, width)), *of_all))
 
     def output_of_d(images, *label):
-        return discriminator([images, *label] if label else images, training=False)
+        return discriminator(given(images, label), training=False)
 
     def distance(images, *label):
         return model.energy(images, output_of_d(images, *label))[:, None]
@@ -82,6 +91,8 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     if model.energy:
         reconstructing["reconstruct"] = {"images": ["n", *shape], "returns": ["n", *shape]}
     drawn = {"n": "int32", "seed": "int64", **of_all, "returns": "uint8 images, or points"}
+    if RANGES[value_range].limits is None:
+        drawn["returns"] = "uint8 images, scaled by the largest magnitude among the n"
     manifest = {
         "endpoints": {
             "serving_default": "generate",

@@ -80,10 +80,7 @@ def sample():
     if _INTERPOLATE.value and FLAGS["sample"].present:
         raise UsageError("--interpolate and --sample: one picture at a time")
     if kind == "losses":
-        path = run.folder / "samples" / "losses.png"
-        sheets.save(sheets.curves(losses.LOSSES), path)
-        print(path)
-        return
+        return _losses(run)
     if kind == "strip":
         return _strip(run)
     if kind == "history":
@@ -314,6 +311,17 @@ def _strip(run):
     columns = {f"step {int(step):,}": np.load(kept[step]) for step in steps}
     path = run.folder / "samples" / "strip.png"
     sheets.save(sheets.strip(columns, target), path)
+    print(path)
+
+
+def _losses(run):
+    """Least squares with the targets --a, --b and --c."""
+    try:
+        least_squares = losses.least_squares(FLAGS.a, FLAGS.b, FLAGS.c)
+    except ValueError as error:
+        raise UsageError(f"--sample=losses: {error}") from error
+    path = run.folder / "samples" / "losses.png"
+    sheets.save(sheets.curves({**losses.LOSSES, "least_squares": least_squares}), path)
     print(path)
 
 

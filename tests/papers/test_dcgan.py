@@ -1,15 +1,26 @@
 """DCGAN: counts and starts of its networks, the order of its step, its schedule."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl.testing import flagsaver
 
-from tfgan_papers import noise
+from tfgan_papers import export, losses, noise, training
+from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan
 
 SMALL = dcgan.AUTHORS._replace(width=4)
+# Width, L2, batch, range: faces/train_uncond_dcgan.py, the port's main.py and model.py,
+# mnist/train_cond_dcgan.py.
+NUMBERS = {
+    "authors": (128, 1e-5, 128, "symmetric"),
+    "port": (64, 0.0, 64, "symmetric"),
+    "conditional": (64, 2.5e-5, 128, "unit"),
+}
 
 
 def count(network):
@@ -42,6 +53,21 @@ def test_any_side_that_halves_to_4_to_7(side):
     generator, discriminator = dcgan.networks((side, side, 1), SMALL, Draw(0))
     assert generator.output_shape == (None, side, side, 1)
     assert max(layer.output.shape[-1] for layer in discriminator.layers[1:-2]) <= 8 * 4
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_experiment_has_the_numbers_of_its_script(name):
+    assert set(dcgan.EXPERIMENTS) == set(NUMBERS)
+    chosen = dcgan.EXPERIMENTS[name]
+    numbers = (chosen.style.width, chosen.weight_decay, chosen.batch_size)
+    assert (*numbers, chosen.value_range) == NUMBERS[name]
+    _, _, batch_size, value_range = NUMBERS[name]
+    assert dcgan.defaults("celeb_a", name) == {
+        "loss": "non_saturating",
+        "learning_rate": 2e-4,
+        "batch_size": batch_size,
+        "value_range": value_range,
+    }
 
 
 @pytest.mark.parametrize("shape", [(30, 30, 1), (7, 7, 1), (64, 32, 3), (6, 8, 1)])
@@ -133,3 +159,100 @@ def test_the_order_of_the_turns(port, rng):
     for mine, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
         if mine.dtype == np.float32:
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+# From the command line.
+
+
+def built(network, shape=(8, 8, 1), steps_per_epoch=390, classes=0):
+    value_range = NUMBERS[network][-1]
+    settings = training.Settings(
+        dataset="made", network=network, loss=losses.LOSSES["non_saturating"],
+        fidelity="paper", seed=1, learning_rate=2e-4, batch_size=6,
+        steps_per_epoch=steps_per_epoch, shape=shape, mean=np.zeros(shape), classes=classes,
+    )  # fmt: skip
+    with flagsaver.flagsaver(width=4, value_range=value_range):
+        return dcgan.build(settings, jit_compile=False)
+
+
+@pytest.mark.parametrize("network", ["authors", "port"])
+def test_built_model_has_the_law_of_z_the_order_and_adam_of_its_script(network):
+    model = built(network)
+    assert (model.prior_law, model.latent_dim, model.classes) == ("uniform", 100, 0)
+    assert (model.weight_decay, model.port) == (NUMBERS[network][1], network == "port")
+    for adam in (model.d_optimizer, model.g_optimizer):
+        assert float(adam.learning_rate) == pytest.approx(2e-4)
+        assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.5, 0.999, 1e-8)
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    """After two steps on three classes, and its weights before them."""
+    model = built("conditional", classes=3)
+    before = model.get_weights()
+    images = np.random.default_rng(1).uniform(0, 1, (12, 8, 8, 1)).astype("float32")
+    labels = np.arange(12, dtype="int32") % 3
+    model.fit(images, labels, batch_size=6, verbose=0)
+    assert model.steps_done == 2
+    return model, before
+
+
+def test_conditional_networks_learn_from_labels(conditional, rng):
+    model, before = conditional
+    assert (model.weight_decay, model.classes) == (2.5e-5, 3)
+    after = model.get_weights()
+    assert all(np.isfinite(weight).all() for weight in after)
+    moved = [np.abs(a - b).max() > 0 for a, b in zip(after, before, strict=True)]
+    assert np.mean(moved) > 0.9  # all but the seeds
+    z = tf.constant(np.tile(rng.uniform(-1, 1, (1, 100)), (2, 1)), tf.float32)
+    images = model.generate(z, tf.constant([0, 2])).numpy()
+    assert np.abs(images[0] - images[1]).max() > 1e-6
+
+
+def test_rate_of_the_conditional_networks_falls_to_zero_over_the_second_100_epochs():
+    """An epoch of 390 minibatches gives each network 195."""
+    adam = built("conditional", classes=3).d_optimizer
+    for step, rate in ((0, 2e-4), (19_500, 2e-4), (29_250, 1e-4), (39_000, 0.0)):
+        adam.iterations.assign(step)
+        assert float(adam.learning_rate) == pytest.approx(rate, abs=1e-10)
+
+
+def test_endpoints_refuse_labels_of_no_class(conditional, tmp_path):
+    export.export(conditional[0], tmp_path / "export", "unit", {})
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    z, images = tf.zeros((2, 100)), tf.zeros((2, 8, 8, 1))
+    for label in (0, 2):
+        assert served.generate(z, tf.fill((2,), label)).shape == (2, 8, 8, 1)
+    seed = tf.constant(1, tf.int64)
+    for label in (-1, 3):
+        for refused in (
+            lambda label=label: served.generate(z, tf.constant([0, label])),
+            lambda label=label: served.score(images, tf.constant([label, 0])),
+            lambda label=label: served.sample(tf.constant(2), seed, tf.constant(label)),
+        ):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="classes 0 to 2"):
+                refused()
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert manifest["classes"] == 3
+
+
+def test_conditional_networks_need_classes():
+    with pytest.raises(UsageError, match="has none"):
+        built("conditional")
+
+
+@pytest.mark.parametrize("network", NUMBERS)
+def test_points_are_refused(network):
+    with pytest.raises(UsageError, match="of images, and the data are points"):
+        built(network, shape=(2,), classes=3)
+
+
+def test_a_value_range_that_tanh_or_sigmoid_cannot_give_is_refused(monkeypatch):
+    monkeypatch.setitem(NUMBERS, "port", (64, 0.0, 64, "unit"))
+    with pytest.raises(UsageError, match="tanh.*--value_range=symmetric or symmetric128"):
+        built("port")
+    monkeypatch.setitem(NUMBERS, "port", (64, 0.0, 64, "symmetric128"))
+    built("port")
+    monkeypatch.setitem(NUMBERS, "conditional", (64, 2.5e-5, 128, "symmetric"))
+    with pytest.raises(UsageError, match="sigmoid.*--value_range=unit"):
+        built("conditional", classes=3)

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
-from tfgan_papers import losses, noise, training
+import tfgan_papers.__main__  # defines --model  # noqa: F401
+from tfgan_papers import losses, noise, sampling, sheets, training
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan, lsgan
@@ -16,6 +17,14 @@ COUNTS = {
     lsgan.lsun_networks: ((112, 112, 3), (), 15_591_427, 4_333_441),
     lsgan.character_networks: ((28, 28, 1), (3740,), 9_417_857, 21_392_155),
     lsgan.mixture_networks: ((2,), (), 49_666, 17_025),
+}
+# Learning rate, batch, range, law and size of z, D's rate as a multiple of G's:
+# train_lsun.py, train_chn.py, stability_comparison/*/train.py, mixture_gaussian/ls.py.
+NUMBERS = {
+    "lsun": (1e-3, 64, "symmetric", "uniform", 1024, 1.0),
+    "characters": (2e-4, 64, "unit", "uniform", 1024, 1.0),
+    "stability": (2e-4, 64, "symmetric", "uniform", 1024, 1.0),
+    "mixture": (1e-3, 512, "raw", "normal", 256, 0.1),
 }
 
 
@@ -204,21 +213,49 @@ def settings(dataset="fashion_mnist", shape=(28, 28, 1), **changes):
     return training.Settings(dataset=dataset, shape=shape, **{**values, **changes})
 
 
-def test_the_mixture_gives_d_a_tenth_of_gs_learning_rate():
-    model = lsgan.build(settings("ring", (2,)), jit_compile=False)
-    rates = [float(o.learning_rate) for o in (model.d_optimizer, model.g_optimizer)]
-    np.testing.assert_allclose(rates, [1e-4, 1e-3])
-    assert (model.simultaneous, model.prior_law, model.latent_dim) == (True, "normal", 256)
+@pytest.mark.parametrize("network", NUMBERS)
+def test_built_model_has_the_numbers_of_its_script(network):
+    assert set(lsgan.EXPERIMENTS) == set(NUMBERS)
+    rate, batch_size, value_range, law, latent_dim, d_rate = NUMBERS[network]
+    assert lsgan.defaults("cifar10", network) == {
+        "loss": "least_squares",
+        "learning_rate": rate,
+        "batch_size": batch_size,
+        "value_range": value_range,
+    }
+    shape = (2,) if network == "mixture" else (16, 16, 1)
+    wanted = settings("any", shape, network=network, learning_rate=rate, classes=3)
+    with flagsaver.flagsaver(width=4, value_range=value_range):
+        model = lsgan.build(wanted, jit_compile=False)
+    assert (model.prior_law, model.latent_dim) == (law, latent_dim)
+    assert model.simultaneous == (network == "mixture")
+    adams = model.d_optimizer, model.g_optimizer
+    rates = [float(adam.learning_rate) for adam in adams]
+    np.testing.assert_allclose(rates, [d_rate * rate, rate], rtol=1e-6)
+    assert {(adam.beta_1, adam.beta_2, adam.epsilon) for adam in adams} == {
+        (0.5, 0.999, 1e-8)
+    }
 
 
 @pytest.mark.parametrize(("network", "factor"), [("stability", 64), ("mixture", 32)])
 def test_fidelity_to_the_code_sums_over_the_batch(network, factor):
     shape = (2,) if network == "mixture" else (28, 28, 1)
-    with flagsaver.flagsaver(width=8):
+    with flagsaver.flagsaver(width=8, value_range="symmetric"):
         model = lsgan.build(settings("any", shape, network=network, fidelity="code"), False)
     score = tf.constant(3.0)
     np.testing.assert_allclose(model.loss_terms.real(score), factor * 0.5 * (3 - 1) ** 2)
     assert float(model.loss_terms.verdict(score)) == 3.0
+
+
+def test_fidelity_to_the_code_leaves_cross_entropy_a_mean():
+    """stability_comparison/BN_G_sigmoid_adam/dcgan64.py: loss; l2_loss alone sums."""
+    regular = losses.LOSSES["non_saturating"]
+    with flagsaver.flagsaver(width=8, value_range="symmetric"):
+        model = lsgan.build(settings(loss=regular, fidelity="code"), jit_compile=False)
+    score = tf.constant(3.0)
+    for player in ("real", "fake", "generator"):
+        mine, theirs = (getattr(x, player)(score) for x in (model.loss_terms, regular))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
 
 
 def test_characters_need_classes():
@@ -228,11 +265,34 @@ def test_characters_need_classes():
 
 @pytest.mark.parametrize(
     ("network", "shape", "words"),
-    [("stability", (30, 30, 1), "do not halve"), ("lsun", (40, 40, 3), "by 16")],
+    [
+        ("stability", (30, 30, 1), "do not halve"),
+        ("lsun", (40, 40, 3), "by 16"),
+        ("mixture", (28, 28, 1), "of points, and the data are images"),
+        *(
+            (name, (2,), "of images, and the data are points")
+            for name in ("lsun", "characters", "stability")
+        ),
+    ],
 )
 def test_sizes_that_networks_cannot_make_are_refused(network, shape, words):
     with pytest.raises(UsageError, match=words):
-        lsgan.build(settings(shape=shape, network=network), jit_compile=False)
+        lsgan.build(settings(shape=shape, network=network, classes=3), jit_compile=False)
+
+
+@pytest.mark.parametrize(
+    ("network", "value_range", "words"),
+    [
+        ("stability", "unit", "tanh.*--value_range=symmetric or symmetric128"),
+        ("lsun", "raw", "tanh.*--value_range=symmetric or symmetric128"),
+        ("characters", "symmetric", "sigmoid.*--value_range=unit"),
+    ],
+)
+def test_value_ranges_that_networks_cannot_give_are_refused(network, value_range, words):
+    wanted = settings(shape=(16, 16, 1), network=network, classes=3)
+    with flagsaver.flagsaver(width=4, value_range=value_range):
+        with pytest.raises(UsageError, match=words):
+            lsgan.build(wanted, jit_compile=False)
 
 
 def test_each_data_set_has_its_network():
@@ -245,7 +305,7 @@ def test_each_data_set_has_its_network():
 
 
 def test_rmsprop_is_tensorflow_1s():
-    with flagsaver.flagsaver(optimizer="rmsprop", width=8):
+    with flagsaver.flagsaver(optimizer="rmsprop", width=8, value_range="symmetric"):
         model = lsgan.build(settings(), jit_compile=False)
     assert model.g_optimizer.mean_squares[0].numpy().min() == 1.0
 
@@ -262,3 +322,25 @@ def test_labels_reach_both_networks(rng):
     scores = discriminator([tf.constant(images), labels[::-1]], training=True).numpy()
     others = discriminator([tf.constant(images), labels], training=True).numpy()
     assert np.abs(scores - others).max() > 1e-4
+
+
+def test_loss_curves_are_of_the_given_targets(tmp_path, monkeypatch):
+    drawn = {}
+
+    def curves(by_name):
+        drawn.update(by_name)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(sheets, "curves", curves)
+    given = {"a": -1.0, "b": 1.0, "c": 0.0, "logdir": str(tmp_path), "sample": "losses"}
+    with flagsaver.flagsaver(model="lsgan", **given):
+        sampling.sample()
+    assert set(drawn) == set(losses.LOSSES)
+    least_squares = drawn["least_squares"]
+    for player, target in (("fake", -1.0), ("real", 1.0), ("generator", 0.0)):
+        assert float(getattr(least_squares, player)(tf.constant(3.0))) == pytest.approx(
+            (3.0 - target) ** 2 / 2
+        )
+    with flagsaver.flagsaver(model="lsgan", **{**given, "a": 1.0}):
+        with pytest.raises(UsageError, match="--sample=losses: a and b are both 1"):
+            sampling.sample()

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
+
+from tfgan_papers.errors import UsageError
 
 
 class ValueRange(NamedTuple):
@@ -11,7 +14,8 @@ class ValueRange(NamedTuple):
 
     to_network: Callable  # uint8 (batch, h, w, c), or float points -> float32
     to_pixels: Callable  # float32 -> uint8, for pictures
-    limits: tuple[float, float] | None  # what 0 and 255 become; None: it varies
+    # what 0 and 255 become; None: a pixel depends on the other images at to_pixels
+    limits: tuple[float, float] | None
 
 
 def _norm55(images):
@@ -54,3 +58,28 @@ RANGES = {
         (0.0, 255.0),
     ),
 }
+
+OF_ACTIVATION = {"sigmoid": ["unit"], "tanh": ["symmetric", "symmetric128"]}
+
+
+def check(generator: keras.Model, value_range: str):
+    """
+    Raises:
+        UsageError: the generator ends in an activation that gives another range.
+    """
+    activation = _last_activation(generator)
+    possible = OF_ACTIVATION.get(activation, [value_range])
+    if value_range not in possible:
+        raise UsageError(
+            f"--value_range={value_range}: this generator ends in a {activation}, which "
+            f"needs --value_range={' or '.join(possible)}"
+        )
+
+
+def _last_activation(network):
+    """Its name; None where there is none."""
+    for layer in reversed(network.layers):
+        if isinstance(layer, keras.Model):
+            return _last_activation(layer)
+        if hasattr(layer, "activation"):
+            return layer.activation.__name__

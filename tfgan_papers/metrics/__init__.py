@@ -22,6 +22,7 @@ A score is a module with
 
 from tfgan_papers.metrics import (
     bound,
+    class_accuracy,
     classifier_score,
     diversity,
     frechet_distance,
@@ -47,5 +48,6 @@ METRICS = {
     "precision_recall": precision_recall,
     "two_sample": two_sample,
     "nearest_class": nearest_class,
+    "class_accuracy": class_accuracy,
     "diversity": diversity,
 }

@@ -45,6 +45,7 @@ import keras
 from absl import flags
 
 from tfgan_papers import critics, improvements, layers, losses, optimizers
+from tfgan_papers.data import ranges
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 
@@ -89,13 +90,24 @@ def normalized(x, style, draw, affine=True):
     )(x)
 
 
+def of_images(shape):
+    """(height, width, channels) of an image's `shape`.
+
+    Raises:
+        ValueError: it is a point's.
+    """
+    if len(shape) != 3:
+        raise ValueError("these networks are of images, and the data are points")
+    return shape
+
+
 def levels(shape):
     """(start height, start width, how often they double) of an image's `shape`.
 
     Raises:
-        ValueError: a side that is not 4 to 7 times the same power of two.
+        ValueError: a point's, or a side that is not 4 to 7 times the same power of two.
     """
-    height, width, _ = shape
+    height, width, _ = of_images(shape)
     doublings = 0
     while min(height, width) >= 8 and height % 2 == width % 2 == 0:
         height, width, doublings = height // 2, width // 2, doublings + 1
@@ -170,7 +182,7 @@ def logit(x, style, draw):
 
 def conditional_networks(shape, style, draw, classes):
     """mnist/train_cond_dcgan.py (DCGAN-8); sides divisible by four."""
-    height, width, colours = shape
+    height, width, colours = of_images(shape)
     if height % 4 or width % 4:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
     units, filters = 1024, style.width  # ngfc, ngf
@@ -327,6 +339,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    ranges.check(generator, flags.FLAGS.value_range)
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw
     )

@@ -49,6 +49,7 @@ from absl import flags
 from keras import ops
 
 from tfgan_papers import critics, improvements, layers, losses
+from tfgan_papers.data import ranges
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
 
@@ -73,7 +74,7 @@ class HeavyBall(keras.optimizers.SGD):
 
     Args:
         learning_rate: float, at step 0.
-        steps_per_epoch: int, minibatches an epoch.
+        steps_per_epoch: int, of its own steps.
     """
 
     def __init__(self, learning_rate, steps_per_epoch, name="heavy_ball"):
@@ -402,6 +403,8 @@ def point_networks(shape, mean_image, draw):
             x = keras.layers.Dense(64, "tanh", kernel_initializer=draw.within(0.5))(x)
         return keras.Model(ends, last(x), name=name)
 
+    if len(shape) != 1:
+        raise ValueError("these networks are of points, and the data are images")
     (dimensions,) = shape
     latent_dim = 1 if dimensions == 1 else LATENT_DIM
     glorot = keras.initializers.GlorotUniform(draw.seed())
@@ -548,6 +551,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         raise UsageError(
             f"--network={settings.network} on --dataset={settings.dataset}: {error}"
         ) from error
+    ranges.check(generator, flags.FLAGS.value_range)
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
@@ -563,10 +567,11 @@ def build(settings, jit_compile, steps_per_execution=1):
         seed=settings.seed,
         **options,
     )
-    rate, epoch = settings.learning_rate, settings.steps_per_epoch
+    # An epoch has minibatches for so many steps, k of D and one of G each.
+    rate, steps = settings.learning_rate, max(1, settings.steps_per_epoch // _K.value)
     model.compile(
-        d_optimizer=HeavyBall(rate, epoch * _K.value),  # it counts its own steps, k a step
-        g_optimizer=HeavyBall(rate, epoch),
+        d_optimizer=HeavyBall(rate, steps * _K.value),
+        g_optimizer=HeavyBall(rate, steps),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )

@@ -45,6 +45,7 @@ import tensorflow as tf
 from absl import flags
 
 from tfgan_papers import critics, improvements, layers, losses, optimizers
+from tfgan_papers.data import ranges
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan
@@ -64,7 +65,7 @@ VGG = dcgan.PORT  # vgg.py and mcgan.py have the port's layers (ops.py)
 
 def lsun_networks(shape, style, draw):
     """Fig. 5, vgg.py: 3x3 convolutions in G, D as DCGAN's; sides divisible by 16."""
-    height, width, colours = shape
+    height, width, colours = dcgan.of_images(shape)
     if height % 16 or width % 16:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 16")
 
@@ -107,7 +108,7 @@ def convolution(kind, filters, draw):
 
 def character_networks(shape, style, draw, classes):
     """Sec. 3.3 and mcgan.py: conditioned on a linear map of the label; pixels in [0, 1]."""
-    height, width, colours = shape
+    height, width, colours = dcgan.of_images(shape)
     if height % 4 or width % 4:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
     w, units = style.width, LABEL_UNITS_PER_WIDTH * style.width
@@ -162,6 +163,8 @@ def mixture_networks(shape, style, draw):
             x = keras.layers.Dense(units, kernel_initializer=kernel, **last)(x)
         return keras.Model(ends, x, name=name)
 
+    if len(shape) != 1:
+        raise ValueError("these networks are of points, and the data are images")
     (dimensions,) = shape
     return (
         network("generator", MIXTURE_LATENT_DIM, dimensions),
@@ -300,10 +303,12 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
+    ranges.check(generator, flags.FLAGS.value_range)
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
-    if settings.fidelity == "code":
+    # of least squares alone: their cross entropies are means (loss in dcgan64.py, sig.py)
+    if settings.fidelity == "code" and settings.loss.real is not losses.real_cross_entropy:
         factor = settings.batch_size * chosen.sum_of_code
         options["loss"] = losses.scaled(options["loss"], factor)
     model = LSGAN(
