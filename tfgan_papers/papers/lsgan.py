@@ -307,7 +307,7 @@ def build(settings, jit_compile, steps_per_execution=1):
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
-    # of least squares alone: their cross entropies are means (loss in dcgan64.py, sig.py)
+    # of least squares alone: cross entropy is a mean (dcgan64.py: loss; sig.py: D_loss)
     if settings.fidelity == "code" and settings.loss.real is not losses.real_cross_entropy:
         factor = settings.batch_size * chosen.sum_of_code
         options["loss"] = losses.scaled(options["loss"], factor)
