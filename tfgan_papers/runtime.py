@@ -78,12 +78,16 @@ def start(seed: int) -> tf.distribute.Strategy:
 
 def _multi_worker():
     try:
-        cluster = json.loads(os.environ["TF_CONFIG"])
-        cluster["cluster"]["worker"][cluster["task"]["index"]]
+        config = json.loads(os.environ["TF_CONFIG"])
+        config["cluster"]["worker"][config["task"]["index"]]
+        jobs = {*config["cluster"], config["task"]["type"]}
+        if jobs != {"worker"}:  # of each job the task 0 would be the chief
+            raise ValueError(f"its jobs are {', '.join(sorted(jobs))}")
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise UserError(
-            '--strategy=multi_worker needs TF_CONFIG in the environment, as {"cluster": '
-            '{"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+            "--strategy=multi_worker needs TF_CONFIG in the environment, of workers alone: "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
+            '"index": 0}}'
         ) from error
     return tf.distribute.MultiWorkerMirroredStrategy()
 
