@@ -107,6 +107,22 @@ def check(strategy: tf.distribute.Strategy, batch_size: int):
         raise UsageError("--steps_per_execution works on one device only")
 
 
+def check_standing(strategy: tf.distribute.Strategy, done: int):
+    """
+    Raises:
+        UserError: the workers of a cluster would go on from different steps.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    here = tf.function(lambda: strategy.run(lambda: tf.constant([done], tf.int64)))()
+    steps = sorted({*strategy.gather(here, axis=0).numpy().tolist()})
+    if len(steps) > 1:
+        raise UserError(
+            f"the workers stand at the steps {', '.join(map(str, steps))}: give all of "
+            "them one --logdir, on a disk that they share"
+        )
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes the run folder."""
     resolver = strategy.cluster_resolver

@@ -347,7 +347,7 @@ def train(make_score=None):
     strategy = runtime.start(_SEED.value)
     run = Run()
     chief = runtime.is_chief(strategy)
-    if chief and run.folder.is_dir():  # else when nothing is left to refuse
+    if chief and run.facts:  # else when nothing is left to refuse
         run.lock()
     batch_size = _BATCH_SIZE.value * run.minibatches_per_step()
     runtime.check(strategy, batch_size)
@@ -372,6 +372,7 @@ def train(make_score=None):
         model = run.paper.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
+    runtime.check_standing(strategy, done)
     if not done and hasattr(run.paper, "start"):
         run.paper.start(model, examples, FLAGS.value_range)
     if chief:
