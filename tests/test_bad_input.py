@@ -2,17 +2,28 @@
 nothing is lost and nothing left behind."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import tempfile
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
 
 from tests import launch
+from tfgan_papers import __main__, callbacks
+from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers.errors import TrainingFailure
+from tfgan_papers.initializers import Draw
+from tfgan_papers.papers.gan import GAN, point_networks
 
 CHECKPOINT_BYTES = 16 << 20  # and a little less, of the run on digits
 EXTENDED = (*launch.BASE, f"--steps={launch.STEPS + 3}")
@@ -54,6 +65,21 @@ CASES = {
     "not a number": ("--batch_size=many", 1, ["--batch_size", "many"]),
     "no step": ("--steps=0", 1, ["--steps=0", "positive"]),
     "no port": ("--tensorboard_port=70000", 1, ["--tensorboard_port", "65535"]),
+    "flags of another model": (
+        "--model=lsgan --k=5 --stall_steps=5",
+        2,
+        ["--model=lsgan does not take --k, --stall_steps"],
+    ),
+    "flags of a model built on this one": (
+        "--model=dcgan --optimizer=rmsprop",
+        2,
+        ["--model=dcgan does not take --optimizer"],
+    ),
+    "batch normalization of another network": (
+        "--model=lsgan --network=mixture --dataset=ring --batch_norm=none",
+        2,
+        ["--batch_norm=none", "--network=stability"],
+    ),
     "k of the authors' code": ("--k=2 --fidelity=code", 2, ["--k", "--fidelity=paper"]),
     "a batch that is the data": ("--batch_size=1798", 2, ["1797", "1798"]),
     "a batch that does not divide": (
@@ -223,6 +249,38 @@ def test_a_checkpoint_that_was_never_kept_is_refused(folder):
     assert not list(folder.glob("export*"))
 
 
+def test_a_folder_in_which_another_process_trains_is_refused_and_kept(folder):
+    before = launch.contents(folder)
+    with (folder / "lock").open("a") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        ended = launch.fork(f"--logdir={folder}", *EXTENDED)
+    line = refusal(ended)
+    assert ended.code == 1
+    assert f"another process trains in {folder}" in line and "another --logdir" in line
+    assert launch.contents(folder) == before
+
+
+def test_a_run_has_its_folder_for_itself_until_it_is_killed(tmp_path):
+    process = launch.Launched(f"--logdir={tmp_path}", *launch.BASE, fresh=False)
+    process.reported(1)
+    with (tmp_path / "lock").open("a") as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        process.signal(signal.SIGKILL)
+        process.ended()
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_other_data_than_the_run_began_with_are_named(folder):
+    facts = json.loads((folder / "run.json").read_text())
+    facts |= {"examples": 1000, "shape": [16, 16, 1]}
+    with damaged(folder / "run.json", json.dumps(facts).encode()):
+        line = refusal(launch.fork(f"--logdir={folder}", *EXTENDED))
+    for words in ("shape [8, 8, 1] (there: [16, 16, 1])", "examples 1797 (there: 1000)"):
+        assert words in line
+    assert "classes" not in line
+
+
 @contextlib.contextmanager
 def damaged(path, content):
     whole = path.read_bytes()
@@ -273,6 +331,58 @@ def test_a_run_that_diverges_at_once_leaves_no_checkpoint(slow):
     ended = future.result()
     assert "between steps 0 and 1" in refusal(ended) and ended.code == 1
     assert launch.kept_steps(folder) == []
+
+
+def test_weights_that_the_last_step_spoiled_are_not_kept(tmp_path):
+    model = GAN(*point_networks((2,), None, Draw(0)))
+    model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+    keeper = callbacks.Keeper(Checkpoints(tmp_path, model), every=1)
+    for spoiled in (model.generator.weights[-1], model.d_optimizer.learning_rate):
+        model.step.assign_add(1)
+        keeper.keep(model)
+        kept, value = keeper.checkpoints.all(), spoiled.numpy()
+        assert len(kept) == model.steps_done
+        spoiled.assign(value * np.nan)
+        model.step.assign_add(1)
+        with pytest.raises(TrainingFailure, match=f"{spoiled.path} is not finite at step"):
+            keeper.keep(model)
+        assert keeper.checkpoints.all() == kept
+        spoiled.assign(value)
+        keeper.keep(model)
+
+
+# What an error is said to be of.
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/records/x.json"),
+            "error: /records/x.json: Permission denied",
+        ),
+        (
+            tf.errors.UnknownError(None, None, "IteratorGetNext: a.png: Permission denied"),
+            "error: --dataset=digits cannot be read: IteratorGetNext: a.png: Permission",
+        ),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "No space left on device"),
+            "error: the_run: No space left on device",
+        ),
+    ],
+    ids=["a file", "the data", "the run folder"],
+)
+def test_an_error_in_mid_run_is_said_to_be_of_what_it_is_of(
+    error, said, monkeypatch, capsys
+):
+    def fail():
+        raise error
+
+    monkeypatch.setitem(__main__.MODES, "train", fail)
+    with flagsaver.flagsaver(logdir="the_run"), pytest.raises(SystemExit) as ending:
+        __main__.main(["main.py"])
+    assert ending.value.code == 1
+    assert capsys.readouterr().err.startswith(said)
 
 
 # A disk that is full.

@@ -108,6 +108,10 @@ def test_a_generator_made_constant_is_seen_and_one_that_copies_the_data_is_not(
             watch.on_epoch_end(0)
 
     report(1, 10, 11, 20, 30)
+    with caplog.at_level("INFO", logger="absl"):
+        watch.conclude()
+    assert caplog.messages[-1].startswith("no collapse, no saturation: samples at step 30")
+    caplog.clear()
     assert [r["step"] for r in watch.reports] == [10, 20, 30]
     assert all(0.9 < r["diversity"] < 1.1 for r in watch.reports)
     assert watch.summary()["verdict"] == "healthy"
@@ -119,6 +123,8 @@ def test_a_generator_made_constant_is_seen_and_one_that_copies_the_data_is_not(
     assert watch.reports[-1]["diversity"] < 1e-6
     outputs.set_weights([orthonormal, np.zeros(np.prod(shape))])
     report(80)
+    with caplog.at_level("INFO", logger="absl"):
+        watch.conclude()  # it is said already
     said = [message for message in caplog.messages if "collapse" in message]
     assert said[0] == (
         "collapse: samples at step 60 vary 0.00 times as much as the data "

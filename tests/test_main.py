@@ -15,12 +15,15 @@ import pytest
 import sklearn.datasets
 import tensorflow as tf
 from absl import flags
+from absl.testing import flagsaver
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 import tfgan_papers.__main__
 from tests import launch
+from tfgan_papers import training
+from tfgan_papers.papers import PAPERS
 
 REPORTED = [1, 5, 10, 15, 20]
 SCALARS = {"d_loss", "g_loss", "d_real", "d_fake"}
@@ -283,6 +286,58 @@ def test_a_complete_run_started_again_changes_nothing():
         assert added <= {"tensorboard"}
 
 
+def test_a_run_killed_before_its_summary_writes_it_when_started_again(summary):
+    with launch.copy_of_trained("export", "history", "summary.json") as folder:
+        ended = launch.fork(*launch.BASE, f"--logdir={folder}")
+        assert ended.code == 0, ended.err
+        found = json.loads((folder / "summary.json").read_text())
+        assert found.pop("command") != summary["command"]
+        assert found == {k: v for k, v in summary.items() if k != "command"}
+        assert (folder / "export" / "manifest.json").is_file()
+        # The time of one more step, which compiles, is not the run's.
+        ended = launch.fork(*launch.BASE, f"--logdir={folder}", "--steps=21")
+        assert ended.code == 0, ended.err
+        longer = json.loads((folder / "summary.json").read_text())
+        assert longer["steps"] == 21 and longer["scalars"] != summary["scalars"]
+        for name in ("ms_per_step", "images_per_second", "compile_seconds"):
+            assert longer[name] == summary[name]
+
+
+def test_each_model_has_a_folder_of_its_own_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for model in PAPERS:
+        with flagsaver.flagsaver(model=model):
+            training.lay_defaults()
+            assert training.Run().folder == pathlib.Path("runs", model)
+
+
+def test_the_folder_of_the_data_is_remembered_too(tmp_path):
+    pictures, folder = tmp_path / "pictures", tmp_path / "run"
+    pictures.mkdir()
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (8, 8, 8))):
+        Image.fromarray(np.uint8(pixels)).save(pictures / f"{i}.png")
+    of_folder = ("--dataset=folder", f"--data_dir={pictures}", "--image_size=8")
+    short = ("--batch_size=4", "--steps=1", "--jit_compile=false")
+    for arguments in ([*of_folder, *short], ["--mode=sample", "--sample=nearest"]):
+        ended = launch.fork(*arguments, f"--logdir={folder}")
+        assert ended.code == 0, ended.err
+    moved = pictures.rename(tmp_path / "moved")
+    ended = launch.fork(f"--logdir={folder}", f"--data_dir={moved}")
+    assert ended.code == 0, ended.err  # it is free to change
+
+
+def test_the_keras_example_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
+    text = (launch.ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (example,) = [block for block in blocks if "gan.fit" in block]
+    monkeypatch.chdir(tmp_path)
+    names = {"images": np.float32(sklearn.datasets.load_digits().data[:320] / 16)}
+    exec(example, names)
+    assert names["samples"].shape == (10, 64)
+    head, *epochs = (tmp_path / "log.csv").read_text().splitlines()
+    assert {"d_loss", "g_loss"} <= set(head.split(",")) and len(epochs) == 5
+
+
 # The other modes.
 
 
@@ -383,6 +438,14 @@ def test_help_lists_every_flag_of_the_package_under_its_module():
     for module, names in defined.items():
         listed = re.findall(r"^  --(?:\[no\])?(\w+):", sections[module], re.MULTILINE)
         assert sorted(listed) == sorted(names)
+
+
+def test_help_of_the_console_script_begins_in_words(tmp_path):
+    script = tmp_path / "tfgan-papers"
+    script.write_text("from tfgan_papers.__main__ import run\n\nrun()\n")
+    ended = launch.Launched("--help", fresh=False, script=str(script)).ended()
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == tfgan_papers.__main__.__doc__
 
 
 def test_the_console_script_is_main():

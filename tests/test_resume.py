@@ -2,10 +2,13 @@
 the very weights of the uninterrupted one. Each run here is a process of its own, which
 gets real signals."""
 
+import contextlib
+import json
 import os
 import pathlib
 import random
 import signal
+import socket
 import tempfile
 import time
 
@@ -207,3 +210,41 @@ def test_if_none_can_be_read_it_says_so_and_touches_nothing():
         (error,) = ended.errors
         assert "none of the 3 checkpoints" in error and str(folder) in error
         assert launch.contents(folder) == before
+
+
+# Two workers.
+
+
+def workers(*folders, steps):
+    """A worker for each folder, on loopback: their processes when they have ended."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in folders]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        ports = [probe.getsockname()[1] for probe in probes]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    tasks = [{"type": "worker", "index": index} for index in range(len(folders))]
+    processes = [
+        launch.Launched(
+            *(*SHORT, "--strategy=multi_worker", f"--steps={steps}", f"--logdir={folder}"),
+            fresh=False,
+            environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
+        )
+        for folder, task in zip(folders, tasks, strict=True)
+    ]
+    return [process.ended() for process in processes]
+
+
+def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp_path):
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    for steps, before in ((2, 0), (4, 2)):
+        for ended in workers(shared, shared, steps=steps):
+            assert ended.code == 0, ended.err
+            assert restarted_from(ended) == before
+        assert launch.kept_steps(shared)[-1] == steps
+        summary = json.loads((shared / "summary.json").read_text())
+        assert (summary["steps"], summary["replicas"]) == (steps, 2)
+    for ended in workers(shared, own, steps=6):
+        assert ended.code == 1 and "Traceback" not in ended.err
+        assert "the workers stand at the steps 0, 4: give all of them" in ended.errors[0]
+    assert launch.kept_steps(shared)[-1] == 4 and not own.exists()

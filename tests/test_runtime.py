@@ -85,7 +85,19 @@ def test_a_batch_that_does_not_divide_is_refused():
         runtime.check(strategy, 101)
 
 
-@pytest.mark.parametrize("value", [None, "{", '{"cluster": {}}', '{"task": {"index": 9}}'])
+def cluster(task, jobs):
+    of_jobs = {job: ["localhost:1"] for job in jobs}
+    return json.dumps({"cluster": of_jobs, "task": {"type": task, "index": 0}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, "{", '{"cluster": {}}', '{"task": {"index": 9}}'),
+        *(cluster(task, ("chief", "worker")) for task in ("chief", "worker")),
+        cluster("worker", ("worker", "evaluator")),
+    ],
+)
 def test_multi_worker_without_a_cluster_says_how_to_name_one(monkeypatch, value):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if value is not None:

@@ -3,11 +3,14 @@ what their folders say."""
 
 import json
 import math
+import os
 import signal
+import subprocess
 import types
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
@@ -287,3 +290,30 @@ def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
     assert ended.code == 2 and "Traceback" not in ended.err
     (line,) = ended.errors
     assert "loss=wasserstein seed 1: --loss=wasserstein: --model=gan takes" in line
+
+
+def test_of_two_runs_that_end_together_the_first_that_makes_no_sense_is_named(
+    tmp_path, monkeypatch
+):
+    """The other's process is gone when it is to be interrupted."""
+    pipes = []  # (read, write) of each process: it has ended when nobody can write
+
+    def start(run, passed_on):
+        run.folder.mkdir()
+        (run.folder / "log.txt").write_text(f"error: {run.seed} makes none\n")
+        process = subprocess.Popen(["true"])
+        process.wait()
+        pipes.append(os.pipe())
+        if len(pipes) == 1:
+            os.close(pipes[0][1])
+        return types.SimpleNamespace(
+            sentinel=pipes[-1][0], pid=process.pid, exitcode=2, join=lambda: None
+        )
+
+    monkeypatch.setattr(study, "_start", start)
+    runs = [study.Run({}, seed, tmp_path / str(seed)) for seed in (1, 2)]
+    with flagsaver.flagsaver(jobs=2), pytest.raises(UsageError, match="1 makes none"):
+        study._run_all(runs, [])
+    assert len(pipes) == 2
+    for descriptor in (pipes[0][0], *pipes[1]):
+        os.close(descriptor)

@@ -49,9 +49,11 @@ def main(arguments):
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except (OSError, tf.errors.OpError) as error:
-        if trouble := disk_trouble(error):
-            trouble = f"{flags.FLAGS.logdir} cannot be written: {trouble}"
-        elif not (trouble := data.trouble(error)):
+        trouble = data.trouble(error)
+        if not trouble and (said := disk_trouble(error)):
+            file = getattr(error, "filename", None)  # TensorFlow's errors have none
+            trouble = f"{file or flags.FLAGS.logdir}: {said}"
+        if not trouble:
             raise
         print(f"error: {trouble}", file=sys.stderr)
         sys.exit(1)
@@ -75,7 +77,7 @@ def _is_ours_or_serious(record):
 
 def _help():
     """Print the package's flags under the modules that define them."""
-    print(sys.modules["__main__"].__doc__)
+    print(sys.modules["__main__"].__doc__ or __doc__)  # a console script has none
     own = flags.FLAGS.find_module_defining_flag(_MODE.name)
     modules = (
         training,

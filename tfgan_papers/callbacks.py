@@ -15,6 +15,10 @@ from tfgan_papers import sheets
 from tfgan_papers.errors import TrainingFailure
 
 HISTOGRAM_VALUES = 2**14  # of a weight, for its histogram
+STOPPED = (
+    "stopped. The checkpoints are from before; try a lower --learning_rate, in another "
+    "--logdir"
+)
 
 
 class Interruption(keras.callbacks.Callback):
@@ -62,8 +66,7 @@ class Guard(keras.callbacks.Callback):
                 raise TrainingFailure(
                     f"{name} is {float(value)} between steps {self.first_step} and "
                     f"{self.model.steps_done}",
-                    "stopped. The checkpoints are from before; try a lower "
-                    "--learning_rate, in another --logdir",
+                    STOPPED,
                 )
 
 
@@ -193,10 +196,22 @@ class Keeper(keras.callbacks.Callback):
             self.keep(self.model)
 
     def keep(self, model):
-        """Write the checkpoint of this step, unless a good one is there."""
+        """Write the checkpoint of this step, unless a good one is there.
+
+        Raises:
+            TrainingFailure: a weight is not finite, which scalars from before the step's
+                update do not show.
+        """
         step = model.steps_done
         if step == self.checkpoints.good_step:
             return
+        networks = (model.generator, model.discriminator)
+        optimizers = (model.d_optimizer, model.g_optimizer)
+        for weight in (v for each in (*networks, *optimizers) for v in each.variables):
+            if not np.isfinite(weight.numpy()).all():
+                raise TrainingFailure(
+                    f"{weight.path} is not finite at step {step}", STOPPED
+                )
         if self.score is not None:
             score = self.score(model)
             logging.info("step %d: %.4g by the score that chooses the best", step, score)

@@ -115,7 +115,7 @@ class Watch(keras.callbacks.Callback):
         stored = run.read("collapse.json") or {"reports": [], "rollbacks": []}
         self.reports = [r for r in stored["reports"] if r["step"] <= done]
         self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
-        self.first_seed = model.seed
+        self.first_seed, self.said = model.seed, None
         self.use_noise(model)
 
     @property
@@ -141,9 +141,16 @@ class Watch(keras.callbacks.Callback):
         now = verdict(self.reports)
         if now != before and (before, now) != ("unknown", "healthy"):
             logging.warning(self.sentence(now))
+            self.said = now
         if now == "collapsed" and ON_COLLAPSE.value != "warn":
             self.go_back()
         self.run.write("collapse.json", self.state())
+
+    def conclude(self):
+        """Log the verdict at the end of the run, unless it is the last that was said."""
+        now = verdict(self.reports)
+        if now not in ("unknown", self.said):
+            logging.info(self.sentence(now))
 
     def look(self, step):
         fake = self.model.generate(self.z, self.labels)

@@ -54,12 +54,6 @@ _REFERENCE = flags.DEFINE_integer(
 )  # fmt: skip
 
 
-def given() -> list[str]:
-    """Those of these flags that are not as they are by default."""
-    own = flags.FLAGS.flags_by_module_dict()[__name__]
-    return [f"--{flag.name}" for flag in own if flag.value != flag.default]
-
-
 def applied(generator, discriminator, settings, draw, prior="uniform", matching="none"):
     """(generator, discriminator, what their model is to be told besides) with the
     techniques that the flags ask for.

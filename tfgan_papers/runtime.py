@@ -78,12 +78,16 @@ def start(seed: int) -> tf.distribute.Strategy:
 
 def _multi_worker():
     try:
-        cluster = json.loads(os.environ["TF_CONFIG"])
-        cluster["cluster"]["worker"][cluster["task"]["index"]]
+        config = json.loads(os.environ["TF_CONFIG"])
+        config["cluster"]["worker"][config["task"]["index"]]
+        jobs = {*config["cluster"], config["task"]["type"]}
+        if jobs != {"worker"}:  # of each job the task 0 would be the chief
+            raise ValueError(f"its jobs are {', '.join(sorted(jobs))}")
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise UserError(
-            '--strategy=multi_worker needs TF_CONFIG in the environment, as {"cluster": '
-            '{"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+            "--strategy=multi_worker needs TF_CONFIG in the environment, of workers alone: "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
+            '"index": 0}}'
         ) from error
     return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -101,6 +105,22 @@ def check(strategy: tf.distribute.Strategy, batch_size: int):
         )
     if replicas > 1 and _STEPS_PER_EXECUTION.value > 1:
         raise UsageError("--steps_per_execution works on one device only")
+
+
+def check_standing(strategy: tf.distribute.Strategy, done: int):
+    """
+    Raises:
+        UserError: the workers of a cluster would go on from different steps.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    here = tf.function(lambda: strategy.run(lambda: tf.constant([done], tf.int64)))()
+    steps = sorted({*strategy.gather(here, axis=0).numpy().tolist()})
+    if len(steps) > 1:
+        raise UserError(
+            f"the workers stand at the steps {', '.join(map(str, steps))}: give all of "
+            "them one --logdir, on a disk that they share"
+        )
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

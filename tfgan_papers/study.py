@@ -6,6 +6,7 @@ done, so the same command goes on with a study that was interrupted; within a ru
 own exact resume does.
 """
 
+import contextlib
 import datetime
 import fcntl
 import itertools
@@ -236,7 +237,8 @@ def _run_all(runs, passed_on):
                 )
     finally:
         for _, process in running.values():
-            os.kill(process.pid, signal.SIGINT)  # each keeps a checkpoint
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(process.pid, signal.SIGINT)  # each keeps a checkpoint
         for _, process in running.values():
             process.join()
         for signum, handler in usual.items():
@@ -277,7 +279,7 @@ def _train(arguments, folder):
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a killed study may have left the run at work
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # a killed study may have left the run at work
         sys.argv = ["main.py", *arguments]
         __main__.run()
 

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import fcntl
 import importlib.metadata
 import json
 import pathlib
@@ -69,7 +70,7 @@ _LEARNING_RATE = flags.DEFINE_float(
 _STEPS = flags.DEFINE_integer("steps", 20_000, "Training steps in all.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 1, "Of weights, data order and noise.", lower_bound=0)
 _LOGDIR = flags.DEFINE_string(
-    "logdir", "runs/latest", "The run folder; a run that is there goes on."
+    "logdir", None, "The run folder, by default runs/MODEL; a run that is there goes on."
 )
 _REPORT_STEPS = flags.DEFINE_integer(
     "report_steps",
@@ -140,6 +141,51 @@ class Run:
             partial.replace(self.folder / name)
         except OSError as error:
             raise UserError(f"{self.folder / name} cannot be written: {error}") from error
+
+    def lock(self):
+        """Have the folder for this process alone to train in, until it ends.
+
+        Raises:
+            UserError: another one trains there, or the folder cannot be written.
+        """
+        path = self.folder / "lock"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error}") from error
+        atexit.register(file.close)  # to close any file of it gives the lock back
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise UserError(
+                f"another process trains in {self.folder}: wait for its end, or name "
+                "another --logdir"
+            ) from error
+
+    def check_data(self, examples: data.Examples):
+        """Note of which data the run is, or see that it is of these.
+
+        Raises:
+            UserError: it was of others.
+        """
+        found = {
+            "shape": list(examples.shape),
+            "examples": examples.size,
+            "classes": examples.classes,
+        }
+        there = {name: self.facts.get(name, value) for name, value in found.items()}
+        if there != found:
+            other = ", ".join(
+                f"{name} {found[name]} (there: {there[name]})"
+                for name in found
+                if found[name] != there[name]
+            )
+            raise UserError(
+                f"--dataset={FLAGS.dataset} is not what the run in {self.folder} was "
+                f"started with: {other}. Use the same data, or another --logdir"
+            )
+        self.facts |= found
 
     def minibatches_per_step(self) -> int:
         """How many minibatches a training step takes from the data."""
@@ -214,20 +260,27 @@ def _built_on(module):
     return any(value is module for value in (paper, *vars(paper).values()))
 
 
+def _foreign():
+    """The user's flags that only models other than --model read."""
+    modules = FLAGS.flags_by_module_dict()
+    others = (m for m in (*PAPERS.values(), improvements) if not _built_on(m))
+    unread = {flag.name for m in others for flag in modules.get(m.__name__, ())}
+    return [f"--{name}" for name in sorted(unread) if FLAGS[name].present]
+
+
 def lay_defaults():
     """Lay the paper's numbers, and over them an existing run's, under the user's flags.
 
     Raises:
         UsageError: the user's flags contradict the run in the folder, or each other.
     """
+    FLAGS.set_default("logdir", f"runs/{FLAGS.model}")
     stored = _stored_flags(pathlib.Path(_LOGDIR.value).expanduser() / "flags.txt")
     for name in ("model", "dataset", "network"):  # the paper's defaults depend on these
         if name in stored:
             FLAGS.set_default(name, stored[name])
-    if improvements.given() and not _built_on(improvements):
-        raise UsageError(
-            f"--model={FLAGS.model} does not take {', '.join(improvements.given())}"
-        )
+    if foreign := _foreign():
+        raise UsageError(f"--model={FLAGS.model} does not take {', '.join(foreign)}")
     under = PAPERS[FLAGS.model].defaults(FLAGS.dataset, FLAGS.network)
     for name, value in {**under, **stored}.items():
         FLAGS.set_default(name, value)
@@ -293,6 +346,9 @@ def train(make_score=None):
     """
     strategy = runtime.start(_SEED.value)
     run = Run()
+    chief = runtime.is_chief(strategy)
+    if chief and run.facts:  # else when nothing is left to refuse
+        run.lock()
     batch_size = _BATCH_SIZE.value * run.minibatches_per_step()
     runtime.check(strategy, batch_size)
     collapse.check(strategy)
@@ -302,6 +358,7 @@ def train(make_score=None):
             f"--steps_per_execution={FLAGS.steps_per_execution}"
         )
     examples = data.load(FLAGS.train_split)
+    run.check_data(examples)
     settings = run.settings(
         examples.shape,
         examples.mean(FLAGS.value_range),
@@ -315,30 +372,26 @@ def train(make_score=None):
         model = run.paper.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
-    if not done:
-        if hasattr(run.paper, "start"):
-            run.paper.start(model, examples, FLAGS.value_range)
-        if collapse.ON_COLLAPSE.value == "rollback":
-            checkpoints.save(0, "history", keep=None)  # one to go back to in any case
-    run.facts |= {
-        "shape": list(settings.shape),
-        "examples": examples.size,
-        "classes": examples.classes,
-        **options,
-        "jit_compile_why": why,
-    }
+    runtime.check_standing(strategy, done)
+    if not done and hasattr(run.paper, "start"):
+        run.paper.start(model, examples, FLAGS.value_range)
+    if chief:
+        run.lock()
+    if not done and collapse.ON_COLLAPSE.value == "rollback":
+        checkpoints.save(0, "history", keep=None)  # one to go back to in any case
+    run.facts |= {**options, "jit_compile_why": why}
     run.facts.setdefault("run_id", _run_id())
     run.facts.setdefault("commit", records.commit())
-    if runtime.is_chief(strategy):
+    if chief:
         run.write("run.json", run.facts)
-        stored = {**defining_flags(), "steps": _STEPS.value}
-        stored["on_collapse"] = collapse.ON_COLLAPSE.value
+        free = {name: FLAGS[name].value for name in ("steps", "data_dir", "on_collapse")}
+        stored = {**defining_flags(), **free}
         (run.folder / "failure.json").unlink(missing_ok=True)  # it is tried again
         lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]
         run.write_text("flags.txt", "\n".join(lines) + "\n")
     if done:
         logging.info("going on from step %d in %s", done, run.folder)
-    if _TENSORBOARD_PORT.value and runtime.is_chief(strategy):
+    if _TENSORBOARD_PORT.value and chief:
         print(f"TensorBoard: {_tensorboard(run.folder)}", flush=True)
     steps_a_call = options["steps_per_execution"]
     _fit(run, model, checkpoints, score, strategy, examples, batch_size, done, steps_a_call)
@@ -418,7 +471,11 @@ def _fit(
         reporter = callbacks.Reporter(writer, total, batch_size, lines=not bar)
         draw = sheet_drawer(model, examples)
         samples = callbacks.Samples(writer, draw, run.folder / "samples")
-        watchers = [interruption, reporter, samples, watch, keeper]
+        # measured before the last checkpoint, after which there may be no step to time
+        measure = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: _measure(run, reporter, batch_size)
+        )
+        watchers = [interruption, reporter, samples, watch, measure, keeper]
     else:  # the chief alone writes the run folder
         watchers = [interruption, callbacks.Guard()]
     with interruption, _failure_kept(run, chief):
@@ -442,15 +499,21 @@ def _fit(
                 break
             if done != planned:  # rolled back
                 segments = _segments(done, total, period)
+        if chief:
+            keeper.keep(model)
     if not chief:
         sys.exit(128 + interruption.signum if interruption.signum else 0)
-    keeper.keep(model)
     if interruption.signum:
         print(f"interrupted at step {done}: the same command goes on from there")
         sys.exit(128 + interruption.signum)
-    reporting_share = reporter.reporting_share()
+    if reporter.seconds_per_step:
+        _measure(run, reporter, batch_size)
+    elif (run.read("summary.json") or {}).get("steps") == done:
+        print(f"the run in {run.folder} is complete; --steps=N takes it further")
+        return
     export.export(model, run.folder / "export", FLAGS.value_range, manifest(run, done))
-    _summarize(run, model, reporter, watch, reporting_share, strategy, batch_size)
+    watch.conclude()
+    _summarize(run, model, watch, strategy)
 
 
 @contextlib.contextmanager
@@ -555,12 +618,25 @@ def _trainable(network):
     return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
-def _summarize(run, model, reporter, watch, reporting_share, strategy, batch_size):
-    """summary.json; a run that had nothing left to do keeps the one it has."""
-    if not reporter.seconds_per_step:
-        print(f"the run in {run.folder} is complete; --steps=N takes it further")
-        return
-    ms_per_step = reporter.ms_per_step()
+def _measure(run, reporter, batch_size):
+    """Into run.json what summary.json says of speed and scalars. Times of a process that
+    has taken one step, which compiles, do not replace those of one before."""
+    measured = run.facts.setdefault("measured", {})
+    if not measured or reporter.seconds_per_step[1:]:
+        ms_per_step = reporter.ms_per_step()
+        measured |= {
+            "images_per_second": 1e3 * batch_size / ms_per_step,
+            "ms_per_step": ms_per_step,
+            "compile_seconds": reporter.compile_seconds(),
+            "reporting_share": reporter.reporting_share(),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+    measured["scalars"] = reporter.scalars
+    run.write("run.json", run.facts)
+
+
+def _summarize(run, model, watch, strategy):
+    """summary.json."""
     networks = {"generator": model.generator, "discriminator": model.discriminator}
     run.write(
         "summary.json",
@@ -573,13 +649,8 @@ def _summarize(run, model, reporter, watch, reporting_share, strategy, batch_siz
             "steps": model.steps_done,
             "batch_size": _BATCH_SIZE.value,
             "seed": _SEED.value,
-            "images_per_second": 1e3 * batch_size / ms_per_step,
-            "ms_per_step": ms_per_step,
-            "compile_seconds": reporter.compile_seconds(),
-            "reporting_share": reporting_share,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            **run.facts["measured"],
             "parameters": {name: _trainable(net) for name, net in networks.items()},
-            "scalars": reporter.scalars,
             "collapse": watch.summary(),
             "jit_compile": run.facts["jit_compile"],
             "jit_compile_why": run.facts["jit_compile_why"],

@@ -295,6 +295,8 @@ def build(settings, jit_compile, steps_per_execution=1):
     """
     chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
     classes, draw = (), Draw(settings.seed)
+    if _BATCH_NORM.value != "both" and chosen.networks is not stability_networks:
+        raise UsageError(f"--batch_norm={_BATCH_NORM.value} is of --network=stability")
     if chosen.networks is character_networks:
         classes = (dcgan.needed_classes(settings),)
     try:
