@@ -66,7 +66,7 @@ CASES = {
     "no step": ("--steps=0", 1, ["--steps=0", "positive"]),
     "no port": ("--tensorboard_port=70000", 1, ["--tensorboard_port", "65535"]),
     "flags of another model": (
-        "--model=lsgan --k=5 --stall_steps=5",
+        "--model=lsgan --k=5 --stall_steps=10",
         2,
         ["--model=lsgan does not take --k, --stall_steps"],
     ),
