@@ -351,6 +351,31 @@ def test_weights_that_the_last_step_spoiled_are_not_kept(tmp_path):
         keeper.keep(model)
 
 
+def test_a_run_killed_while_it_writes_its_history_writes_it_when_it_goes_on(tmp_path):
+    def begun():
+        model = GAN(*point_networks((2,), None, Draw(0)))
+        model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+        checkpoints = Checkpoints(tmp_path, model)
+        return model, checkpoints, callbacks.Keeper(checkpoints, every=1)
+
+    def killed(step, kind="last", keep=None):
+        if kind == "history":
+            raise KeyboardInterrupt
+        return save(step, kind)
+
+    model, checkpoints, keeper = begun()
+    save, checkpoints.save = checkpoints.save, killed
+    model.step.assign(1)
+    with pytest.raises(KeyboardInterrupt):
+        keeper.keep(model)
+    model, checkpoints, keeper = begun()
+    checkpoints.restore()
+    model.step.assign(1)
+    keeper.keep(model)
+    for kind in ("last", "history"):
+        assert [path.name for path in checkpoints.all(kind)] == ["step-000000001"]
+
+
 # What an error is said to be of.
 
 
