@@ -66,7 +66,7 @@ CASES = {
     "no step": ("--steps=0", 1, ["--steps=0", "positive"]),
     "no port": ("--tensorboard_port=70000", 1, ["--tensorboard_port", "65535"]),
     "flags of another model": (
-        "--model=lsgan --k=5 --stall_steps=5",
+        "--model=lsgan --k=5 --stall_steps=10",
         2,
         ["--model=lsgan does not take --k, --stall_steps"],
     ),
@@ -349,6 +349,31 @@ def test_weights_that_the_last_step_spoiled_are_not_kept(tmp_path):
         assert keeper.checkpoints.all() == kept
         spoiled.assign(value)
         keeper.keep(model)
+
+
+def test_a_run_killed_while_it_writes_its_history_writes_it_when_it_goes_on(tmp_path):
+    def begun():
+        model = GAN(*point_networks((2,), None, Draw(0)))
+        model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+        checkpoints = Checkpoints(tmp_path, model)
+        return model, checkpoints, callbacks.Keeper(checkpoints, every=1)
+
+    def killed(step, kind="last", keep=None):
+        if kind == "history":
+            raise KeyboardInterrupt
+        return save(step, kind)
+
+    model, checkpoints, keeper = begun()
+    save, checkpoints.save = checkpoints.save, killed
+    model.step.assign(1)
+    with pytest.raises(KeyboardInterrupt):
+        keeper.keep(model)
+    model, checkpoints, keeper = begun()
+    checkpoints.restore()
+    model.step.assign(1)
+    keeper.keep(model)
+    for kind in ("last", "history"):
+        assert [path.name for path in checkpoints.all(kind)] == ["step-000000001"]
 
 
 # What an error is said to be of.

@@ -221,7 +221,7 @@ class Keeper(keras.callbacks.Callback):
             if score > float(self.checkpoints.best_score):
                 self.checkpoints.best_score.assign(score)
                 self.checkpoints.save(step, "best", keep=1)
-        self.checkpoints.save(step)
         number, remainder = divmod(step, self.every)
         if number and not remainder and not number & (number - 1):  # 1, 2, 4, 8, ...
             self.checkpoints.save(step, "history", keep=None)
+        self.checkpoints.save(step)  # last: a run killed before it comes by here again
