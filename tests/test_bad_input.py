@@ -25,6 +25,7 @@ from tfgan_papers.errors import TrainingFailure
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers.gan import GAN, point_networks
 
+NO_WRITER = tf.summary.create_noop_writer()
 CHECKPOINT_BYTES = 16 << 20  # and a little less, of the run on digits
 EXTENDED = (*launch.BASE, f"--steps={launch.STEPS + 3}")
 CLUSTER = {"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 1}}
@@ -336,7 +337,7 @@ def test_a_run_that_diverges_at_once_leaves_no_checkpoint(slow):
 def test_weights_that_the_last_step_spoiled_are_not_kept(tmp_path):
     model = GAN(*point_networks((2,), None, Draw(0)))
     model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
-    keeper = callbacks.Keeper(Checkpoints(tmp_path, model), every=1)
+    keeper = callbacks.Keeper(Checkpoints(tmp_path, model), 1, NO_WRITER)
     for spoiled in (model.generator.weights[-1], model.d_optimizer.learning_rate):
         model.step.assign_add(1)
         keeper.keep(model)
@@ -356,7 +357,7 @@ def test_a_run_killed_while_it_writes_its_history_writes_it_when_it_goes_on(tmp_
         model = GAN(*point_networks((2,), None, Draw(0)))
         model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
         checkpoints = Checkpoints(tmp_path, model)
-        return model, checkpoints, callbacks.Keeper(checkpoints, every=1)
+        return model, checkpoints, callbacks.Keeper(checkpoints, 1, NO_WRITER)
 
     def killed(step, kind="last", keep=None):
         if kind == "history":

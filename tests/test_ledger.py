@@ -129,7 +129,10 @@ def test_a_number_of_ours_stands_in_a_record_that_the_row_links_to(rows):
             for record in found
             for run in record.get("runs", [])
             if CLAIMS[row.claim].metric in run["scores"]
-            and CLAIMS[row.claim].flags.items() <= flags_of(record, run).items()
+            and all(
+                flags_of(record, run).get(name) == str(value)
+                for name, value in CLAIMS[row.claim].flags.items()
+            )
         ]
         shown = float(re.match(r"-?[\d,.]+", row.ours)[0].replace(",", ""))
         assert math.isclose(shown, statistics.fmean(values), rel_tol=1e-3), row

@@ -363,7 +363,8 @@ LSGAN_SCORES = _of(
      {"runs": 10, **_inception("lsgan_cifar10", model="lsgan", network="stability",
                                loss="least_squares")}),
     ("dcgan-is-cifar10", "the same of DCGAN, their own run", 6.22,
-     _inception("dcgan_cifar10", model="dcgan", network="port")),
+     _inception("dcgan_cifar10", model="lsgan", network="stability",
+                loss="non_saturating")),
     ("dcgan-is-cifar10-reported", "the same of DCGAN, as reported elsewhere (+- by "
      "WGAN-GP, Table 3)", 6.16, 0.07, OTHERS),
     unit="IS", code="not released",
