@@ -15,6 +15,7 @@ from tfgan_papers.papers.claims import CLAIMS, Claim, measured_by
 HERE = pathlib.Path(__file__).parent
 BLOCK = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
 DIFFERS = re.compile(r"^Differs: (.*(?:\n    .*)*)", re.MULTILINE)
+PICTURES = 4  # of README, side by side
 TESTED, UNTRIED, OTHERS_OWN = "held by a test", "not attempted", "others' number"
 SEEDS = ("seed", "label_seed")  # runs that differ in these alone are of one mean
 CLAIM_HEAD = "| claim | says | paper | authors' code | ours | budget | verdict | command |"
@@ -417,17 +418,21 @@ def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> 
 
 
 def _pictures(root, found):
-    """The picture of each method's longest run that has one."""
+    """The picture of each method's longest run that has one, in rows of PICTURES."""
     longest = {}
     for name, record in sorted(found.items(), key=lambda item: item[1].get("steps", 0)):
         if "run_id" in record and (root / "results" / f"{name}.png").is_file():
             longest[record["run_id"].partition("-")[0]] = name
-    return "".join(
-        f"\n![Samples of {model} at step {found[name]['steps']:,}, run "
-        f"{found[name]['run_id']}](results/{name}.png)\n\n"
-        f"{model}, run `{found[name]['run_id']}`, step {found[name]['steps']:,}\n"
-        for model, name in sorted(longest.items())
-    )
+    cells = []
+    for model, name in sorted(longest.items()):
+        run_id, step = found[name]["run_id"], f"step {found[name]['steps']:,}"
+        alt = f"Samples of {model} at {step}, run {run_id}"
+        cells.append((model, f"![{alt}](results/{name}.png)", f"`{run_id}`, {step}"))
+    text = ""
+    for first in range(0, len(cells), PICTURES):
+        head, *rows = zip(*cells[first : first + PICTURES], strict=True)
+        text += f"\n{table([head])}{'| --- ' * len(head)}|\n{table(rows)}"
+    return text
 
 
 def deviations() -> list[Differs]:
