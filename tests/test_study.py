@@ -14,7 +14,7 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
-from tfgan_papers import study
+from tfgan_papers import __main__, study  # the first defines --metrics  # noqa: F401
 from tfgan_papers.errors import UsageError, UserError
 
 # Of its four settings two diverge at once.
@@ -317,3 +317,17 @@ def test_of_two_runs_that_end_together_the_first_that_makes_no_sense_is_named(
     assert len(pipes) == 2
     for descriptor in (pipes[0][0], *pipes[1]):
         os.close(descriptor)
+
+
+def test_a_signal_while_a_process_starts_takes_effect_after_it():
+    seen = []
+    usual = signal.signal(signal.SIGTERM, lambda signum, frame: seen.append("handled"))
+    try:
+        with study._signals_later():
+            signal.raise_signal(signal.SIGTERM)
+            seen.append("started")
+        assert seen == ["started", "handled"]
+        signal.raise_signal(signal.SIGTERM)
+        assert seen[2:] == ["handled"]
+    finally:
+        signal.signal(signal.SIGTERM, usual)

@@ -220,8 +220,9 @@ def _run_all(runs, passed_on):
         while pending or running:
             while pending and len(running) < _JOBS.value:
                 run = pending.pop(0)
-                process = _start(run, passed_on)
-                running[process.sentinel] = run, process
+                with _signals_later():
+                    process = _start(run, passed_on)
+                    running[process.sentinel] = run, process
             for sentinel in multiprocessing.connection.wait(running):
                 run, process = running.pop(sentinel)
                 process.join()
@@ -249,6 +250,23 @@ def _run_all(runs, passed_on):
 def _stop(signum, frame):
     print("interrupted: the same command goes on from there", flush=True)
     sys.exit(128 + signum)
+
+
+@contextlib.contextmanager
+def _signals_later():
+    """A signal within the block takes effect after it: a process that is half started
+    would be left behind, or leave its server with a traceback."""
+    came, signals = [], (signal.SIGINT, signal.SIGTERM)
+    usual = {
+        s: signal.signal(s, lambda signum, frame: came.append(signum)) for s in signals
+    }
+    try:
+        yield
+    finally:
+        for signum, handler in usual.items():
+            signal.signal(signum, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _start(run, passed_on):
