@@ -239,7 +239,7 @@ def _run_all(runs, passed_on):
     finally:
         for _, process in running.values():
             with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.kill(process.pid, signal.SIGINT)  # each keeps a checkpoint
+                os.kill(process.pid, signal.SIGTERM)  # each keeps a checkpoint
         for _, process in running.values():
             process.join()
         for signum, handler in usual.items():
