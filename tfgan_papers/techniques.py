@@ -26,7 +26,7 @@ class WeightNormalization(keras.layers.Wrapper):
 
     Args:
         layer: a dense layer, a convolution or a transposed one, without bias and
-            activation.
+            activation; its precision is the wrapper's.
         trainable_gain: else the gain stays as `initialize` sets it.
         initial_std: of what `initialize` makes of each unit.
         epsilon: added to ||v||^2.
@@ -43,7 +43,7 @@ class WeightNormalization(keras.layers.Wrapper):
     ):
         if layer.use_bias or layer.activation is not keras.activations.linear:
             raise ValueError("the layer's bias and activation belong to its wrapper")
-        super().__init__(layer, **kwargs)
+        super().__init__(layer, **{"dtype": layer.dtype_policy, **kwargs})
         self.activation = keras.activations.get(activation)
         self.trainable_gain, self.initial_std = trainable_gain, initial_std
         self.epsilon, self.initializing = epsilon, False

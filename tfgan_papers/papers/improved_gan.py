@@ -99,9 +99,10 @@ def mnist_networks(shape, classes, draw):
     """train_mnist_feature_matching.py."""
     pixels = int(np.prod(shape))
 
-    def glorot(units):
+    def glorot(units, dtype=None):
         kernel = keras.initializers.GlorotUniform(draw.seed())  # Lasagne's default
-        return keras.layers.Dense(units, use_bias=False, kernel_initializer=kernel)
+        options = {"use_bias": False, "kernel_initializer": kernel, "dtype": dtype}
+        return keras.layers.Dense(units, **options)
 
     x = z = keras.Input((LATENT_DIM,), name="z")
     for units in (500, 500):
@@ -109,14 +110,15 @@ def mnist_networks(shape, classes, draw):
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
         x = keras.layers.Activation("softplus")(x)
     x = techniques.WeightNormalization(
-        glorot(pixels), "sigmoid", trainable_gain=True, epsilon=1e-6, dtype="float32"
+        glorot(pixels, "float32"), "sigmoid", trainable_gain=True, epsilon=1e-6
     )(x)
-    samples = keras.layers.Reshape(shape)(x)
+    samples = keras.layers.Reshape(shape, dtype="float32")(x)
     generator = keras.Model(z, samples, name="generator")
 
-    def normalized(units, **kwargs):
+    def normalized(units, dtype=None, **kwargs):
+        options = {"use_bias": False, "dtype": dtype}
         kernel = draw.normal(0.1)  # nn.py: theta
-        dense = keras.layers.Dense(units, use_bias=False, kernel_initializer=kernel)
+        dense = keras.layers.Dense(units, kernel_initializer=kernel, **options)
         return techniques.WeightNormalization(dense, **kwargs)
 
     images = keras.Input(shape, name="images")
@@ -126,7 +128,7 @@ def mnist_networks(shape, classes, draw):
         x = layers.GaussianNoise(0.5)(x)
     x = normalized(250, activation="relu", name="features")(x)
     x = layers.GaussianNoise(0.5)(x)
-    logits = normalized(classes, trainable_gain=True, name="logits", dtype="float32")(x)
+    logits = normalized(classes, "float32", trainable_gain=True, name="logits")(x)
     return generator, keras.Model(images, logits, name="discriminator")
 
 
@@ -155,7 +157,7 @@ def image_networks(shape, classes, draw, filters, noisy=False):
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
         return keras.layers.ReLU()(x)
 
-    last = {"trainable_gain": True, "initial_std": 0.1, "dtype": "float32"}
+    last = {"trainable_gain": True, "initial_std": 0.1}
     z = keras.Input((LATENT_DIM,), name="z")
     x = batch_normalized(bare(keras.layers.Dense, height * width // 64 * 512)(z))
     x = keras.layers.Reshape((height // 8, width // 8, 512))(x)
