@@ -303,6 +303,10 @@ def test_stream_has_static_shapes_of_float32(examples):
     assert spec == tf.TensorSpec((BATCH, 6, 6, 1), tf.float32)
 
 
+def test_nothing_tunes_a_stream_and_holds_up_its_end(examples):
+    assert examples.stream(4, 0, "unit").options().autotune.enabled is False
+
+
 def test_stream_is_in_the_range_that_is_asked_for(examples):
     raw, symmetric = (
         next(iter(examples.stream(BATCH, 1, name))).numpy() for name in ("raw", "symmetric")

@@ -465,6 +465,7 @@ def _record(run, name, metric, step, found, ids):
         steps=step,
         checkpoint=CHECKPOINT.value,
         ms_per_step=summary.get("ms_per_step"),
+        reporting_share=summary.get("reporting_share"),
         peak_memory_mb=summary.get("peak_memory_mb"),
         scalars=summary.get("scalars"),  # of training, means over its last report
         budget_share=step / steps if steps else None,

@@ -116,12 +116,11 @@ class Examples:
             return self.keys().batch(window).prefetch(1).enumerate().flat_map(batches)
 
         first_epoch, skipped = divmod(first_step, per_epoch)
-        return (
+        return _ahead(
             tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             .flat_map(epoch)
             .skip(skipped)
             .map(read, self.parallel_calls)
-            .prefetch(2)
         )
 
     def blocks(self, limit: int | None = None, read: Callable | None = None) -> Iterator:
@@ -279,7 +278,7 @@ class HeldExamples(Examples):
             return read(tf.concat(orders, 0)[skipped : skipped + batch_size])
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-        return steps.map(batch).prefetch(2)
+        return _ahead(steps.map(batch))
 
 
 class FileExamples(Examples):
@@ -333,6 +332,14 @@ class RecordExamples(Examples):
 def fits_in_memory(size: int, shape: Sequence[int]) -> bool:
     """Whether so many uint8 examples are held as one tensor."""
     return size * np.prod(shape) <= IN_MEMORY_BYTES
+
+
+def _ahead(batches):
+    """Two batches are made ahead, and nothing is tuned: the thread that would tune holds up
+    the end of an iteration, by up to nine seconds, and there is nothing for it to find."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(2).with_options(options)
 
 
 def _each(read, keys, shape):
