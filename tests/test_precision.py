@@ -1,12 +1,15 @@
 """Every precision, with and without XLA, trains; what must stay float32 does."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import sklearn.datasets
 import tensorflow as tf
 
-from tfgan_papers.papers import gan
+from tests import launch
+from tfgan_papers.papers import PAPERS, gan
 
 
 @pytest.fixture
@@ -36,3 +39,19 @@ def test_discriminator_learns_and_scores_images_and_weights_are_float32(
     assert model(tf.zeros((2, gan.LATENT_DIM))).dtype == tf.float32
     maxout = next(layer for layer in networks[1].layers if isinstance(layer, gan.Maxout))
     assert maxout.compute_dtype == policy.removeprefix("mixed_")
+
+
+@pytest.mark.parametrize("model", PAPERS)
+def test_every_model_trains_and_serves_in_bfloat16(model, tmp_path):
+    ended = launch.fork(
+        f"--model={model}", "--mixed_precision=mixed_bfloat16", "--steps=2",
+        "--report_steps=1", "--jit_compile=false", f"--logdir={tmp_path}",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    watched = json.loads((tmp_path / "collapse.json").read_text())
+    assert np.isfinite(watched["reports"][-1]["diversity"])
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    images = served.generate(tf.zeros((2, manifest["endpoints"]["generate"]["z"][1])))
+    assert images.dtype == tf.float32 and np.isfinite(images).all()
+    assert served.score(images).dtype == tf.float32

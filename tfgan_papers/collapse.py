@@ -153,7 +153,8 @@ class Watch(keras.callbacks.Callback):
             logging.info(self.sentence(now))
 
     def look(self, step):
-        fake = self.model.generate(self.z, self.labels)
+        given = self.model.given(self.z, self.labels)
+        fake = self.model.generator(given, training=False)  # what trains, not its average
         report = {"step": step, "diversity": mean_distance(fake) / self.real_distance}
         if not self.model.adversary:
             return report

@@ -397,12 +397,12 @@ def score(run, model, step, scorer=None):
         if members:
             name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
         entry = {"metric": name, "step": step, "checkpoint": CHECKPOINT.value}
-        entry |= {"seed": _SCORE_SEED.value, **found}
+        entry |= {"generator": model.sampled_is, "seed": _SCORE_SEED.value, **found}
         if members:
             entry["with"] = ids[1:]
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
         if _RECORD.value:
-            _record(run, name, metric, step, found, ids)
+            _record(run, name, metric, entry, found, ids)
 
 
 def _seed(run_id):
@@ -435,7 +435,7 @@ def _plain(value):
     return f"{value:.2f}" if abs(value) >= 1 or not value else f"{value:.4g}"
 
 
-def _record(run, name, metric, step, found, ids):
+def _record(run, name, metric, entry, found, ids):
     """What the run says of the paper's claim about this score, or without one what it has
     found; beside it the run's picture of that step."""
     written = {flag: str(FLAGS[flag].value) for flag in FLAGS}
@@ -447,6 +447,7 @@ def _record(run, name, metric, step, found, ids):
         part, unit = (claim.metric.split()[1:] or ["value"])[0], claim.unit
     spread, spread_is = _spread(found)
     of_run = training.defining_flags()
+    step = entry["step"]
     seed, label_seed = of_run.pop("seed"), of_run.pop("label_seed", None)
     steps, summary = claim and claim.paper_steps, run.read("summary.json") or {}
     records.write(
@@ -463,7 +464,8 @@ def _record(run, name, metric, step, found, ids):
         label_seed=label_seed,
         flags=of_run,
         steps=step,
-        checkpoint=CHECKPOINT.value,
+        checkpoint=entry["checkpoint"],
+        generator=entry["generator"],
         ms_per_step=summary.get("ms_per_step"),
         reporting_share=summary.get("reporting_share"),
         peak_memory_mb=summary.get("peak_memory_mb"),

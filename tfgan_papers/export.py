@@ -16,6 +16,7 @@ SERVING_BATCH_NORM = "inference mode: moving averages"
 
 def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, facts: dict):
     """Write generator and discriminator with named endpoints, and manifest.json beside.
+    Of a model that averages its generator, the average, unless it samples the raw one.
 
     generate(z) -> images, in the network's value range; also serving_default.
     sample(n, seed) -> n uint8 images, the same for the same seed.
@@ -33,7 +34,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         value_range: name in `data.RANGES`.
         facts: further entries of the manifest.
     """
-    generator, discriminator = (_portable(n) for n in (model.generator, model.critic))
+    generator, discriminator = map(techniques.copy_of, (model.sampled, model.critic))
     law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
 
     def given(inputs, label):
@@ -74,7 +75,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     score = distance if model.energy else output_of_d
     archive.add_endpoint("score", score, [images, *labels])
     if model.classifier is not None:
-        classifier = _portable(model.classifier)
+        classifier = techniques.copy_of(model.classifier)
         archive.track(classifier)
 
         def classify(images):
@@ -104,6 +105,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         "value_range": value_range,
         "latent_law": law,
         "classes": model.classes,
+        "generator": model.sampled_is,
         "batch_normalization": SERVING_BATCH_NORM,
         **facts,
     }
@@ -119,10 +121,3 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
-
-
-def _portable(network):
-    """A copy outside any strategy's scope, whose variables belong to one device."""
-    copy = keras.models.clone_model(network)
-    copy.set_weights(network.get_weights())
-    return copy

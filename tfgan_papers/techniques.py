@@ -4,6 +4,8 @@ From Improved Techniques for Training GANs (Salimans et al. 2016) unless a docst
 otherwise; nn.py, imagenet/ are of its authors' code, openai/improved-gan.
 """
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -411,3 +413,27 @@ class HistoricalAveraging(tf.Module):
             mean.assign_add((theta - mean) / tf.cast(count, theta.dtype))
             penalized.append(gradient + 2.0 * self.weight * (theta - mean))
         return penalized
+
+
+# Averages of weights.
+
+
+def copy_of(network: keras.Model) -> keras.Model:
+    """A network of its own, with the weights of another."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def move(average: keras.Model, network: keras.Model, rate: float | tf.Tensor):
+    """Move the weights of `average` by `rate` of the way to those of `network`; those that
+    do not train it has as `network` has them."""
+    for mean, weight in zip(average.weights, network.weights, strict=True):
+        mean.assign_add((rate if weight.trainable else 1.0) * (weight - mean))
+
+
+def unbiased(rate: float, moves: tf.Tensor) -> tf.Tensor:
+    """The rate of an average that has forgotten its start, at its `moves`-th move, counted
+    from 1: after t moves the start has the weight (1 - rate)^t, which this divides out."""
+    t = tf.cast(moves, tf.float32)
+    return -rate / tf.math.expm1(t * math.log1p(-rate))

@@ -86,11 +86,21 @@ _TENSORBOARD_PORT = flags.DEFINE_integer(
     lower_bound=0, upper_bound=65_535,
 )  # fmt: skip
 
+_GENERATOR_AVERAGE = flags.DEFINE_float(
+    "generator_average", 0.0, "Keep an average of the generator's weights, which moves so "
+    "far towards them in each of its steps, such as 0.001; 0 keeps none.",
+    lower_bound=0.0, upper_bound=0.999,
+)  # fmt: skip
+_GENERATOR = flags.DEFINE_enum(
+    "generator", "averaged", ["averaged", "raw"], "Which generator to sample, score and "
+    "export, where the run has an average.",
+)  # fmt: skip
+
 # Flags that say where a run goes or how far, not what it computes: free to change when
 # a run folder is used again.
 FREE = {
     "logdir", "steps", "report_steps", "checkpoint_steps", "tensorboard_port", "data_dir",
-    "download", "validation_split", "test_split",
+    "download", "validation_split", "test_split", "generator",
 }  # fmt: skip
 SHEET = (8, 8)  # rows and columns of the sheet at fixed latents
 POINTS = 5120  # samples in a picture of points (LSGAN, mixture_gaussian/: 10 batches)
@@ -209,6 +219,15 @@ class Run:
             classes=classes,
         )
 
+    def build(self, settings: Settings, **options) -> AdversarialModel:
+        """The paper's model, with what every model can have."""
+        model = self.paper.build(settings, **options)
+        if _GENERATOR_AVERAGE.value:
+            model.average_generator(_GENERATOR_AVERAGE.value)
+        if _GENERATOR.value == "raw":
+            model.sampled = model.generator
+        return model
+
     def restored(self, kind: str = "last") -> tuple[AdversarialModel, int]:
         """The trained model of this folder, on one device, and its step.
 
@@ -220,7 +239,7 @@ class Run:
         keras.config.set_dtype_policy(FLAGS.mixed_precision)
         shape, classes = self.facts["shape"], self.facts.get("classes", 0)
         settings = self.settings(shape, np.zeros(shape), self.facts["examples"], classes)
-        model = self.paper.build(settings, jit_compile=False)
+        model = self.build(settings, jit_compile=False)
         step = Checkpoints(self.folder / "checkpoints", model).restore(kind)
         if step is None:
             raise UserError(f"{self.folder} has no checkpoint ({kind}): train there first")
@@ -369,7 +388,7 @@ def train(make_score=None):
     options, why = _compile_options(strategy, run, settings, examples, batch_size)
     logging.info("jit_compile: %s (%s)", options["jit_compile"], why)
     with runtime.scope(strategy):
-        model = run.paper.build(settings, **options)
+        model = run.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
     runtime.check_standing(strategy, done)

@@ -52,7 +52,6 @@ Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -302,15 +301,11 @@ class ImprovedGAN(AdversarialModel):
         return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
 
     def average(self):
-        """Move the averaged D towards D; what does not train it has as D has it."""
+        """Move the averaged D towards D."""
         rate = self.average_rate
-        if self.corrected:  # after t steps the start has the weight (1 - rate)^t
-            t = tf.cast(self.step.value + 1, tf.float32)
-            rate = -rate / tf.math.expm1(t * math.log1p(-rate))
-        pairs = zip(self.averaged.weights, self.discriminator.weights, strict=True)
-        for average, weight in pairs:
-            step = rate * (weight - average) if weight.trainable else weight - average
-            average.assign_add(step)
+        if self.corrected:
+            rate = techniques.unbiased(rate, self.step.value + 1)
+        techniques.move(self.averaged, self.discriminator, rate)
 
     def checkpointed(self):
         return {**super().checkpointed(), "averaged": self.averaged}

@@ -1,0 +1,171 @@
+"""The average of the generator's weights: what it is, and that samples are of it."""
+
+import json
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import launch
+from tfgan_papers import runtime, techniques
+from tfgan_papers.papers.lsgan import LSGAN
+
+RATE, STEPS, BATCH = 0.1, 4, 8
+
+
+def model_of(strategy, rate=RATE, normalized=True, **options):
+    with runtime.scope(strategy):
+        keras.utils.set_random_seed(3)
+        z, x = keras.Input((5,)), keras.Input((4,))
+        hidden = keras.layers.Dense(6)(z)
+        if normalized:
+            hidden = keras.layers.BatchNormalization()(hidden)
+        generator = keras.Model(z, keras.layers.Dense(4)(hidden))
+        model = LSGAN(generator, keras.Model(x, keras.layers.Dense(1)(x)), seed=7)
+        optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
+        model.compile(*optimizers, **options)
+        if rate:
+            model.average_generator(rate)
+    return model
+
+
+def trained(strategy, rate=RATE, **options):
+    """The model, and G's weights after each step."""
+    model, past = model_of(strategy, rate, **options), []
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: past.append(model.generator.get_weights())
+    )
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(STEPS * BATCH, 4)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(BATCH, drop_remainder=True)
+    model.fit(runtime.distribute(strategy, batches), verbose=0, callbacks=[keep])
+    return model, past
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_average_is_the_weighted_mean_of_what_there_was(jit_compile):
+    """By weights that do not know the start: the first step's is (1 - rate)^3 of the
+    last's."""
+    model, past = trained(tf.distribute.get_strategy(), jit_compile=jit_compile)
+    shares = (1 - RATE) ** np.arange(STEPS)[::-1]
+    for i, weight in enumerate(model.averaged_generator.weights):
+        values = np.stack([weights[i] for weights in past])
+        expected = np.average(values, 0, shares) if weight.trainable else values[-1]
+        np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_training_does_not_know_of_the_average():
+    averaged, _ = trained(tf.distribute.get_strategy())
+    plain, _ = trained(tf.distribute.get_strategy(), rate=0.0)
+    for network in ("generator", "discriminator"):
+        pairs = zip(
+            getattr(averaged, network).weights, getattr(plain, network).weights, strict=True
+        )
+        for one, other in pairs:
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_two_replicas_average_as_one_device_does():
+    """Without batch normalization, whose statistics are of a replica's share."""
+    one, past = trained(tf.distribute.get_strategy(), normalized=False)
+    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    both, _ = trained(two, normalized=False)
+    means = (model.averaged_generator.weights for model in (one, both))
+    for mean, mirrored, last in zip(*means, past[-1], strict=True):
+        np.testing.assert_allclose(mean.numpy(), mirrored.numpy(), atol=1e-6)
+        assert np.abs(mean.numpy() - last).max() > 1e-4
+
+
+def test_samples_are_of_the_average_unless_the_raw_generator_is_asked_for():
+    model, _ = trained(tf.distribute.get_strategy())
+    z = tf.random.stateless_normal((3, 5), [1, 2])
+    averaged, raw = (
+        network(z, training=False).numpy()
+        for network in (model.averaged_generator, model.generator)
+    )
+    assert np.abs(averaged - raw).max() > 1e-3
+    np.testing.assert_array_equal(model.generate(z), averaged)
+    np.testing.assert_array_equal(model(z), averaged)
+    assert model.sampled_is == "averaged"
+    model.sampled = model.generator
+    np.testing.assert_array_equal(model.generate(z), raw)
+    assert model.sampled_is == "raw"
+
+
+def test_rate_without_bias_gives_a_constant_back_from_the_first_move_on():
+    mean = 5.0
+    for t in range(1, 20):
+        mean += techniques.unbiased(0.01, tf.constant(t)).numpy() * (2.0 - mean)
+        assert mean == pytest.approx(2.0, abs=1e-5)
+
+
+RUN = (
+    *(
+        "--model=dcgan",
+        "--dataset=digits",
+        "--image_size=16",
+        "--width=4",
+        "--deterministic",
+    ),
+    *("--generator_average=0.05", "--report_steps=3", "--checkpoint_steps=3", "--steps=9"),
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Folder of a run, and of one that was killed on its way and went on."""
+    folders = [tmp_path_factory.mktemp("averaged") / name for name in ("whole", "parts")]
+    whole = launch.POOL.submit(launch.fork, *RUN, f"--logdir={folders[0]}")
+    process = launch.Launched(*RUN, f"--logdir={folders[1]}", fresh=False)
+    process.reported(6)  # so the checkpoint of step 3 is whole
+    process.signal(signal.SIGKILL)
+    process.ended()
+    ended = launch.fork(*RUN, f"--logdir={folders[1]}")
+    assert ended.code == 0 and "going on from step" in ended.err, ended.err
+    assert whole.result().code == 0, whole.result().err
+    return folders
+
+
+def test_a_killed_run_that_went_on_has_the_average_of_the_uninterrupted_one(runs):
+    whole, parts = (launch.tensors(folder) for folder in runs)
+    assert whole.keys() == parts.keys()
+    assert any(name.startswith("averaged_generator/") for name in whole)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, parts[name], err_msg=name)
+
+
+@pytest.mark.parametrize("which", ["averaged", "raw"])
+def test_export_and_scores_say_which_generator_they_are_of(which, runs):
+    folder = runs[0]
+    asked = () if which == "averaged" else ("--generator=raw",)
+    for mode in ("--mode=export", "--mode=evaluate"):
+        score = (
+            ("--metrics=diversity", "--test_split=train[80%:]")
+            if mode == "--mode=evaluate"
+            else ()
+        )
+        ended = launch.fork(mode, f"--logdir={folder}", *score, *asked)
+        assert ended.code == 0, ended.err
+    manifest = json.loads((folder / "export" / "manifest.json").read_text())
+    assert manifest["generator"] == which
+    (*_, entry) = json.loads((folder / "scores.json").read_text())
+    assert entry["generator"] == which
+    served = tf.saved_model.load(str(folder / "export"))
+    z = tf.random.stateless_normal((4, manifest["endpoints"]["generate"]["z"][1]), [1, 2])
+    kept = launch.tensors(folder)
+    prefix = {"averaged": "averaged_generator/", "raw": "generator/"}[which]
+    held = {name: v for name, v in kept.items() if name.startswith(prefix)}
+    exported = [v.numpy() for v in served.variables]
+    for name, values in held.items():
+        assert any(np.array_equal(values, each) for each in exported), name
+    assert np.isfinite(served.generate(z).numpy()).all()
+
+
+def test_a_run_without_an_average_goes_on_without_one(tmp_path):
+    folder, base = tmp_path / "run", ("--model=gan", "--steps=2", "--report_steps=1")
+    assert launch.fork(*base, f"--logdir={folder}").code == 0
+    ended = launch.fork(*base, f"--logdir={folder}", "--generator_average=0.01")
+    assert ended.code != 0
+    assert "--generator_average=0.01 (there: 0.0)" in ended.errors[0]
