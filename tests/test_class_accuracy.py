@@ -40,12 +40,12 @@ def test_a_sample_counts_if_its_own_class_is_the_likeliest(real, monkeypatch):
     monkeypatch.setattr(class_accuracy, "ROWS", 7)  # more than one pass
     images, labels = samples(40)
     found = class_accuracy.score((images, labels), real)
-    assert (found.value, found.standard_error, found.samples) == (100.0, 0.0, 40)
+    assert (found.value, found.binomial_error, found.samples) == (100.0, 0.0, 40)
     assert (found.classifier_sha256, found.classifier_accuracy) == ("abc", 0.9)
     asked = np.where(np.arange(40) < 10, (labels + 1) % 3, labels)
     worse = class_accuracy.score((images, asked), real)
     assert worse.value == 75.0
-    assert worse.standard_error == pytest.approx(100 * (0.75 * 0.25 / 40) ** 0.5)
+    assert worse.binomial_error == pytest.approx(100 * (0.75 * 0.25 / 40) ** 0.5)
     order = [class_accuracy.selection((images, wanted), real) for wanted in (labels, asked)]
     assert order == [100.0, 75.0]
 

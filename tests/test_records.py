@@ -99,7 +99,9 @@ def recorded(path, ids=("improved_gan-mnist-1-seed3",), **flags):
     flags |= {"model": "improved_gan", "dataset": "mnist", "labels": 50, "seed": 3}
     with flagsaver.flagsaver(record=str(path), **flags):
         run = FakeRun(path.parents[1])
-        evaluation._record(run, name, test_error, 90_000, found, ids)
+        entry = {"step": 90_000, "checkpoint": evaluation.CHECKPOINT.value}
+        entry["generator"] = "raw"
+        evaluation._record(run, name, test_error, entry, found, ids)
     return json.loads(path.read_text())
 
 

@@ -73,6 +73,7 @@ _ENSEMBLE = flags.DEFINE_list(
 )
 SPREADS = {
     "standard_error": "standard error over test examples",
+    "binomial_error": "standard error over the samples",
     "standard_deviation": "standard deviation over parts of the samples",
 }  # by what a score's spread may go
 REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with

@@ -29,7 +29,13 @@ TEMPLATE = pathlib.Path(__file__).with_name("report.html")
 COLOURS = 6  # that report.html has, as --run-1 to --run-6
 DASHES = ("-", "--", "-.", ":")  # for those who do not see the colours
 INK = "#010203"  # in a drawing: becomes the page's own colour of text
-ERRORS = ("standard_error", "standard_deviation", "deviation", "spread")  # of a score
+ERRORS = (
+    "standard_error",
+    "binomial_error",
+    "standard_deviation",
+    "deviation",
+    "spread",
+)  # of a score
 
 
 class Run(NamedTuple):

@@ -105,7 +105,7 @@ class Run(NamedTuple):
             metric if name == "value" else f"{metric} {name}": value
             for metric, entry in self.scores().items()
             for name, value in entry.items()
-            if isinstance(value, float) and name != "standard_error"
+            if isinstance(value, float) and not name.endswith("_error")
         }
 
 

@@ -220,8 +220,13 @@ class Run:
         )
 
     def build(self, settings: Settings, **options) -> AdversarialModel:
-        """The paper's model, with what every model can have."""
+        """The paper's model, with what every model can have.
+
+        Raises:
+            UsageError: its samples cannot be in the range of the data.
+        """
         model = self.paper.build(settings, **options)
+        data.ranges.check(model.generator, FLAGS.value_range)
         if _GENERATOR_AVERAGE.value:
             model.average_generator(_GENERATOR_AVERAGE.value)
         if _GENERATOR.value == "raw":
@@ -447,7 +452,7 @@ def _compile_options(strategy, run, settings, examples, batch_size):
         return options, facts["jit_compile_why"]
 
     def model_of(jit_compile):
-        return run.paper.build(settings, jit_compile)
+        return run.build(settings, jit_compile=jit_compile)
 
     def batch_of(model):
         return next(iter(_stream(run, examples, model, batch_size, 0)))

@@ -16,7 +16,8 @@ A score is a module with
                   from the `Examples` of these splits. Of features: reference(**splits), of
                   their `features.Activations`; not there where there are no splits
     score(samples, reference) -> a NamedTuple: `value`, the score itself; where there is
-                  one its `standard_error`; then whatever else the value rests on
+                  one its error, by a name of `evaluation.SPREADS`; then whatever else
+                  the value rests on
     selection(samples, reference) -> float, higher is better: chooses the best checkpoint
 """
 

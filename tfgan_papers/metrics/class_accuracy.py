@@ -30,7 +30,7 @@ class Reference(NamedTuple):
 
 class Score(NamedTuple):
     value: float  # per cent
-    standard_error: float  # per cent, binomial, over the samples
+    binomial_error: float  # per cent, the standard error over the samples
     samples: int
     classifier_sha256: str
     classifier_accuracy: float  # 0 to 1, on the train split

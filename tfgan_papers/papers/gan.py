@@ -49,7 +49,6 @@ from absl import flags
 from keras import ops
 
 from tfgan_papers import critics, improvements, layers, losses
-from tfgan_papers.data import ranges
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.initializers import Draw
 
@@ -551,7 +550,6 @@ def build(settings, jit_compile, steps_per_execution=1):
         raise UsageError(
             f"--network={settings.network} on --dataset={settings.dataset}: {error}"
         ) from error
-    ranges.check(generator, flags.FLAGS.value_range)
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )

@@ -45,7 +45,6 @@ import tensorflow as tf
 from absl import flags
 
 from tfgan_papers import critics, improvements, layers, losses, optimizers
-from tfgan_papers.data import ranges
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan
@@ -305,7 +304,6 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    ranges.check(generator, flags.FLAGS.value_range)
     generator, discriminator, options = improvements.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
