@@ -1,0 +1,176 @@
+"""GAN (2014) from the command line: what is built and refused, the second stage on TFD."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+from tfgan_papers import data, evaluation, export, training
+from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.losses import LOSSES
+from tfgan_papers.papers import gan
+
+
+def settings(dataset="gaussian", shape=(1,), **changes):
+    numbers = {"loss": LOSSES["non_saturating"], "seed": 1, "learning_rate": 0.1}
+    kept = {"network": "", "fidelity": "paper", "steps_per_epoch": 50}
+    numbers |= {"batch_size": 100, "classes": 0}
+    mean = np.zeros(shape)
+    return training.Settings(
+        dataset=dataset, shape=shape, mean=mean, **{**numbers, **kept, **changes}
+    )
+
+
+@flagsaver.flagsaver(k=3)
+def test_built_model_counts_epochs_of_each_network_in_its_own_steps():
+    """50 minibatches are 16 steps of a GAN with k = 3: 48 of D and 16 of G."""
+    model = gan.build(settings(), jit_compile=False)
+    assert (model.k, model.simultaneous) == (3, False)
+    assert gan.minibatches_per_step() == 3
+    model.train_step(tf.zeros((6, 1)))
+    optimizers = model.d_optimizer, model.g_optimizer
+    assert [int(optimizer.iterations.numpy()) for optimizer in optimizers] == [3, 1]
+    assert [optimizer.steps_per_epoch for optimizer in optimizers] == [48, 16]
+
+
+@flagsaver.flagsaver(k=5)
+def test_momentum_of_both_networks_rises_with_the_epochs_of_the_data():
+    """Ten epochs of ten minibatches, read as training reads them."""
+    model = gan.build(settings(steps_per_epoch=10), jit_compile=False)
+    images = data.HeldExamples("made", np.zeros((40, 1), "float32"))
+    batches = iter(images.stream(4 * gan.minibatches_per_step(), 0, "raw"))
+    for epoch in range(1, 11):
+        for optimizer in (model.d_optimizer, model.g_optimizer):
+            momentum = float(optimizer.momentum_at(optimizer.iterations))
+            assert momentum == pytest.approx(0.5 + 0.2 * (epoch - 1) / 249, abs=1e-6)
+        for _ in range(2):
+            model.train_step(next(batches))
+
+
+def test_fidelity_to_the_code_moves_both_networks_at_once():
+    assert gan.build(settings(fidelity="code"), jit_compile=False).simultaneous
+    assert not gan.build(settings(fidelity="paper"), jit_compile=False).simultaneous
+
+
+@flagsaver.flagsaver(k=2)
+def test_fidelity_to_the_code_refuses_k_above_1():
+    with pytest.raises(UsageError, match="--k"):
+        gan.build(settings(fidelity="code"), jit_compile=False)
+
+
+def test_build_refuses_networks_that_do_not_exist_or_fit():
+    with pytest.raises(UsageError, match="mnist, tfd_pretrain"):
+        gan.build(settings(network="resnet"), jit_compile=False)
+    unfit = settings("mnist", (28, 28, 1), network="cifar10_convolutional")
+    with pytest.raises(UsageError, match="32x32"):
+        gan.build(unfit, jit_compile=False)
+    unfit = settings("digits", (8, 8, 1), network="points")
+    with pytest.raises(UsageError, match="of points, and the data are images"):
+        gan.build(unfit, jit_compile=False)
+
+
+def test_build_refuses_a_value_range_that_the_generators_sigmoid_cannot_give():
+    with flagsaver.flagsaver(value_range="symmetric"):
+        gan.build(settings(), jit_compile=False)  # points, and no activation
+        with pytest.raises(UsageError, match="sigmoid, which needs --value_range=unit"):
+            gan.build(settings("digits", (8, 8, 1)), jit_compile=False)
+
+
+# CIFAR-10 in norm 55: pixels depend on the batch.
+
+
+def test_scores_of_features_are_refused_where_pixels_depend_on_the_batch():
+    given = {"value_range": "norm55", "metrics": ["diversity", "frechet_distance"]}
+    with flagsaver.flagsaver(**given):
+        with pytest.raises(UsageError, match="--metrics=frechet_distance.*norm55 depend"):
+            evaluation.check()
+        with flagsaver.flagsaver(images="folder"):
+            evaluation.check()  # those are pixels already
+    with flagsaver.flagsaver(**given | {"value_range": "unit"}):
+        evaluation.check()
+
+
+@pytest.mark.parametrize(
+    ("value_range", "returns"),
+    [
+        ("norm55", "uint8 images, scaled by the largest magnitude among the n"),
+        ("unit", "uint8 images, or points"),
+    ],
+)
+def test_manifest_says_what_the_pixels_of_samples_depend_on(value_range, returns, tmp_path):
+    export.export(first_stage(), tmp_path / "export", value_range, {})
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert manifest["endpoints"]["sample"]["returns"] == returns
+
+
+# The second stage on TFD, GAN-5, in a smaller size.
+
+
+def body(shape=(2, 2, 1)):
+    return [
+        keras.layers.Dense(6, "relu"),
+        keras.layers.Dense(int(np.prod(shape)), "sigmoid"),
+    ]
+
+
+def stage_of(generator):
+    shape = generator.output_shape[1:]
+    discriminator = gan.maxout_discriminator(3, 2, gan.Draw(1), shape)
+    model = gan.GAN(generator, discriminator)
+    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), jit_compile=False)
+    return model
+
+
+def first_stage(shape=(2, 2, 1)):
+    return stage_of(gan.generator_from(body(shape), shape))
+
+
+def second_stage(shape=(2, 2, 1)):
+    pretrained = gan.generator_from(body(shape), shape, name="pretrained")
+    front = [keras.layers.Dense(5, "relu"), keras.layers.Dense(100, "sigmoid")]
+    return stage_of(gan.generator_from([*front, pretrained], shape))
+
+
+def kept(model, folder):
+    Checkpoints(folder / "checkpoints", model).save(7)
+    return flagsaver.flagsaver(init_from=str(folder))
+
+
+def test_second_stage_begins_with_the_generator_of_the_first(tmp_path, rng):
+    first, second = first_stage(), second_stage()
+    first.train_step(tf.constant(rng.uniform(0, 1, (4, 2, 2, 1)), tf.float32))
+    front = second.generator.get_weights()[:4]
+    d = second.discriminator.get_weights()
+    with kept(first, tmp_path):
+        gan.start(second, None, "unit")
+    z = tf.constant(rng.normal(size=(3, 100)), tf.float32)
+    pretrained = second.generator.get_layer("pretrained")
+    np.testing.assert_array_equal(pretrained(z), first.generator(z))
+    for mine, before in (
+        (second.generator.get_weights()[:4], front),
+        (second.discriminator.get_weights(), d),
+    ):
+        for weight, other in zip(mine, before, strict=True):
+            np.testing.assert_array_equal(weight, other)
+
+
+def test_a_run_that_is_no_first_stage_is_refused(tmp_path):
+    with flagsaver.flagsaver(init_from=str(tmp_path)):
+        with pytest.raises(UserError, match="there is no checkpoint in"):
+            gan.start(second_stage(), None, "unit")
+    with kept(first_stage((3, 3, 1)), tmp_path):
+        with pytest.raises(UserError, match="does not hold a generator of tfd_pretrain"):
+            gan.start(second_stage(), None, "unit")
+
+
+def test_init_from_and_the_second_stage_go_together(tmp_path):
+    with pytest.raises(UsageError, match="--network=tfd needs --init_from"):
+        gan.start(second_stage(), None, "unit")
+    with kept(first_stage(), tmp_path):
+        with pytest.raises(UsageError, match="no other network takes it"):
+            gan.start(first_stage(), None, "unit")
+    gan.start(first_stage(), None, "unit")
