@@ -364,6 +364,8 @@ def main():
     parser.add_argument("--record", help="write the table's numbers to this JSON file")
     parser.add_argument("--serve", choices=["plain", "XLA", "PyTorch"])
     options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error("--rounds: quartiles need two or more")
     if options.setting is None:
         readme = HERE.with_name("README.md")
         readme.write_text(with_tables(readme.read_text(), readme.parent))
@@ -401,10 +403,10 @@ def main():
         "gflop_per_step": gflop,
         "rounds": rounds,
     }
-    print(table(content))
     if options.record:
         with open(options.record, "w") as file:
             json.dump(content, file, indent=1)
+    print(table(content))
 
 
 def table(content):
