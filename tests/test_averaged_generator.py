@@ -1,5 +1,6 @@
 """The average of the generator's weights: what it is, and that samples are of it."""
 
+import functools
 import json
 import signal
 
@@ -13,6 +14,11 @@ from tfgan_papers import runtime, techniques
 from tfgan_papers.papers.lsgan import LSGAN
 
 RATE, STEPS, BATCH = 0.1, 4, 8
+
+
+@functools.cache  # TensorFlow confuses the collectives of two strategies in one process
+def two():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 def model_of(strategy, rate=RATE, normalized=True, **options):
@@ -70,12 +76,20 @@ def test_training_does_not_know_of_the_average():
 def test_two_replicas_average_as_one_device_does():
     """Without batch normalization, whose statistics are of a replica's share."""
     one, past = trained(tf.distribute.get_strategy(), normalized=False)
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    both, _ = trained(two, normalized=False)
+    both, _ = trained(two(), normalized=False)
     means = (model.averaged_generator.weights for model in (one, both))
     for mean, mirrored, last in zip(*means, past[-1], strict=True):
         np.testing.assert_allclose(mean.numpy(), mirrored.numpy(), atol=1e-6)
         assert np.abs(mean.numpy() - last).max() > 1e-4
+
+
+def test_on_two_replicas_the_average_has_the_statistics_that_the_generator_has():
+    model, _ = trained(two())
+    pairs = zip(model.averaged_generator.weights, model.generator.weights, strict=True)
+    statistics = [(a.numpy(), b.numpy()) for a, b in pairs if not b.trainable]
+    assert len(statistics) == 2
+    for mean, weight in statistics:
+        np.testing.assert_array_equal(mean, weight)
 
 
 def test_samples_are_of_the_average_unless_the_raw_generator_is_asked_for():
@@ -163,9 +177,41 @@ def test_export_and_scores_say_which_generator_they_are_of(which, runs):
     assert np.isfinite(served.generate(z).numpy()).all()
 
 
-def test_a_run_without_an_average_goes_on_without_one(tmp_path):
+def test_run_remembers_which_generator_it_samples(tmp_path):
+    folder = tmp_path / "run"
+    steps = (*RUN[:-1], "--steps=3", f"--logdir={folder}", "--generator=raw")
+    assert launch.fork(*steps).code == 0
+    assert launch.fork("--steps=6", f"--logdir={folder}").code == 0
+    manifest = json.loads((folder / "export" / "manifest.json").read_text())
+    summary = json.loads((folder / "summary.json").read_text())
+    assert manifest["generator"] == summary["generator"] == "raw"
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_run_without_an_average_goes_on_without_one(old, tmp_path):
+    """So does one from before there was the flag."""
     folder, base = tmp_path / "run", ("--model=gan", "--steps=2", "--report_steps=1")
     assert launch.fork(*base, f"--logdir={folder}").code == 0
+    if old:
+        lines = (folder / "flags.txt").read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("--generator")]
+        assert len(kept) == len(lines) - 2
+        (folder / "flags.txt").write_text("".join(kept))
     ended = launch.fork(*base, f"--logdir={folder}", "--generator_average=0.01")
-    assert ended.code != 0
+    assert ended.code == 2
     assert "--generator_average=0.01 (there: 0.0)" in ended.errors[0]
+    assert launch.fork(*base, f"--logdir={folder}", "--steps=3").code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--model=gan", "--generator=raw"), "--generator=raw chooses where a run keeps"),
+        (("--model=vae", "--generator_average=0.1"), "--generator_average is of a gen"),
+    ],
+)
+def test_what_cannot_be_averaged_is_refused(flags, says, tmp_path):
+    ended = launch.fork(*flags, f"--logdir={tmp_path / 'run'}")
+    assert (ended.code, len(ended.errors)) == (2, 1)
+    assert ended.errors[0].startswith(f"error: {says}")
+    assert not (tmp_path / "run" / "flags.txt").exists()

@@ -76,6 +76,7 @@ SPREADS = {
     "binomial_error": "standard error over the samples",
     "standard_deviation": "standard deviation over parts of the samples",
 }  # by what a score's spread may go
+OF_SAMPLES = ("samples", "labelled samples", "features")  # scores of what G draws
 REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with
 
 
@@ -398,7 +399,9 @@ def score(run, model, step, scorer=None):
         if members:
             name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
         entry = {"metric": name, "step": step, "checkpoint": CHECKPOINT.value}
-        entry |= {"generator": model.sampled_is, "seed": _SCORE_SEED.value, **found}
+        if metric.OF in OF_SAMPLES:
+            entry["generator"] = model.sampled_is
+        entry |= {"seed": _SCORE_SEED.value, **found}
         if members:
             entry["with"] = ids[1:]
         run.write("scores.json", [*(run.read("scores.json") or []), entry])
@@ -466,7 +469,7 @@ def _record(run, name, metric, entry, found, ids):
         flags=of_run,
         steps=step,
         checkpoint=entry["checkpoint"],
-        generator=entry["generator"],
+        generator=entry.get("generator"),
         ms_per_step=summary.get("ms_per_step"),
         reporting_share=summary.get("reporting_share"),
         peak_memory_mb=summary.get("peak_memory_mb"),

@@ -172,6 +172,7 @@ def warnings(runs: list[Run]) -> list[str]:
         "Machines differ, so speeds do not compare": [
             run.summary.get("machine", "not recorded") for run in runs
         ],
+        "Generators differ": [run.summary.get("generator", "raw") for run in runs],
         "Precisions differ": [run.summary["mixed_precision"] for run in runs],
         "Latents differ, so each sheet is of its own": [run.latents for run in runs],
     }
@@ -252,6 +253,7 @@ def _numbers(runs):
         "steps": [f"{run.summary['steps']:,}" for run in runs],
         "images seen": [f"{run.images:,}" for run in runs],
         "seed": [run.summary["seed"] for run in runs],
+        "generator": [run.summary.get("generator", "raw") for run in runs],
     }
     for metric in dict.fromkeys(name for run in runs for name in run.scores):
         label = getattr(METRICS.get(metric), "NAME", metric)

@@ -101,7 +101,8 @@ def sample():
         "manifold": _manifold,
     }[kind]
     for suffix, picture in draw(model):
-        name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}.png"
+        of = "" if model.averaged_generator is None else f"-{model.sampled_is}"
+        name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}{of}.png"
         sheets.save(picture, run.folder / "samples" / name)
         print(run.folder / "samples" / name)
 

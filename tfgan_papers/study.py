@@ -121,13 +121,19 @@ def study():
     """
     grid, folder = parse_grid(_GRID.value), pathlib.Path(FLAGS.logdir).expanduser()
     passed_on = _passed_on(grid)
+    fresh = not (folder / "study.json").exists()
     _claim(folder, grid, passed_on)
     runs = [
         Run(setting, seed, _folder(folder, setting, seed))
         for seed in range(1, 1 + _SEEDS.value)  # outermost: a bad setting shows early
         for setting in settings_of(grid)
     ]
-    errors = _run_all(runs, [text for texts in passed_on.values() for text in texts])
+    try:
+        errors = _run_all(runs, [text for texts in passed_on.values() for text in texts])
+    except UsageError:
+        if fresh:  # so that it can be mended; what has run is found again
+            (folder / "study.json").unlink()
+        raise
     report(folder, grid, passed_on, runs, errors)
 
 
@@ -183,7 +189,7 @@ def _claim(folder, grid, passed_on):
     """Note in the folder what study is there, or see that it is this one."""
     if (folder / "flags.txt").exists():
         raise UsageError(f"{folder} is the folder of a run: name another --logdir")
-    fixed = {name: text for name, text in passed_on.items() if name not in training.FREE}
+    fixed = {name: text for name, text in passed_on.items() if name not in training.WHERE}
     try:
         stored = json.loads((folder / "study.json").read_text())
         there = {"grid": stored["grid"], "flags": stored["flags"]}
@@ -339,7 +345,7 @@ def report(folder, grid, passed_on, runs, errors):
     fields = {
         "study": folder.name,
         "grid": grid,
-        "flags": {k: text for k, text in passed_on.items() if k not in training.FREE},
+        "flags": {k: text for k, text in passed_on.items() if k not in training.WHERE},
         "seeds": list(range(1, 1 + _SEEDS.value)),
         "failure_is": FAILURE_IS,
         "interval_is": f"{CONFIDENCE:.0%}; of rates Wilson's, of means of scores Student's",

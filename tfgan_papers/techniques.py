@@ -429,7 +429,10 @@ def move(average: keras.Model, network: keras.Model, rate: float | tf.Tensor):
     """Move the weights of `average` by `rate` of the way to those of `network`; those that
     do not train it has as `network` has them."""
     for mean, weight in zip(average.weights, network.weights, strict=True):
-        mean.assign_add((rate if weight.trainable else 1.0) * (weight - mean))
+        if weight.trainable:
+            mean.assign_add(rate * (weight - mean))
+        else:
+            mean.assign(weight)
 
 
 def unbiased(rate: float, moves: tf.Tensor) -> tf.Tensor:

@@ -96,12 +96,14 @@ _GENERATOR = flags.DEFINE_enum(
     "export, where the run has an average.",
 )  # fmt: skip
 
-# Flags that say where a run goes or how far, not what it computes: free to change when
-# a run folder is used again.
-FREE = {
+# Flags that say where a run goes or how far, not what it computes.
+WHERE = {
     "logdir", "steps", "report_steps", "checkpoint_steps", "tensorboard_port", "data_dir",
-    "download", "validation_split", "test_split", "generator",
+    "download",
 }  # fmt: skip
+# Free to change when a run folder is used again: these, and those of its scores.
+FREE = WHERE | {"validation_split", "test_split", "generator"}
+FREE_YET_KEPT = ("steps", "data_dir", "on_collapse", "generator")  # in flags.txt
 SHEET = (8, 8)  # rows and columns of the sheet at fixed latents
 POINTS = 5120  # samples in a picture of points (LSGAN, mixture_gaussian/: 10 batches)
 SHEET_SEED = 0  # of its latents, the same in every run, so that runs compare
@@ -223,12 +225,24 @@ class Run:
         """The paper's model, with what every model can have.
 
         Raises:
-            UsageError: its samples cannot be in the range of the data.
+            UsageError: its samples cannot be in the range of the data, or its generator
+                cannot be averaged, or is not.
         """
         model = self.paper.build(settings, **options)
         data.ranges.check(model.generator, FLAGS.value_range)
-        if _GENERATOR_AVERAGE.value:
-            model.average_generator(_GENERATOR_AVERAGE.value)
+        if not _GENERATOR_AVERAGE.value:
+            if FLAGS["generator"].present:
+                raise UsageError(
+                    f"--generator={_GENERATOR.value} chooses where a run keeps an average "
+                    "of its generator, and this has none: see --generator_average"
+                )
+            return model
+        if not model.adversary:
+            raise UsageError(
+                f"--generator_average is of a generator with an adversary: --model="
+                f"{FLAGS.model} scores by the decoder that it trains"
+            )
+        model.average_generator(_GENERATOR_AVERAGE.value)
         if _GENERATOR.value == "raw":
             model.sampled = model.generator
         return model
@@ -321,11 +335,14 @@ def lay_defaults():
 
 
 def _contradicted(stored, but_for=()):
-    """What a run's flags have otherwise than these flags, for people."""
+    """What a run's flags have otherwise than these flags, for people. A flag that the run
+    does not have stored had no value, or was not there yet: then its default holds."""
+    names = sorted(defining_flags().keys() - set(but_for)) if stored else []
+    there = {name: stored.get(name, _written(FLAGS[name].default)) for name in names}
     return [
-        f"--{name}={_written(FLAGS[name].value)} (there: {stored[name]})"
-        for name in sorted(defining_flags().keys() & stored.keys() - set(but_for))
-        if _written(FLAGS[name].value) != stored[name]
+        f"--{name}={_written(FLAGS[name].value)} (there: {there[name]})"
+        for name in names
+        if _written(FLAGS[name].value) != there[name]
     ]
 
 
@@ -408,7 +425,7 @@ def train(make_score=None):
     run.facts.setdefault("commit", records.commit())
     if chief:
         run.write("run.json", run.facts)
-        free = {name: FLAGS[name].value for name in ("steps", "data_dir", "on_collapse")}
+        free = {name: FLAGS[name].value for name in FREE_YET_KEPT}
         stored = {**defining_flags(), **free}
         (run.folder / "failure.json").unlink(missing_ok=True)  # it is tried again
         lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]
@@ -675,6 +692,7 @@ def _summarize(run, model, watch, strategy):
             "seed": _SEED.value,
             **run.facts["measured"],
             "parameters": {name: _trainable(net) for name, net in networks.items()},
+            "generator": model.sampled_is,
             "collapse": watch.summary(),
             "jit_compile": run.facts["jit_compile"],
             "jit_compile_why": run.facts["jit_compile_why"],
