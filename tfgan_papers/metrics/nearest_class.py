@@ -19,7 +19,7 @@ SPLITS = ("test",)
 
 
 class Reference(NamedTuple):
-    images: np.ndarray  # float64 (n, d)
+    images: np.ndarray  # (n, d)
     labels: np.ndarray  # (n,)
 
 

@@ -20,7 +20,7 @@ NEIGHBOUR = 3  # Kynkaanniemi et al. 2019, Sec. 3: k
 
 
 class Reference(NamedTuple):
-    features: np.ndarray  # float64 (n, d)
+    features: np.ndarray  # (n, d)
     squared_radii: np.ndarray  # (n,)
 
 
