@@ -13,7 +13,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgan_papers", "tfgan_papers.*"]),
-    package_data={"tfgan_papers": ["report.html"]},
+    package_data={"tfgan_papers": ["report.html", "py.typed"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21",

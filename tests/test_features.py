@@ -19,7 +19,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from tests import launch
-from tfgan_papers import data, evaluation
+from tfgan_papers import data, evaluation, noise
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features, frechet_distance
 
@@ -315,6 +315,24 @@ def test_a_score_of_another_kind_of_network_is_refused():
     with flagsaver.flagsaver(metrics=["classifier_score"], features="tfgan"):
         with pytest.raises(UsageError, match="it needs --features=classifier"):
             evaluation.check()
+
+
+# Samples.
+
+
+@pytest.mark.parametrize("prior", noise.PRIORS)
+def test_samples_in_parts_are_those_of_one_draw(prior):
+    model = types.SimpleNamespace(
+        prior_law=prior,
+        latent_dim=5,
+        classes=3,
+        generate_in_graph=lambda z, labels: z + 10 * tf.cast(labels, tf.float32)[:, None],
+    )
+    with flagsaver.flagsaver(score_batch_size=4, score_seed=6):
+        images, labels = evaluation.Generated(model).labelled(10)
+    z = noise.latents(prior, tf.constant([6, 0], tf.int64), (10, 5))
+    np.testing.assert_array_equal(labels, np.arange(10) % 3)
+    np.testing.assert_array_equal(images, z + 10 * np.float32(labels)[:, None])
 
 
 # While training.

@@ -332,6 +332,22 @@ def test_runs_of_a_recipe_on_other_data_are_shown_as_that(tmp_path):
     assert row_of("began-faces", tmp_path, gamma=a_study(command=command)).ours == "no run"
 
 
+def test_a_recipe_whose_name_goes_on_is_the_same_at_another_size(tmp_path):
+    for recipe, seen in (("began_faces_32", True), ("began_facets", False)):
+        command = f"python main.py --flagfile=flags/{recipe}.flags"
+        row = row_of("began-faces", tmp_path, a=a_record(None, 0.6, command=command))
+        assert (row.verdict == "not judged, other data") == seen
+        assert ("results/a.json" in row.command) == seen
+
+
+def test_a_picture_without_a_record_is_shown(tmp_path):
+    assert row_of("began-continuity", tmp_path).verdict.startswith("cannot")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "began_fig4.png").write_bytes(b"")
+    row = row_of("began-continuity", tmp_path)
+    assert row.verdict == "not judged, other data" and "began_fig4.png" in row.command
+
+
 def test_others_numbers_are_not_attempted_for_they_are_others(rows):
     assert rows["dbn-parzen-tfd"].verdict == rows["ladder-100"].verdict == "others' number"
     assert rows["gan-parzen-tfd"].verdict.startswith("cannot")

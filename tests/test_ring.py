@@ -6,10 +6,11 @@ import pathlib
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
-from tfgan_papers import report
+from tfgan_papers import data, report
 from tfgan_papers.metrics import mode_coverage
 
 ARGUMENTS = (
@@ -65,15 +66,24 @@ def test_tensorboard_has_the_curve_of_the_score_that_chooses_the_best(run):
 
 
 @pytest.mark.parametrize(
-    ("flags", "columns"), [([], 5), (["--strip_steps=0,8"], 2)], ids=["default", "two"]
+    ("flags", "steps"),
+    [([], (0, 1, 4, 5, 8)), (["--strip_steps=0,8"], (0, 8))],
+    ids=["default", "two"],
 )
-def test_the_strip_has_a_column_a_step_and_the_target(run, flags, columns):
+def test_the_strip_has_a_column_a_step_with_its_modes_and_the_target(run, flags, steps):
     folder, _ = run
     command = ("--mode=sample", "--sample=strip", *flags, f"--logdir={folder}")
     ended = launch.fork(*command)
     assert ended.code == 0, ended.err
-    picture = Image.open(pathlib.Path(ended.out.strip()))
-    assert picture.width / picture.height == pytest.approx(columns + 1, rel=0.2)
+    *lines, path = ended.out.splitlines()
+    picture = Image.open(pathlib.Path(path))
+    assert picture.width > 150 * (len(steps) + 1)
+    with flagsaver.flagsaver(dataset="ring"):
+        modes = data.load("train").modes
+    for step, line in zip(steps, lines, strict=True):
+        score = mode_coverage.score(points(folder, step), modes)
+        share = f"{100 * score.high_quality:.2f}% good"
+        assert line == f"step {step}: {score.value:.0f} of 8 modes, {share}"
 
 
 def test_a_step_without_points_is_refused_with_those_that_are_there(run):

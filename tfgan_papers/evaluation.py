@@ -5,6 +5,7 @@ import pathlib
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -110,12 +111,11 @@ def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
     """n samples of the generator in inference mode, --score_batch_size at a time: float32
     images in its value range; and labels, of all classes in turn, or None."""
     base = tf.constant([seed, 0], tf.int64)
-    z = noise.latents(model.prior_law, base, (n, model.latent_dim))
-    labels = tf.range(n) % model.classes if model.classes else None
-    for i in range(0, n, _SCORE_BATCH_SIZE.value):
-        part = slice(i, i + _SCORE_BATCH_SIZE.value)
-        of_part = None if labels is None else labels[part]
-        yield np.asarray(model.generate_in_graph(z[part], of_part)), of_part
+    for first in range(0, n, _SCORE_BATCH_SIZE.value):
+        last = min(n, first + _SCORE_BATCH_SIZE.value)
+        z = noise.latents(model.prior_law, base, (last - first, model.latent_dim), first)
+        labels = tf.range(first, last) % model.classes if model.classes else None
+        yield np.asarray(model.generate_in_graph(z, labels)), labels
 
 
 class Generated:
@@ -125,8 +125,12 @@ class Generated:
         self.model, self.ensemble = model, ensemble
 
     def samples(self, n):
-        """float32 (n, ...) in the value range."""
-        return np.concatenate([x for x, _ in batches(self.model, n, _SCORE_SEED.value)])
+        """float32 (n, ...) in the value range, in a file without a name, so that memory is
+        bounded by the batch."""
+        file = tempfile.TemporaryFile()
+        for images, _ in batches(self.model, n, _SCORE_SEED.value):
+            file.write(images.tobytes())
+        return np.memmap(file, images.dtype, "r", shape=(n, *images.shape[1:]))
 
     def labelled(self, n):
         """The same, and the labels they were drawn with.
@@ -136,9 +140,7 @@ class Generated:
         """
         if not self.model.classes:
             raise UsageError(f"--model={FLAGS.model} draws no samples of a class")
-        parts = batches(self.model, n, _SCORE_SEED.value)
-        images, labels = zip(*parts, strict=True)
-        return np.concatenate(images), np.concatenate(labels)
+        return self.samples(n), np.arange(n) % self.model.classes
 
     def pixels(self, n):
         """uint8 batches of n in all.

@@ -31,8 +31,9 @@ or not there is a run for it.
   no more than the paper's own spread; **not reached**: short by more, or some of the runs
   have ended without a score.
 - **held by a test**: an equation, checked whenever the tests run.
-- **not judged**: there is a run, in the record named, but nothing measures this claim, or
-  the paper has no number; **other data**: nor is it on the paper's data, or at its size.
+- **not judged**: there is a run, in the record or picture named, but nothing measures this
+  claim, or the paper has no number; **other data**: nor is it on the paper's data, or at
+  its size.
 - **not attempted**: there is no run. Hours are those of the runs the claim asks for, by the
   time of a step measured here.
 - **others' number**: of a method that a paper compares itself with and that is not here, or
@@ -225,26 +226,31 @@ def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
     if claim.others:
         return Row(*cells, "-", "-", OTHERS_OWN, "-")
     file, _, more = (claim.recipe or "").partition(" ")
-    if seen := _seen(claim, found, file):
-        other = ", other data" if claim.cannot or more else ""
-        return Row(*cells, "-", "-", records.UNJUDGED + other, _commands(seen, found))
     recipe = f"`{f'--flagfile=flags/{file}.flags {more}'.strip()}`" if file else "-"
+    seen = _commands(_seen(claim, found, file), found)
+    if not seen and not claim.metric and (root / f"results/{file}.png").is_file():
+        seen = f"{recipe} ([picture](results/{file}.png))"
+    if seen:
+        other = ", other data" if claim.cannot or more else ""
+        return Row(*cells, "-", "-", records.UNJUDGED + other, seen)
     if claim.cannot:
         return Row(*cells, "no run", "0", f"cannot: {claim.cannot}", recipe)
     return Row(*cells, "no run", "0", f"{UNTRIED}, {_cost(root, claim, found)}", recipe)
 
 
 def _seen(claim, found, file):
-    """Records of the recipe of a claim that no score measures: those made by its flagfile,
-    and those of other claims that it bears on."""
+    """Records of the recipe of a claim that no score measures: those made by its flagfile
+    or by one whose name goes on from it, as FILE_32 does, and those of other claims that it
+    bears on."""
     if claim.metric or not file:
         return []
     alike = [c for c in CLAIMS.values() if c.recipe == claim.recipe and c.metric]
     of_claims = [run.record for other in alike for run in evidence(other, found)]
+    recipe = re.compile(rf"flags/{file}(_\w+)?\.flags")
     made = [
         name
         for name, record in found.items()
-        if f"flags/{file}.flags" in f"{record['command']} {record.get('trained_by')}"
+        if recipe.search(f"{record['command']} {record.get('trained_by')}")
     ]
     return of_claims + made
 

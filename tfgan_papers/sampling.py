@@ -20,6 +20,7 @@ from tfgan_papers import (
     training,
 )
 from tfgan_papers.errors import UsageError
+from tfgan_papers.metrics import mode_coverage
 
 FLAGS = flags.FLAGS
 _SAMPLE = flags.DEFINE_enum(
@@ -34,10 +35,10 @@ _SAMPLE = flags.DEFINE_enum(
     "nearest: rows of five, each row ending in the training image nearest to the fifth. "
     "line: along straight lines between latents. walk: a row from each of nine latents to "
     "the next. arithmetic: --vectors. strip: the density of points in the plane at "
-    "--strip_steps, and of the data. history: the scalars of training by step, above five "
-    "of its sheets. losses: what D and G descend, needs no run. reconstructions: rows of "
-    "images of --test_split, below each row its copies by an autoencoder. manifold: all of "
-    "a plane of two latents, by equal shares of N(0, I).",
+    "--strip_steps, and of the data, with the modes covered. history: the scalars of "
+    "training by step, above five of its sheets. losses: what D and G descend, needs no "
+    "run. reconstructions: rows of images of --test_split, below each row its copies by "
+    "an autoencoder. manifold: all of a plane of two latents, by equal shares of N(0, I).",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "Images on the sheet.", lower_bound=1
@@ -296,7 +297,8 @@ def _manifold(model):
 
 
 def _strip(run):
-    """From the points that the run kept at its reports."""
+    """From the points that the run kept at its reports; where the data have modes, with how
+    many are covered at each of the steps, and the share of samples near one."""
     kept = _kept(run, "npy")
     if not kept:
         raise UsageError(f"--sample=strip: {run.folder} has kept no points, as of ring")
@@ -308,8 +310,17 @@ def _strip(run):
             f"--strip_steps: no points are kept of {', '.join(missing)}; there are "
             f"{', '.join(kept)}"
         )
-    target = data.load(FLAGS.train_split).all(FLAGS.value_range, training.POINTS)
-    columns = {f"step {int(step):,}": np.load(kept[step]) for step in steps}
+    train, columns = data.load(FLAGS.train_split), {}
+    target = train.all(FLAGS.value_range, training.POINTS)
+    for step in steps:
+        points, title = np.load(kept[step]), f"step {int(step):,}"
+        if train.modes:
+            found = mode_coverage.score(points, train.modes)
+            covered = f"{found.value:.0f} of {found.modes} modes"
+            good = f"{found.high_quality:.2%} good"
+            print(f"{title}: {covered}, {good}")
+            title += f"\n{covered}\n{good}"
+        columns[title] = points
     path = run.folder / "samples" / "strip.png"
     sheets.save(sheets.strip(columns, target), path)
     print(path)

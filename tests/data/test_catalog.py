@@ -144,6 +144,11 @@ def test_unknown_set_is_told_with_those_that_are_near(name, near, network):
     assert not network
 
 
+def test_sets_that_go_on_in_digits_are_named_first(network):
+    said = message(UsageError, dataset="imagenet")
+    assert "there is imagenet2012, " in said
+
+
 def test_set_without_images_is_told_before_anything_is_downloaded(network, tmp_path):
     said = message(UsageError, dataset="imdb_reviews", data_dir=str(tmp_path))
     assert "imdb_reviews" in said and "image" in said

@@ -85,10 +85,12 @@ def _builder(name, others):
             configs = tfds.builder_cls(family).builder_configs
             known += [f"{family}/{config}" for config in configs]
         known += others
-        like = difflib.get_close_matches(name, known, cutoff=0.5) or list(others)
+        like = [k for k in known if k.rstrip("0123456789") == name]  # imagenet2012
+        like += difflib.get_close_matches(name, known, cutoff=0.5)
+        there = ", ".join(dict.fromkeys(like or others))
         raise UsageError(
-            f"there is no data set {name!r}; there is {', '.join(like)}, or any image set "
-            "of tensorflow.org/datasets/catalog"
+            f"there is no data set {name!r}; there is {there}, or any image set of "
+            "tensorflow.org/datasets/catalog"
         ) from error
     features = builder.info.features
     named = isinstance(features, tfds.features.FeaturesDict) and "image" in features

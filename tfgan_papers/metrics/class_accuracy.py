@@ -3,6 +3,8 @@ cent: of a generator with classes, by the classifier of `features`.
 
 The classifier learns from the test split, which the generator has not seen, and is itself
 judged on the train split: its accuracy there is what samples as good as data would reach.
+
+There is no public implementation to match: the classifier is ours.
 """
 
 import pathlib

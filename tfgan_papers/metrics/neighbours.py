@@ -8,21 +8,26 @@ ROWS = 500  # at a time: bounds the memory, not the value
 
 
 def flat(examples: np.ndarray) -> np.ndarray:
-    """(n, ...) -> float64 (n, d)."""
-    return np.reshape(examples, (len(examples), -1)).astype(np.float64)
+    """(n, ...) -> (n, d)."""
+    return np.reshape(examples, (len(examples), -1))
 
 
 def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of x, and their squared distances to all y: (rows, (n, len(y))). The array is
-    used again for the next.
+    """Rows of x, and their squared distances to all y: (rows, (n, len(y))), float64.
 
     Args:
-        x, y: float64 (n, d), (m, d).
+        x, y: (n, d), (m, d).
     """
-    norms = (y**2).sum(1)
+    for rows, some in _in_double(x):
+        squares, norms = np.empty((len(some), len(y))), (some**2).sum(1)[:, None]
+        for columns, others in _in_double(y):
+            squares[:, columns] = (-2.0 * some) @ others.T
+            squares[:, columns] += (others**2).sum(1)
+        squares += norms
+        yield rows, np.maximum(squares, 0, out=squares)  # rounding may leave -1e-13
+
+
+def _in_double(x):
     for first in range(0, len(x), ROWS):
         rows = slice(first, first + ROWS)
-        squares = (-2.0 * x[rows]) @ y.T
-        squares += norms
-        squares += (x[rows] ** 2).sum(1)[:, None]
-        yield rows, np.maximum(squares, 0, out=squares)  # rounding may leave -1e-13
+        yield rows, x[rows].astype(np.float64)

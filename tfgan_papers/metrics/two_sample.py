@@ -3,6 +3,8 @@
 How often the nearest other image, among as many samples as examples, is of the same kind,
 by features. 1/2 where the two laws are one, 1 where they lie apart, below 1/2 where samples
 are copies of examples. In float64.
+
+The same as leave-one-out of scikit-learn's KNeighborsClassifier(1); a test compares.
 """
 
 from typing import NamedTuple
