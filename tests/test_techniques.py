@@ -23,14 +23,14 @@ def numeric_gradient(function, x, step=1e-5):
     return gradient
 
 
-def assert_gradients(layer, x, numpy_form, weights):
+def assert_gradients(layer, x, numpy_form, weights, **options):
     """Those of sum(w * output) by the input and by each trainable weight. `numpy_form`
-    takes x and the weights' values, as arrays."""
-    w = np.random.default_rng(7).normal(size=np.shape(layer(x)))
+    takes x and the weights' values, as arrays; `layer` takes x and the options."""
+    w = np.random.default_rng(7).normal(size=np.shape(layer(x, **options)))
     variables = layer.trainable_variables
     with tf.GradientTape() as tape:
         inputs = tf.Variable(x)
-        loss = tf.reduce_sum(w * layer(inputs))
+        loss = tf.reduce_sum(w * layer(inputs, **options))
     found = tape.gradient(loss, [inputs, *[v.value for v in variables]])
     values = [x, *weights]
     assert len(found) == len(values)
@@ -217,19 +217,23 @@ def test_virtual_batch_norm_of_large_values_keeps_their_variance(rng):
     np.testing.assert_allclose(single(x), double(np.float64(x)), rtol=1e-3, atol=1e-4)
 
 
-def test_virtual_batch_norm_differentiates_through_the_reference(rng):
+@pytest.mark.parametrize("shape", [(2,), (2, 3, 2)])
+def test_virtual_batch_norm_differentiates_through_the_reference(shape, rng):
     layer = techniques.VirtualBatchNormalization(3, **F64)
-    layer.build((None, 2))
+    layer.build((None, *shape))
+    places = tuple(range(1, len(shape)))
+
+    def with_reference(values):
+        own = values.mean(places, keepdims=True)
+        ref = own[:3].mean(0, keepdims=True)
+        return np.concatenate([np.repeat(ref, 3, 0), (3 * ref + own[3:]) / 4])
 
     def numpy_form(x, gamma, beta):
-        ref = x[:3]
-        mean = np.concatenate([np.tile(ref.mean(0), (3, 1)), (3 * ref.mean(0) + x[3:]) / 4])
-        squares = (x**2)[:3].mean(0)
-        square = np.concatenate([np.tile(squares, (3, 1)), (3 * squares + x[3:] ** 2) / 4])
+        mean, square = with_reference(x), with_reference(x**2)
         return (x - mean) / np.sqrt(square - mean**2 + 1e-5) * gamma + beta
 
     weights = [w.numpy() for w in layer.weights]
-    assert_gradients(layer, rng.normal(size=(5, 2)), numpy_form, weights)
+    assert_gradients(layer, rng.normal(size=(5, *shape)), numpy_form, weights)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,8 @@ def tiny(**kwargs):
 
     z, x = keras.Input((3,)), keras.Input((4,))
     fake = dense(4, 2)(keras.layers.ReLU()(dense(8, 1)(z)))
-    score = dense(1, 4)(keras.layers.LeakyReLU(0.2)(dense(8, 3)(x)))
+    hidden = keras.layers.BatchNormalization()(dense(8, 3)(x))  # of data, of samples
+    score = dense(1, 4)(keras.layers.LeakyReLU(0.2)(hidden))
     model = dcgan.DCGAN(keras.Model(z, fake), keras.Model(x, score), seed=2, **kwargs)
     model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
     return model
@@ -143,10 +144,13 @@ def test_the_order_of_the_turns(port, rng):
         descend(d, lambda: d_loss(fake), 0.05)
 
     def d_loss(fake):
-        return tf.reduce_mean(cross_entropy(1.0, d(real)) + cross_entropy(0.0, d(fake)))
+        return tf.reduce_mean(
+            cross_entropy(1.0, d(real, training=True))
+            + cross_entropy(0.0, d(fake, training=True))
+        )
 
     def g_turn(z):
-        descend(g, lambda: tf.reduce_mean(cross_entropy(1.0, d(g(z)))), 0.05)
+        descend(g, lambda: tf.reduce_mean(cross_entropy(1.0, d(g(z), training=True))), 0.05)
 
     if port:
         z = latents(1, 6)

@@ -356,20 +356,33 @@ def test_a_killed_run_that_went_on_is_the_uninterrupted_one(run):
         np.testing.assert_array_equal(values, parts[name], err_msg=name)
 
 
-def test_test_error_is_taken_at_the_last_step_of_the_averaged_network(run):
-    (folder, _), ended = run
-    (line,) = [line for line in ended.out.splitlines() if "test error" in line]
-    assert line.startswith(f"test error at step {STEPS}: ") and "images wrong" in line
-    served = tf.saved_model.load(str(folder / "export"))
+def held_out_digits():
+    """Images and labels of the test split."""
     import sklearn.datasets
 
     stored = sklearn.datasets.load_digits()
     images = np.float32(np.uint8(np.rint(stored.images * 255 / 16)) / 255)[..., None]
     first = round(0.8 * len(images))
-    p = served.classify(tf.constant(images[first:])).numpy()
+    return images[first:], stored.target[first:]
+
+
+def probabilities(folder, images):
+    served = tf.saved_model.load(str(folder / "export"))
+    return served.classify(tf.constant(images)).numpy()
+
+
+def wrong(p, labels):
+    return (p.argmax(1) != labels).sum()
+
+
+def test_test_error_is_taken_at_the_last_step_of_the_averaged_network(run):
+    (folder, _), ended = run
+    (line,) = [line for line in ended.out.splitlines() if "test error" in line]
+    assert line.startswith(f"test error at step {STEPS}: ") and "images wrong" in line
+    images, labels = held_out_digits()
+    p = probabilities(folder, images)
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
-    wrong = (p.argmax(1) != stored.target[first:]).sum()
-    assert f": {wrong:.2f} images wrong" in line
+    assert f": {wrong(p, labels):.2f} images wrong" in line
 
 
 def test_classify_is_of_the_averaged_weights(run, rng):
@@ -416,14 +429,20 @@ def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
     assert not folder.exists()
 
 
-def test_predictions_of_an_ensemble_are_averaged(run):
-    whole, parts = run[0]
-    evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={whole}")
-    ended = launch.fork(*evaluate, f"--ensemble={parts}")
+def test_predictions_of_an_ensemble_are_averaged(run, tmp_path):
+    folders = run[0][0], tmp_path / "other"
+    ended = launch.fork(*RUN, "--seed=2", f"--steps={STEPS}", f"--logdir={folders[1]}")
     assert ended.code == 0, ended.err
-    (alone,) = [x for x in run[1].out.splitlines() if x.startswith("test error at")]
-    expected = alone.replace("error at", "error of 2 runs at")  # of the same weights
-    assert expected in ended.out.splitlines()
+    evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={folders[0]}")
+    ended = launch.fork(*evaluate, f"--ensemble={folders[1]}")
+    assert ended.code == 0, ended.err
+    images, labels = held_out_digits()
+    found = [probabilities(folder, images) for folder in folders]
+    alone = [wrong(p, labels) for p in found]
+    expected = wrong(np.mean(found, 0), labels)
+    assert expected not in alone
+    line = f"test error of 2 runs at step {STEPS}: {expected:.2f} images wrong"
+    assert any(each.startswith(line) for each in ended.out.splitlines()), ended.out
 
 
 def test_an_ensemble_is_the_mean_of_probabilities(rng):
@@ -480,6 +499,11 @@ OF_IMAGES = [
 ]
 
 
+def flags_of(recipe):
+    lines = recipe.read_text().splitlines()
+    return dict(line[2:].split("=") for line in lines if line.startswith("--"))
+
+
 def settings_of(**given):
     """As `training.Settings`, of 16x16 images in colour."""
     fields = dict.fromkeys(training.Settings._fields)
@@ -490,8 +514,7 @@ def settings_of(**given):
 
 @pytest.mark.parametrize("recipe", OF_IMAGES, ids=lambda path: path.stem)
 def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
-    lines = recipe.read_text().splitlines()
-    asked = dict(x[2:].split("=") for x in lines if x.startswith("--"))
+    asked = flags_of(recipe)
     of_build = ("labels", "label_smoothing", "reference_batch", "historical_averaging")
     defaults = improved_gan.defaults(asked["dataset"], asked.get("network", ""))
     names = (*of_build, "g_steps", "decay_epochs", "minibatch_kernels")
@@ -530,10 +553,29 @@ def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
     assert int(model.g_optimizer.iterations) == 2 * given["g_steps"]
 
 
-def test_table_3_has_its_six_rows():
-    rows = [path.read_text() for path in RECIPES if "table3" in path.stem]
-    scores = [row.partition("Inception Score of ")[2].split()[0] for row in rows]
-    assert sorted(scores) == ["3.87", "4.36", "6.83", "6.86", "7.54", "8.09"]
+# row: the paper's score, and flags other than those of "our methods"; None: not given
+TABLE_3 = {
+    "ours": ("8.09 +- .07", {}),
+    "bn": ("7.54 +- .07", {"reference_batch": None}),
+    "unlabelled_history": ("6.86 +- .06", {"labels": "0", "historical_averaging": "1"}),
+    "hard_labels": ("6.83 +- .06", {"label_smoothing": None}),
+    "unlabelled": ("4.36 +- .04", {"labels": "0"}),
+    "no_minibatch": ("3.87 +- .03", {"minibatch_kernels": "0"}),
+}
+
+
+def test_table_3_has_its_six_rows_each_without_its_technique():
+    rows = {p.stem.partition("table3_")[2]: p for p in RECIPES if "table3" in p.stem}
+    assert rows.keys() == TABLE_3.keys()
+    given = {name: flags_of(path) for name, path in rows.items()}
+    ours = given["ours"]
+    techniques = {"labels": "4000", "label_smoothing": "0.1", "reference_batch": "100"}
+    assert techniques.items() <= ours.items() and "minibatch_kernels" not in ours
+    assert improved_gan.defaults("cifar10", ours["network"])["minibatch_kernels"] > 0
+    for name, (score, change) in TABLE_3.items():
+        assert f"Inception Score of {score}." in rows[name].read_text()
+        of_all = {**ours, **change, "logdir": f"runs/improved_gan_table3_{name}"}
+        assert given[name] == {n: v for n, v in of_all.items() if v is not None}, name
 
 
 def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):

@@ -8,6 +8,7 @@ from absl.testing import flagsaver
 from scipy.special import log_softmax
 
 from tests.papers.test_improved_gan import counts, settings_of
+from tests.test_techniques import assert_gradients
 from tfgan_papers import noise, techniques
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
@@ -46,19 +47,48 @@ def test_cross_batch_norm_has_half_of_the_channels_by_each_source(rng):
     np.testing.assert_allclose(layer(x), alone, rtol=1e-9)
 
 
-def test_joint_minibatch_features_compare_with_data_and_with_samples(rng):
-    m, n = rng.normal(size=(6, 3, 2)), 3
-    features = np.zeros((6, 6))
-    for i in range(6):
-        for j in range(6):
+@pytest.mark.parametrize("shape", [(4,), (2, 2, 4)])
+def test_cross_batch_norm_differentiates_through_its_statistics(shape, rng):
+    layer = imagenet.CrossBatchNormalization(dtype="float64")
+    layer.build((None, *shape))
+
+    def numpy_form(x, gamma, beta):
+        sources = x[:3, ..., :2], x[3:, ..., 2:]
+        axes = tuple(range(len(shape)))
+        mean, variance = (
+            np.concatenate([moment(source, axes) for source in sources])
+            for moment in (np.mean, np.var)
+        )
+        return (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+
+    weights = [w.numpy() for w in layer.trainable_variables]
+    x = rng.normal(2, 3, size=(6, *shape))
+    assert_gradients(layer, x, numpy_form, weights, training=True)
+
+
+def joint_features(m):
+    n = len(m) // 2
+    features = np.zeros((2 * n, 6))
+    for i in range(2 * n):
+        for j in range(2 * n):
             if i != j:
                 group = 0 if j < n else 3
                 similar = np.exp(-np.abs(m[i] - m[j]).sum(-1))
                 features[i, group : group + 3] += similar / (n * (2 * n - 1))
+    return features
+
+
+def test_joint_minibatch_features_compare_with_data_and_with_samples(rng):
+    m = rng.normal(size=(6, 3, 2))
     layer = imagenet.JointMinibatchFeatures(3, dtype="float64")
-    found = layer(m.reshape(6, 6), training=True)
-    np.testing.assert_allclose(found, features, rtol=1e-9)
-    assert np.isfinite(layer(m.reshape(6, 6)[:1])).all()
+    flat = m.reshape(6, 6)
+    np.testing.assert_allclose(layer(flat, training=True), joint_features(m), rtol=1e-9)
+    assert np.isfinite(layer(flat[:1])).all()
+
+    def numpy_form(x):
+        return joint_features(x.reshape(6, 3, 2))
+
+    assert_gradients(layer, flat, numpy_form, [], training=True)
 
 
 def test_counts_of_weights(networks):

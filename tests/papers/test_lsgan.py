@@ -67,6 +67,22 @@ def test_weights_start_as_in_the_authors_code():
     np.testing.assert_allclose(matrix @ matrix.T, 1.4**2 * np.eye(128), atol=1e-4)
 
 
+def test_gains_of_the_stability_networks_start_spread_about_1():
+    """stability_comparison/*/ops.py: N(1, .02), and those of its other networks are 1."""
+    networks = lsgan.stability_networks((64, 64, 3), lsgan.VGG, Draw(0))
+    for network, sizes in zip(
+        networks, ([512, 256, 128, 64], [128, 256, 512]), strict=True
+    ):
+        gains = [w.numpy() for w in network.trainable_weights if "gamma" in w.path]
+        assert [len(each) for each in gains] == sizes
+        for each in gains:
+            np.testing.assert_allclose(each.mean(), 1, atol=4 * 0.02 / len(each) ** 0.5)
+            np.testing.assert_allclose(each.std(), 0.02, rtol=0.25)
+    for network in lsgan.lsun_networks((112, 112, 3), lsgan.VGG, Draw(0)):
+        gains = [w.numpy() for w in network.trainable_weights if "gamma" in w.path]
+        assert gains and all((each == 1).all() for each in gains)
+
+
 # Theory, Sec. 3.2, on distributions over five points.
 
 P_DATA = np.array([0.1, 0.4, 0.2, 0.05, 0.25])
@@ -115,11 +131,13 @@ def small_networks(normalized=False):
         )
 
     z, x = keras.Input((3,)), keras.Input((4,))
-    hidden = dense(8, 1)(z)
+    of_z, of_x = dense(8, 1)(z), dense(8, 3)(x)
     if normalized:
-        hidden = keras.layers.BatchNormalization(momentum=0.9)(hidden)
-    fake = dense(4, 2)(keras.layers.ReLU()(hidden))
-    score = dense(1, 4)(keras.layers.LeakyReLU(0.2)(dense(8, 3)(x)))
+        of_z, of_x = (
+            keras.layers.BatchNormalization(momentum=0.9)(each) for each in (of_z, of_x)
+        )
+    fake = dense(4, 2)(keras.layers.ReLU()(of_z))
+    score = dense(1, 4)(keras.layers.LeakyReLU(0.2)(of_x))
     return keras.Model(z, fake), keras.Model(x, score)
 
 
@@ -139,8 +157,8 @@ def by_hand(generator, discriminator, real, z, simultaneous, rate=0.1):
     """Eq. 9 with SGD: what both networks' weights become."""
     with tf.GradientTape() as d_tape, tf.GradientTape() as g_tape:
         fake = generator(z, training=True)
-        d_loss = tf.reduce_mean((discriminator(real) - 1) ** 2) / 2
-        fake_scores = discriminator(fake)
+        d_loss = tf.reduce_mean((discriminator(real, training=True) - 1) ** 2) / 2
+        fake_scores = discriminator(fake, training=True)
         d_loss += tf.reduce_mean(fake_scores**2) / 2
         g_loss = tf.reduce_mean((fake_scores - 1) ** 2) / 2
     d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
@@ -151,9 +169,8 @@ def by_hand(generator, discriminator, real, z, simultaneous, rate=0.1):
         weight.assign_sub(rate * gradient)
     if not simultaneous:
         with tf.GradientTape() as g_tape:
-            g_loss = (
-                tf.reduce_mean((discriminator(generator(z, training=True)) - 1) ** 2) / 2
-            )
+            scores = discriminator(generator(z, training=True), training=True)
+            g_loss = tf.reduce_mean((scores - 1) ** 2) / 2
         g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
     for weight, gradient in zip(generator.trainable_variables, g_gradients, strict=True):
         weight.assign_sub(rate * gradient)
@@ -162,8 +179,8 @@ def by_hand(generator, discriminator, real, z, simultaneous, rate=0.1):
 
 @pytest.mark.parametrize(
     ("simultaneous", "normalized"),
-    [(False, False), (False, True), (True, False)],
-    ids=["in turn", "in turn, normalized", "at once"],
+    [(False, False), (False, True), (True, False), (True, True)],
+    ids=["in turn", "in turn, normalized", "at once", "at once, normalized"],
 )
 def test_step_is_eq_9_on_one_batch_of_latents(simultaneous, normalized, rng):
     networks = small_networks(normalized)
