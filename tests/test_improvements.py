@@ -106,7 +106,7 @@ def test_samples_under_virtual_batch_normalization_stand_alone(rng):
     of_reference = body(np.concatenate([reference, z]))[:5]
     expected = plain(reference, training=True)
     np.testing.assert_allclose(of_reference, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(export._portable(virtual)(z), virtual(z), rtol=1e-5)
+    np.testing.assert_allclose(techniques.copy_of(virtual)(z), virtual(z), rtol=1e-5)
     trained = {w.path for w in virtual.trainable_weights}
     assert len(trained) == len(plain.trainable_weights)
 
