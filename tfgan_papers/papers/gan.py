@@ -577,7 +577,8 @@ def build(settings, jit_compile, steps_per_execution=1):
 
 
 def start(model, examples, value_range):
-    """What precedes step 1: the second stage on TFD takes over the first's generator.
+    """What precedes step 1: `improvements.start`; the second stage on TFD takes over the
+    first's generator.
 
     Raises:
         UsageError: --init_from is missing, or where it has no meaning.
@@ -586,6 +587,7 @@ def start(model, examples, value_range):
     stacked = any(layer.name == "pretrained" for layer in model.generator.layers)
     if stacked != bool(_INIT_FROM.value):
         raise UsageError("--network=tfd needs --init_from, and no other network takes it")
+    improvements.start(model, examples, value_range)
     if not stacked:
         return
     folder = pathlib.Path(_INIT_FROM.value).expanduser() / "checkpoints" / "last"
