@@ -2,13 +2,17 @@
 whose discriminator gives one score an example. Each flag's own default leaves it out.
 
 Differs: BORROWED-1 | data that features are matched with | not stated | a batch of G's own
-    (train_mnist_feature_matching.py) | none | here, but for --model=improved_gan, the batch
-    that D has just seen: those papers' steps read no second one.
+    (train_mnist_feature_matching.py) | none | here, but for --model=improved_gan with
+    labels, the batch that D has just seen: those papers' steps read no second one.
 Differs: BORROWED-2 | statistics over several replicas | one GPU | those of each GPU
     (imagenet/build_model.py) | none | as the code: matched means and minibatch features are
     of a replica's share of the batch.
 Differs: BORROWED-3 | historical averaging | a term of each player's cost | none | its
     weight | the paper names no weight; 1 is its formula.
+Differs: BORROWED-4 | first pass of minibatch features | not mentioned | 500 images
+    (train_cifar_minibatch_discrimination.py: init_param) | none | here, but for
+    --model=improved_gan, as many as are compared in training: the features, sums over
+    the others, then begin at a mean of 0.
 """
 
 import tensorflow as tf
