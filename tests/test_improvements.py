@@ -9,7 +9,16 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tests import launch
-from tfgan_papers import export, improvements, losses, noise, techniques, training
+from tfgan_papers import (
+    __main__,  # defines --model  # noqa: F401
+    export,
+    improvements,
+    losses,
+    noise,
+    techniques,
+    training,
+)
+from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
 from tfgan_papers.papers import dcgan, gan, lsgan
@@ -106,7 +115,7 @@ def test_samples_under_virtual_batch_normalization_stand_alone(rng):
     of_reference = body(np.concatenate([reference, z]))[:5]
     expected = plain(reference, training=True)
     np.testing.assert_allclose(of_reference, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(export._portable(virtual)(z), virtual(z), rtol=1e-5)
+    np.testing.assert_allclose(techniques.copy_of(virtual)(z), virtual(z), rtol=1e-5)
     trained = {w.path for w in virtual.trainable_weights}
     assert len(trained) == len(plain.trainable_weights)
 
@@ -260,11 +269,65 @@ def test_what_cannot_be_had_is_refused(given, settings, words):
             gan.build(settings_of(**settings), jit_compile=False)
 
 
-def test_a_network_without_the_named_layer_is_refused():
-    with flagsaver.flagsaver(feature_matching="mean"):
-        with pytest.raises(UsageError, match="has no layer named features"):
-            settings = settings_of(shape=(2,), dataset="ring")
-            lsgan.build(settings, jit_compile=False)
+@pytest.mark.parametrize("network", ["", "mixture"])
+def test_a_network_without_the_named_layer_is_refused(network, tmp_path):
+    run = ("--model=lsgan", "--dataset=ring", "--feature_matching=mean")
+    ended = launch.fork(*run, f"--network={network}", f"--logdir={tmp_path}/run")
+    named = f" --network={network}" if network else ""
+    assert ended.code == 2
+    assert ended.errors == [
+        f"error: --feature_matching=mean: D of --model=lsgan{named} on --dataset=ring has "
+        "no layer named features"
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_matched_by_default_is_named_where_it_cannot_be(rng):
+    networks = tiny()
+    bare = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    with pytest.raises(UsageError, match="^--feature_matching=squared: D of --model="):
+        improvements.applied(networks[0], bare, settings_of(), Draw(0), matching="squared")
+
+
+@pytest.mark.parametrize("kernels", [0, 100])
+@pytest.mark.parametrize(
+    ("paper", "given"),
+    [
+        (gan, {}),
+        (dcgan, {"value_range": "symmetric", "width": 4}),
+        (dcgan, {"value_range": "unit", "width": 4, "network": "conditional"}),
+        (lsgan, {"value_range": "symmetric", "width": 4, "loss": "least_squares"}),
+    ],
+    ids=["gan", "dcgan", "conditional", "lsgan"],
+)
+def test_minibatch_features_begin_at_zero_and_nothing_else_moves(
+    paper, given, kernels, rng
+):
+    images = rng.integers(0, 256, (40, 8, 8, 1)).astype("uint8")
+    examples = HeldExamples("set", images, np.arange(40) % 10, [f"{i}" for i in range(10)])
+    with flagsaver.flagsaver(minibatch_kernels=kernels, batch_size=20, **given):
+        settings = settings_of(batch_size=20, network=given.get("network", ""))
+        model = paper.build(settings, jit_compile=False)
+        first = [w.numpy() for w in model.weights]
+        getattr(paper, "start", improvements.start)(
+            model, examples, given.get("value_range", "unit")
+        )
+        conditional = model.classes > 0
+        batch = next(
+            iter(
+                examples.stream(20, 5, given.get("value_range", "unit"), labels=conditional)
+            )
+        )
+    batch, labels = batch if conditional else (batch, None)
+    moved = {
+        w.path.rpartition("/")[2]
+        for w, old in zip(model.weights, first, strict=True)
+        if not np.array_equal(w, old)
+    }
+    assert moved == ({"log_scale", "bias"} if kernels else set())
+    with noise.use(noise.Stream.of_step(1, tf.constant(-1), 0)):
+        logits = model.scores(batch, labels)
+    assert abs(np.mean(logits)) < 0.5  # without the first pass .57 to 5.7
 
 
 def test_models_that_take_none_say_so(tmp_path):
@@ -287,6 +350,12 @@ def test_a_run_with_history_and_a_reference_goes_on_as_if_it_had_not_stopped(tmp
         ended = launch.fork(*run, f"--steps={steps}", f"--logdir={tmp_path / folder}")
         assert ended.code == 0, ended.err
     found, expected = (launch.tensors(tmp_path / f) for f in ("pieces", "straight"))
+    (scale,) = (
+        array
+        for name, array in expected.items()
+        if name.startswith("d_optimizer/_trainable") and array.shape == (3, 5)
+    )
+    assert np.abs(scale).max() > 0.1  # the first pass: Adam moves 2e-4 a step
     of_history = [name for name in expected if "generator_history/means" in name]
     assert of_history and any(expected[name].any() for name in of_history)
     assert found.keys() == expected.keys()

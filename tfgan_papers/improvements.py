@@ -2,13 +2,17 @@
 whose discriminator gives one score an example. Each flag's own default leaves it out.
 
 Differs: BORROWED-1 | data that features are matched with | not stated | a batch of G's own
-    (train_mnist_feature_matching.py) | none | here, but for --model=improved_gan, the batch
-    that D has just seen: those papers' steps read no second one.
+    (train_mnist_feature_matching.py) | none | here, but for --model=improved_gan with
+    labels, the batch that D has just seen: those papers' steps read no second one.
 Differs: BORROWED-2 | statistics over several replicas | one GPU | those of each GPU
     (imagenet/build_model.py) | none | as the code: matched means and minibatch features are
     of a replica's share of the batch.
 Differs: BORROWED-3 | historical averaging | a term of each player's cost | none | its
     weight | the paper names no weight; 1 is its formula.
+Differs: BORROWED-4 | first pass of minibatch features | not mentioned | 500 images
+    (train_cifar_minibatch_discrimination.py: init_param) | none | here, but for
+    --model=improved_gan, as many as are compared in training: the features, sums over
+    the others, then begin at a mean of 0.
 """
 
 import tensorflow as tf
@@ -24,6 +28,8 @@ MATCHING = {
     "none": None,
 }
 BEFORE_INITIALIZATION = -2  # the "step" whose noise the reference batch is
+INITIALIZATION = -1  # that of the first pass
+SEEDS_APART = 2**32  # of the order of its images, and that of training
 
 _MATCHING = flags.DEFINE_enum(
     "feature_matching",
@@ -70,11 +76,13 @@ def applied(generator, discriminator, settings, draw, prior="uniform", matching=
     options = {"loss": settings.loss, "history": _HISTORY.value}
     if _SMOOTHING.value:
         options["loss"] = techniques.one_sided(settings.loss, 1.0 - _SMOOTHING.value)
-    options["matching"] = MATCHING[_MATCHING.value or matching]
+    matching = _MATCHING.value or matching
+    options["matching"] = MATCHING[matching]
     named = any(layer.name == "features" for layer in discriminator.layers)
     if options["matching"] and not named:
+        network = f"--network={settings.network} " if settings.network else ""
         raise UsageError(
-            f"--feature_matching={_MATCHING.value}: D of --network={settings.network} on "
+            f"--feature_matching={matching}: D of --model={flags.FLAGS.model} {network}on "
             f"--dataset={settings.dataset} has no layer named features"
         )
     if _KERNELS.value:
@@ -82,6 +90,20 @@ def applied(generator, discriminator, settings, draw, prior="uniform", matching=
     if _REFERENCE.value:
         generator = _by_reference(generator, settings, draw, prior)
     return generator, discriminator, options
+
+
+def start(model, examples, value_range):
+    """What precedes step 1 where D has minibatch features: they are initialized (nn.py:
+    MinibatchLayer, init) by as many images as they compare in training, else their sum
+    over a batch drowns what else D's last layer sees."""
+    if not _KERNELS.value:
+        return
+    rows = flags.FLAGS.batch_size // model.replicas
+    labels, seed = model.classes > 0, model.seed - SEEDS_APART
+    found = next(iter(examples.stream(rows, seed, value_range, labels=labels)))
+    inputs = list(found) if labels else found
+    with noise.use(noise.Stream.of_step(model.seed, tf.constant(INITIALIZATION), 0)):
+        techniques.initialize(model.discriminator, inputs)
 
 
 def _compared(discriminator, settings, draw):

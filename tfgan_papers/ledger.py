@@ -168,7 +168,9 @@ def _of_run(claim, name, record):
     if record["claim"] == claim.claim:
         spread = record.get("spread"), record.get("spread_is")
         seed = (*record.get("seeds", ()), record.get("label_seed"))
-        kind = record["steps"], json.dumps(record.get("flags"), sort_keys=True)
+        generator = record.get("generator", "raw")  # there was no other, once
+        flags = json.dumps(record.get("flags"), sort_keys=True)
+        kind = record["steps"], generator, flags
         yield Evidence(record["value"], *spread, record["steps"], seed, False, name, kind)
 
 

@@ -273,8 +273,14 @@ class VirtualBatchNormalization(keras.layers.Layer):
 def initialize(network: keras.Model, inputs: tf.Tensor):
     """Data-dependent initialization (Salimans & Kingma 2016, Sec. 3; nn.py): in one pass,
     with dropout and noise, each `WeightNormalization` and `MinibatchDiscrimination` sets
-    its scales and biases by what reaches it."""
+    its scales and biases by what reaches it. Other layers are as before: moving averages
+    have not begun."""
     found = [x for x in network._flatten_layers() if hasattr(x, "initializing")]
+    moving = [
+        (weight, tf.identity(weight))
+        for weight in network.non_trainable_weights
+        if not any(weight is own for layer in found for own in layer.weights)
+    ]
     for layer in found:
         layer.initializing = True
     try:
@@ -282,6 +288,8 @@ def initialize(network: keras.Model, inputs: tf.Tensor):
     finally:
         for layer in found:
             layer.initializing = False
+    for weight, value in moving:
+        weight.assign(value)
 
 
 def mixes_examples(network: keras.Model) -> bool:

@@ -414,8 +414,9 @@ def train(make_score=None):
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
     runtime.check_standing(strategy, done)
-    if not done and hasattr(run.paper, "start"):
-        run.paper.start(model, examples, FLAGS.value_range)
+    if not done:
+        start = getattr(run.paper, "start", improvements.start)
+        start(model, examples, FLAGS.value_range)
     if chief:
         run.lock()
     if not done and collapse.ON_COLLAPSE.value == "rollback":

@@ -406,6 +406,9 @@ def test_a_folder_of_images_without_labels_is_refused(tmp_path, rng):
     assert not run.exists()
 
 
+ONE_SCORE = "one score: it takes --labels=0, and not --network=imagenet"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -415,7 +418,9 @@ def test_a_folder_of_images_without_labels_is_refused(tmp_path, rng):
         (("--network=resnet",), "has the networks mnist, cifar10"),
         (("--network=cifar10",), "sides must be divisible by 8 and 16 or more"),
         (("--minibatch_kernels=9", "--batch_size=1"), "each device has 1"),
-        (("--loss=least_squares",), "takes minimax, non_saturating"),
+        (("--loss=wasserstein",), "takes non_saturating, minimax, least_squares"),
+        (("--loss=least_squares",), ONE_SCORE),
+        (("--loss=least_squares", "--network=imagenet"), ONE_SCORE),
     ],
 )
 def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
@@ -427,6 +432,22 @@ def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
     (error,) = ended.errors
     assert words in error
     assert not folder.exists()
+
+
+def test_without_labels_d_gives_one_score_which_least_squares_takes(rng):
+    loss = losses.least_squares(-1.0, 1.0, 0.0)
+    with flagsaver.flagsaver(labels=0):
+        settings = settings_of(loss=loss, dataset="cifar10", network="mnist")
+        model = improved_gan.build(settings, jit_compile=False)
+    real = tf.constant(rng.uniform(size=(4, 16, 16, 3)), tf.float32)
+    base = noise.Stream.of_step(1, tf.constant(0, tf.int64), 0).branch()
+    with noise.use(noise.Stream(base, 0)):
+        fake = model.samples_for(real, None)
+        of_real, of_fake = model.scores(real, None), model.scores(fake, None)
+    expected = np.mean((of_real - 1) ** 2) / 2 + np.mean((of_fake + 1) ** 2) / 2
+    logs = model.train_step(real)
+    np.testing.assert_allclose(logs["d_loss"], expected, rtol=1e-4)
+    assert np.isfinite(logs["g_loss"])
 
 
 def test_predictions_of_an_ensemble_are_averaged(run, tmp_path):

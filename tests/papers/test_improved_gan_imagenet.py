@@ -1,17 +1,20 @@
 """Improved GAN on ImageNet: layers against NumPy, counts, the step; on tiny networks."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from tests.papers.test_improved_gan import counts, settings_of
 from tests.test_techniques import assert_gradients
-from tfgan_papers import noise, techniques
+from tfgan_papers import export, noise, techniques
 from tfgan_papers.errors import UsageError
 from tfgan_papers.initializers import Draw
+from tfgan_papers.metrics import test_error
 from tfgan_papers.papers import improved_gan
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 
@@ -151,6 +154,23 @@ def test_the_step_moves_both_networks_by_one_joint_pass(networks, rng):
         wanted = tape.gradient(value, weights)
         for old, new, gradient in zip(weights, copy.trainable_weights, wanted, strict=True):
             np.testing.assert_allclose(new, old - gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_the_first_k_logits_classify(networks, tmp_path, rng):
+    model = imagenet.ImageNetGAN(*networks, loss=imagenet.equilibrium(0.25))
+    images = np.float32(rng.uniform(-1, 1, (4, 32, 32, 3)))
+    logits = networks[1](images, training=False).numpy()
+    np.testing.assert_array_equal(model.classifier(images), logits[:, :CLASSES])
+    labels = logits[:, :CLASSES].argmax(-1)
+    labels[0] = (labels[0] + 1) % CLASSES
+    reference = test_error.Reference(images, labels)
+    assert test_error.score(model.classifier, reference).value == 1
+    export.export(model, tmp_path / "export", "symmetric", {})
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    found = served.classify(tf.constant(images))
+    np.testing.assert_allclose(found, softmax(logits[:, :CLASSES], 1), rtol=1e-4)
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert manifest["depend_on_batch_mates"] == ["score", "classify"]
 
 
 def test_the_score_is_the_logit_of_the_first_k_classes(rng):

@@ -2,6 +2,11 @@
 
 The order of examples is a function of (seed, epoch), so the batches from any step on
 are too: a resumed run reads what the uninterrupted one would have read.
+
+Differs: DATA-1 | last batch of an epoch | not stated | kept, short (pylearn2;
+    Newmu/dcgan_code, lib/data_utils.py: iter_data), dropped (openai/improved-gan,
+    train_*.py), filled from the next (xudonmao/LSGAN, lsun.py) | none | dropped: static
+    shapes for XLA; each epoch is shuffled anew, so no image is lost for good.
 """
 
 import hashlib

@@ -2,7 +2,8 @@
 
 Each has `defaults(dataset, network)`, values of shared flags where the user gives none;
 `build(settings, jit_compile, steps_per_execution)`, a compiled model; `LOSSES`, what --loss
-may be. Where it needs them: `start(model, examples, value_range)`, before step 1;
+may be. Where it needs them: `start(model, examples, value_range)`, before step 1, if not
+`improvements.start`;
 `minibatches_per_step()`; `stream(examples, batch_size, seed, value_range, first_step)`,
 what its model trains on if not `Examples.stream`. What they claim is in claims.py.
 """

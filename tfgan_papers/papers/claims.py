@@ -7,6 +7,8 @@ memory" those that were read in neither.
 
 from typing import NamedTuple
 
+from tfgan_papers.papers import PAPERS
+
 
 class Claim(NamedTuple):
     """A claim.
@@ -20,7 +22,7 @@ class Claim(NamedTuple):
         better: than the paper's is a "higher" or a "lower" value; "same": neither.
         metric: name in `metrics.METRICS` of what measures it, if one does, and after a
             space the part of the score that is meant, if that is not its value.
-        flags: what a run must have for its score to bear on the claim.
+        flags: what a run must have for its score to bear on the claim; of a tuple any.
         recipe: flagfile of the run that the claim asks for, and after it, as on a command
             line, the flags that it has otherwise.
         paper_steps: updates of G in one of its runs, by paper or authors' code.
@@ -204,11 +206,17 @@ ERROR_RECIPES = {
     "cifar10": "improved_gan_cifar10_4000 --labels={labels}",
     "svhn_cropped": "improved_gan_svhn_1000 --labels={labels}",
 }
+# The paper's network, which is also the data set's own, and the code's form of feature
+# matching (IMPROVED-2).
+ERROR_NETWORKS = {"mnist": "mnist", "cifar10": "cifar10", "svhn_cropped": "svhn"}
+ERROR_MATCHING = {"mnist": "mean", "cifar10": "absolute", "svhn_cropped": "absolute"}
 
 
 def _errors(dataset, labels, part=""):
     """Test errors of a network, and `_ensemble` of ten together on each of ten subsets."""
-    run = {"model": "improved_gan", "dataset": dataset, "labels": labels}
+    run = {"model": "improved_gan", "dataset": dataset, "labels": labels,
+           "network": ("", ERROR_NETWORKS[dataset]),
+           "feature_matching": (None, "squared", ERROR_MATCHING[dataset])}  # fmt: skip
     recipe = ERROR_RECIPES[dataset].format(labels=labels)
     return {"metric": f"test_error{part}", "flags": run, "recipe": recipe}
 
@@ -307,7 +315,8 @@ def _inception(recipe, **run):
 def _table_3(row, **otherwise):
     """Of "our methods", by the recipe of a row, which has a few flags otherwise."""
     ours = {"labels": 4000, "label_smoothing": 0.1, "reference_batch": 100,
-            "minibatch_kernels": 100, "historical_averaging": 0.0}  # fmt: skip
+            "minibatch_kernels": 100, "historical_averaging": 0.0,
+            "feature_matching": (None, "none")}  # fmt: skip
     run = {"model": "improved_gan", "network": "minibatch", **ours, **otherwise}
     return _inception(f"improved_gan_table3_{row}", **run)
 
@@ -357,11 +366,12 @@ LSGAN_IMAGES = _of(
      "(Fig. 5)"),
     recipe="lsgan_lsun", code="train_lsun.py", paper_steps=1_000_000,
 )  # fmt: skip
+ZERO_ONE = {"a": 0.0, "b": 1.0, "c": 1.0}  # Eq. 9, the scheme of the experiments
 LSGAN_SCORES = _of(
     "LSGAN, 2016, Table 1, from memory",
     ("lsgan-is-cifar10", "Inception Score on CIFAR-10, mean of ten models", 6.47,
      {"runs": 10, **_inception("lsgan_cifar10", model="lsgan", network="stability",
-                               loss="least_squares")}),
+                               loss="least_squares", **ZERO_ONE)}),
     ("dcgan-is-cifar10", "the same of DCGAN, their own run", 6.22,
      _inception("dcgan_cifar10", model="lsgan", network="stability",
                 loss="non_saturating")),
@@ -403,7 +413,8 @@ LSGAN_STABILITY = _of(
 
 
 def _ring(loss):
-    run = {"model": "lsgan", "dataset": "ring", "loss": loss}
+    run = {"model": "lsgan", "dataset": "ring", "ring": "clean", "loss": loss}
+    run |= {"optimizer": "adam"} | (ZERO_ONE if loss == "least_squares" else {})
     return {"metric": "mode_coverage", "flags": run}
 
 
@@ -520,23 +531,53 @@ CLAIMS = {
 }
 
 
-# With other values of these a run, or its score, is of another experiment.
+# With other values of these a run, or its score, is of another experiment, unless the claim
+# names its own: techniques of another paper are not this one's.
 PROTOCOL = {"image_size": 0, "width": 0, "checkpoint": "last", "test_split": "test",
-            "score_samples": 0}  # fmt: skip
+            "score_samples": 0, "generator_average": 0.0,
+            "feature_matching": (None, "none"), "minibatch_kernels": 0,
+            "historical_averaging": 0.0, "label_smoothing": 0.0,
+            "reference_batch": 0}  # fmt: skip
 NETWORKS = {"inception_score": {"features": "inception_2015"}}
+# What other flags are where a study does not give them, nor its paper a default.
+UNSAID = {"network": "", "ring": "clean", "optimizer": "adam", **ZERO_ONE}
 
 
 def measured_by(metric: str, flags: dict[str, str]) -> list[Claim]:
     """The claims on which a run with these flags bears by its score `metric`.
 
     Args:
-        flags: name -> value, as it is written on the command line.
+        flags: name -> value, as it is written on the command line; those left out have
+            their defaults.
     """
-    flags = {name: str(value) for name, value in PROTOCOL.items()} | flags
+    flags = _by_default(flags) | flags
     needed = PROTOCOL | NETWORKS.get(metric, {})
     return [
         claim
         for claim in CLAIMS.values()
         if claim.metric and claim.metric.split()[0] == metric
-        if all(flags.get(k) == str(v) for k, v in (needed | claim.flags).items())
+        if all(k in flags and fits(flags[k], v) for k, v in (needed | claim.flags).items())
     ]
+
+
+def _by_default(flags):
+    """What a run has that its flags do not say."""
+    of_all = {k: v[0] if isinstance(v, tuple) else v for k, v in PROTOCOL.items()} | UNSAID
+    if flags.get("model") not in PAPERS or "dataset" not in flags:
+        return of_all
+    network = flags.get("network", UNSAID["network"])
+    return of_all | PAPERS[flags["model"]].defaults(flags["dataset"], network)
+
+
+def fits(value: object, wanted: object) -> bool:
+    """Whether a flag's value, or its text, is what a claim wants, or one of a tuple."""
+    choices = wanted if isinstance(wanted, tuple) else (wanted,)
+    return _plain(value) in map(_plain, choices)
+
+
+def _plain(value):
+    """The same of 0, 0.0 and the text of either."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)

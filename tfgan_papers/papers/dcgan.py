@@ -36,6 +36,8 @@ Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels besi
     layer's input, batch normalization without gain and bias, pixels in [0, 1], 100 epochs
     and 100 more over which the learning rate falls to zero | --network=conditional | as
     the code.
+Differs: DCGAN-9 | that falling rate | not described | set anew each epoch | none | falls
+    with every step, to the same zero.
 """
 
 from collections.abc import Callable

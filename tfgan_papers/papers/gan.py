@@ -32,9 +32,7 @@ Differs: GAN-6 | CIFAR-10 generator | rectifier and sigmoid activations | linear
     on images contrast-normalized to norm 55 | none | the data need the range.
 Differs: GAN-7 | noise of the run | not stated | Theano's streams | --seed | numbers
     cannot be repeated across libraries, only laws.
-Differs: GAN-8 | last batch of an epoch | not stated | kept, short | none | dropped here:
-    static shapes for XLA; each epoch is shuffled anew, so no image is lost for good.
-Differs: GAN-9 | pooling of the convolutional D | not stated | windows may hang over the
+Differs: GAN-8 | pooling of the convolutional D | not stated | windows may hang over the
     edge and see only what is there | none | the same, by padding with -inf.
 """
 
@@ -189,7 +187,7 @@ class MaxoutConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class CeilMaxPool2D(keras.layers.Layer):
-    """Max pooling whose last window may hang over the edge (pylearn2; GAN-9)."""
+    """Max pooling whose last window may hang over the edge (pylearn2; GAN-8)."""
 
     def __init__(self, pool_size, strides=2, **kwargs):
         super().__init__(**kwargs)
@@ -577,7 +575,8 @@ def build(settings, jit_compile, steps_per_execution=1):
 
 
 def start(model, examples, value_range):
-    """What precedes step 1: the second stage on TFD takes over the first's generator.
+    """What precedes step 1: `improvements.start`; the second stage on TFD takes over the
+    first's generator.
 
     Raises:
         UsageError: --init_from is missing, or where it has no meaning.
@@ -586,6 +585,7 @@ def start(model, examples, value_range):
     stacked = any(layer.name == "pretrained" for layer in model.generator.layers)
     if stacked != bool(_INIT_FROM.value):
         raise UsageError("--network=tfd needs --init_from, and no other network takes it")
+    improvements.start(model, examples, value_range)
     if not stacked:
         return
     folder = pathlib.Path(_INIT_FROM.value).expanduser() / "checkpoints" / "last"

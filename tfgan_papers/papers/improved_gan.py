@@ -49,6 +49,12 @@ Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on C
     --network=minibatch with them; target .9 (Sec. 3.4), reference batch and labels ours.
 Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels=0 | one
     class, "data"; L_unsupervised alone, its weight 1, and no average.
+Differs: IMPROVED-15 | averaged D | not mentioned | moves towards the weights before the
+    step, for Theano's updates read old values (train_*.py: disc_avg_updates) | none |
+    towards those after it: the code's average of one step later.
+Differs: IMPROVED-16 | data that G is shown without labels | not stated | none | none | the
+    batch that D has just seen, as BORROWED-1; --feature_matching alone looks at it, and
+    Table 3 has none.
 """
 
 import functools
@@ -84,9 +90,10 @@ AVERAGE_RATE = 1e-4  # train_mnist_feature_matching.py: disc_avg_updates
 FIRST_IMAGES = 500  # train_mnist_feature_matching.py: init_param
 FLAGS = flags.FLAGS
 SEEDS_APART = 2**32  # of the orders of the streams
-LOSSES = {name: losses.LOSSES[name] for name in ("minimax", "non_saturating")}
-LOSSES["equilibrium"] = imagenet.equilibrium
+LOSSES = {**losses.LOSSES, "equilibrium": imagenet.equilibrium}
 LEAK = 0.2  # nn.py: lrelu
+BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-6}  # nn.py: BatchNormLayer
+WEIGHT_EPSILON = 1e-6  # nn.py: l2normalize, WeightNormLayer
 KERNELS = 100  # train_cifar_minibatch_discrimination.py: num_kernels
 G_STEPS = 3  # train_cifar_minibatch_discrimination.py: for rep in range(3)
 
@@ -106,10 +113,10 @@ def mnist_networks(shape, classes, draw):
     x = z = keras.Input((LATENT_DIM,), name="z")
     for units in (500, 500):
         x = glorot(units)(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
+        x = keras.layers.BatchNormalization(**BATCH_NORM, scale=False)(x)  # g=None
         x = keras.layers.Activation("softplus")(x)
     x = techniques.WeightNormalization(
-        glorot(pixels, "float32"), "sigmoid", trainable_gain=True, epsilon=1e-6
+        glorot(pixels, "float32"), "sigmoid", trainable_gain=True, epsilon=WEIGHT_EPSILON
     )(x)
     samples = keras.layers.Reshape(shape, dtype="float32")(x)
     generator = keras.Model(z, samples, name="generator")
@@ -150,13 +157,14 @@ def image_networks(shape, classes, draw, filters, noisy=False):
         return kind(count, *args, use_bias=False, kernel_initializer=kernel, **kwargs)
 
     def normalized(layer, activation=None, **kwargs):
-        return techniques.WeightNormalization(layer, activation, epsilon=1e-6, **kwargs)
+        kwargs = {"epsilon": WEIGHT_EPSILON, **kwargs}
+        return techniques.WeightNormalization(layer, activation, **kwargs)
 
-    def batch_normalized(x):  # nn.py: batch_norm
-        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
+    def batch_normalized(x):
+        x = keras.layers.BatchNormalization(**BATCH_NORM, scale=False)(x)  # g=None
         return keras.layers.ReLU()(x)
 
-    last = {"trainable_gain": True, "initial_std": 0.1}
+    last = {"trainable_gain": True, "initial_std": 0.1}  # train_cifar_*.py: init_stdv
     z = keras.Input((LATENT_DIM,), name="z")
     x = batch_normalized(bare(keras.layers.Dense, height * width // 64 * 512)(z))
     x = keras.layers.Reshape((height // 8, width // 8, 512))(x)
@@ -504,6 +512,11 @@ def build(settings, jit_compile, steps_per_execution=1):
     if settings.loss is imagenet.equilibrium:
         loss = imagenet.equilibrium(FLAGS.label_smoothing)
         settings = settings._replace(loss=loss)
+    if classes > 1 and settings.loss.real is not losses.real_cross_entropy:
+        raise UsageError(
+            "--loss=least_squares is of a D that gives one score: it takes --labels=0, and "
+            "not --network=imagenet"
+        )
     try:
         networks = chosen.networks(settings.shape, classes, draw)
     except ValueError as error:

@@ -14,6 +14,7 @@ Differs: IMAGENET-3 | noise | not described | maps of it beside the input of eac
     | none | as the code; they are the tail of one long latent vector, z its head.
 Differs: IMAGENET-4 | D outside training | not described | never run | none | moving
     averages, decay .9; an image is compared with the batch, for data and samples alike.
+    The first K logits classify.
 Differs: IMAGENET-5 | losses | not stated | less the entropy of their targets | none |
     without that constant. G's target is D's equilibrium, half of D's for data.
 Differs: IMAGENET-6 | reference batch | fixed examples of training (Sec. 3.5) | latents |
@@ -244,6 +245,12 @@ class ImageNetGAN(critics.ScalarCriticModel):
     (build_model.py). `fit` takes (images, labels)."""
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
+
+    def __init__(self, generator, discriminator, **kwargs):
+        super().__init__(generator, discriminator, **kwargs)
+        classes = Part(0, (discriminator.output.shape[-1] - 1,), dtype="float32")
+        of_classes = classes(discriminator.output)
+        self.classifier = keras.Model(discriminator.input, of_classes)
 
     def train_step(self, data):
         images, labels, noise = self.start_step(data)

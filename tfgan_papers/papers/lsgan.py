@@ -35,6 +35,9 @@ Differs: LSGAN-8 | classes | sorted order not stated | order of a shuffled direc
     | sorted, so that a label means the same character in every run.
 Differs: LSGAN-9 | CIFAR-10 network | not stated | not released | --network=stability | the
     DCGAN shape of the stability runs, at any size.
+Differs: LSGAN-10 | points of the mixture | not stated | drawn afresh each step
+    (mixture_gaussian/ls.py: sample_mog) | none | 100,000, drawn once and in a new order
+    each epoch: a data set as the others, which a run can go on with.
 """
 
 from collections.abc import Callable
