@@ -73,11 +73,12 @@ def test_build_refuses_networks_that_do_not_exist_or_fit():
         gan.build(unfit, jit_compile=False)
 
 
-def test_build_refuses_a_value_range_that_the_generators_sigmoid_cannot_give():
-    with flagsaver.flagsaver(value_range="symmetric"):
-        gan.build(settings(), jit_compile=False)  # points, and no activation
+def test_a_value_range_that_the_generators_sigmoid_cannot_give_is_refused(tmp_path):
+    with flagsaver.flagsaver(model="gan", value_range="symmetric"):
+        run = training.Run(tmp_path)
+        run.build(settings(), jit_compile=False)  # points, and no activation
         with pytest.raises(UsageError, match="sigmoid, which needs --value_range=unit"):
-            gan.build(settings("digits", (8, 8, 1)), jit_compile=False)
+            run.build(settings("digits", (8, 8, 1)), jit_compile=False)
 
 
 # CIFAR-10 in norm 55: pixels depend on the batch.
