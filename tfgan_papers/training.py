@@ -103,7 +103,7 @@ WHERE = {
 }  # fmt: skip
 # Free to change when a run folder is used again: these, and those of its scores.
 FREE = WHERE | {"validation_split", "test_split", "generator"}
-FREE_YET_KEPT = ("steps", "data_dir", "on_collapse", "generator")  # in flags.txt
+FREE_YET_KEPT = ("steps", "data_dir", "on_collapse")  # in flags.txt
 SHEET = (8, 8)  # rows and columns of the sheet at fixed latents
 POINTS = 5120  # samples in a picture of points (LSGAN, mixture_gaussian/: 10 batches)
 SHEET_SEED = 0  # of its latents, the same in every run, so that runs compare
@@ -426,7 +426,8 @@ def train(make_score=None):
     run.facts.setdefault("commit", records.commit())
     if chief:
         run.write("run.json", run.facts)
-        free = {name: FLAGS[name].value for name in FREE_YET_KEPT}
+        chooses = () if model.averaged_generator is None else ("generator",)
+        free = {name: FLAGS[name].value for name in (*FREE_YET_KEPT, *chooses)}
         stored = {**defining_flags(), **free}
         (run.folder / "failure.json").unlink(missing_ok=True)  # it is tried again
         lines = [f"--{k}={_written(v)}" for k, v in stored.items() if v is not None]

@@ -175,8 +175,8 @@ def built(network, shape=(8, 8, 1), steps_per_epoch=390, classes=0):
         fidelity="paper", seed=1, learning_rate=2e-4, batch_size=6,
         steps_per_epoch=steps_per_epoch, shape=shape, mean=np.zeros(shape), classes=classes,
     )  # fmt: skip
-    with flagsaver.flagsaver(width=4, value_range=value_range):
-        return dcgan.build(settings, jit_compile=False)
+    with flagsaver.flagsaver(model="dcgan", width=4, value_range=value_range):
+        return training.Run("nowhere").build(settings, jit_compile=False)
 
 
 @pytest.mark.parametrize("network", ["authors", "port"])
