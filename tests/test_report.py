@@ -12,7 +12,12 @@ from absl.testing import flagsaver
 
 from tests import launch
 from tests.test_study import covered, made
-from tfgan_papers import evaluation, report, study  # noqa: F401  it defines --record
+from tfgan_papers import (  # evaluation defines --record
+    evaluation,  # noqa: F401
+    records,
+    report,
+    study,
+)
 from tfgan_papers.errors import UsageError, UserError
 
 VOID = {"meta", "img", "br", "link", "use"}
@@ -159,7 +164,7 @@ def test_its_numbers_are_those_of_the_folders(path, folders):
 
 
 def test_curves_are_what_tensorboard_has(folders, page):
-    found = report.read_scalars(folders["gan"] / "tensorboard")
+    found = records.read_scalars(folders["gan"] / "tensorboard")
     summary = json.loads((folders["gan"] / "summary.json").read_text())
     assert set(found["g_loss"]) == {1, 5, 10, 15, 20}
     assert found["g_loss"][20] == pytest.approx(summary["scalars"]["g_loss"])

@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
-from tfgan_papers import data, report
+from tfgan_papers import data, records
 from tfgan_papers.metrics import mode_coverage
 
 ARGUMENTS = (
@@ -59,7 +59,7 @@ def test_tensorboard_has_the_curve_of_the_score_that_chooses_the_best(run):
     """Modes and the share of samples near one, as `mode_coverage.selection`."""
     folder, _ = run
     entries = json.loads((folder / "scores.json").read_text())
-    curve = report.read_scalars(folder / "tensorboard")["selection"]
+    curve = records.read_scalars(folder / "tensorboard")["selection"]
     assert curve == pytest.approx(
         {score["step"]: score["value"] + score["high_quality"] for score in entries}
     )

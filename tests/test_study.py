@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl.testing import flagsaver
 from PIL import Image
 
@@ -113,6 +114,24 @@ def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
         "",
         "- fidelity=paper seed 4: d_loss is nan",
     ]
+
+
+def test_the_score_by_step_is_in_the_record_and_drawn_a_line_a_run(tmp_path):
+    runs = [made(tmp_path, seed, "paper", mode_coverage=covered(8)) for seed in (1, 2)]
+    for run in runs:
+        writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+        for step in (50, 100):
+            with writer.as_default(step):
+                tf.summary.scalar("selection", step / 10 + run.seed)
+        writer.close()
+    with flagsaver.flagsaver(metrics=["mode_coverage"], seeds=2):
+        study.report(tmp_path, {"fidelity": ["paper"]}, {}, runs, {})
+    record = json.loads((tmp_path / "study.json").read_text())
+    curves = [run["selection"] for run in record["runs"]]
+    assert curves == [[[50, 6.0], [100, 11.0]], [[50, 7.0], [100, 12.0]]]
+    picture = np.asarray(Image.open(tmp_path / "selection.png")).reshape(-1, 3)
+    coloured = picture[np.ptp(picture.astype(int), axis=1) > 60]
+    assert len(np.unique(coloured // 64, axis=0)) >= 2  # a colour a run
 
 
 def test_a_scalar_of_training_is_no_score(tmp_path):

@@ -1,4 +1,5 @@
-"""Records of claims: one JSON file a claim, written by the run that bears it out."""
+"""Records of claims: one JSON file a claim, written by the run that bears it out. And the
+scalars that a run has left."""
 
 import datetime
 import json
@@ -6,6 +7,10 @@ import os
 import pathlib
 import platform
 import subprocess
+
+import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
+from tensorboard.util import tensor_util
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 UNJUDGED = "not judged"
@@ -64,3 +69,20 @@ def write(path: str | pathlib.Path, **fields):
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(record, indent=2) + "\n")
     partial.replace(path)
+
+
+def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
+    """Scalar -> step -> value, of TensorBoard's files; of a step that was done again, after
+    a resume or a rollback, what it gave last."""
+    found = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        try:
+            for written in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = event_pb2.Event.FromString(written)
+                for value in event.summary.value:
+                    if value.metadata.plugin_data.plugin_name == "scalars":
+                        number = float(tensor_util.make_ndarray(value.tensor))
+                        found.setdefault(value.tag, {})[event.step] = number
+        except tf.errors.DataLossError:
+            continue  # the last event of a run that was killed
+    return found

@@ -11,12 +11,9 @@ import sys
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import tensorflow as tf
 from absl import flags
-from tensorboard.compat.proto import event_pb2
-from tensorboard.util import tensor_util
 
-from tfgan_papers import study
+from tfgan_papers import records, study
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
 
@@ -122,7 +119,7 @@ def load(folder: pathlib.Path) -> Run:
         raise UserError(f"{folder / 'flags.txt'} cannot be read: {error}") from error
     written = dict(line.removeprefix("--").split("=", 1) for line in lines if "=" in line)
     scores = study.Run({}, 0, folder).scores()
-    curves = read_scalars(folder / "tensorboard")
+    curves = records.read_scalars(folder / "tensorboard")
     return Run(folder, facts, summary, written, manifest, scores, sheet, curves)
 
 
@@ -136,23 +133,6 @@ def _study(folder):
     if "settings" not in record:
         raise UserError(f"the study in {folder} has not ended: give its command once more")
     return record
-
-
-def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
-    """Scalar -> step -> value, of TensorBoard's files; of a step that was done again, after
-    a resume or a rollback, what it gave last."""
-    found = {}
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        try:
-            for written in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                event = event_pb2.Event.FromString(written)
-                for value in event.summary.value:
-                    if value.metadata.plugin_data.plugin_name == "scalars":
-                        number = float(tensor_util.make_ndarray(value.tensor))
-                        found.setdefault(value.tag, {})[event.step] = number
-        except tf.errors.DataLossError:
-            continue  # the last event of a run that was killed
-    return found
 
 
 # What differs.

@@ -7,7 +7,6 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 from scipy.stats import norm
-from tensorboard.backend.event_processing import event_accumulator
 
 from tfgan_papers import (
     data,
@@ -16,6 +15,7 @@ from tfgan_papers import (
     export,
     losses,
     noise,
+    records,
     sheets,
     training,
 )
@@ -339,16 +339,7 @@ def _losses(run):
 
 def _history(run):
     """M_global beside the samples is Fig. 5 of BEGAN (2017)."""
-    events = event_accumulator.EventAccumulator(
-        str(run.folder / "tensorboard"), {event_accumulator.TENSORS: 0}
-    )
-    tags = events.Reload().Tags()["tensors"]
-    plugins = {tag: events.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags}
-    scalars = {
-        tag: {e.step: tf.make_ndarray(e.tensor_proto).item() for e in events.Tensors(tag)}
-        for tag in tags
-        if plugins[tag] == "scalars"
-    }
+    scalars = records.read_scalars(run.folder / "tensorboard")
     kept = _kept(run, "png")
     if not kept or not scalars:
         raise UsageError(

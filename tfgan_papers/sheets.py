@@ -180,6 +180,26 @@ def study(rows: list[dict]) -> np.ndarray:
     return _picture(figure)
 
 
+def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndarray:
+    """The score that chooses the best checkpoint by step: a drawing a setting of a study,
+    in it a line a run.
+
+    Args:
+        curves: setting -> of each of its runs, step -> score.
+    """
+    size = 4 * len(curves), 3
+    figure, panels = plt.subplots(
+        1, len(curves), figsize=size, sharex=True, sharey=True, squeeze=False
+    )
+    for axes, (setting, lines) in zip(panels[0], curves.items(), strict=True):
+        for line in lines:
+            steps = sorted(line)
+            axes.plot(steps, [line[step] for step in steps], ".-", alpha=0.7)
+        axes.set(title=setting.replace(", ", "\n"), xlabel="step")
+    panels[0, 0].set_ylabel(f"{metric.replace('_', ' ')}, higher is better")
+    return _picture(figure)
+
+
 def _density(points, x):
     """A Gaussian kernel estimate at x; all but a spike where the points coincide."""
     width = max(points.std(), 1e-3) * len(points) ** -0.2  # Scott's rule

@@ -92,6 +92,10 @@ class Run(NamedTuple):
                 return f"{entry['value']:.0f} of {entry['modes']} modes"
         return None
 
+    def selection(self) -> dict[int, float]:
+        """Step -> the score that chooses the best checkpoint; empty without --metrics."""
+        return records.read_scalars(self.folder / "tensorboard").get("selection", {})
+
     def quantities(self) -> dict[str, float]:
         """The scores, with all that is measured and no setting of the measurement; before
         them what the last report says: the scalars of training, means over its period, and
@@ -337,10 +341,12 @@ def _clock(seconds):
 
 
 def report(folder, grid, passed_on, runs, errors):
-    """study.json, study.md, study.png and, with --record, the first once more."""
+    """study.json, study.md, study.png and, with --record, the first once more; with
+    --metrics also selection.png, of the first metric by step."""
     summary = [summarize(s, runs, errors) for s in settings_of(grid)]
     failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
     summaries = [run.read("summary.json") or {} for run in runs]
+    curves = {run.name: run.selection() for run in runs}
     commits = {(run.read("run.json") or {}).get("commit") for run in runs}
     fields = {
         "study": folder.name,
@@ -357,6 +363,7 @@ def report(folder, grid, passed_on, runs, errors):
                 "steps": run.steps(),
                 "failure": failed[run.name],
                 "scores": run.quantities(),
+                "selection": sorted(curves[run.name].items()),
             }
             for run in runs
         ],
@@ -371,11 +378,16 @@ def report(folder, grid, passed_on, runs, errors):
     text = markdown(summary, {name: reason for name, reason in failed.items() if reason})
     (folder / "study.md").write_text(text)
     sheets.save(sheets.study(summary), folder / "study.png")
+    if any(curves.values()):
+        drawn = {}
+        for run in runs:
+            drawn.setdefault(named(run.setting), []).append(curves[run.name])
+        sheets.save(sheets.selection(drawn, FLAGS.metrics[0]), folder / "selection.png")
     records.write(folder / "study.json", **fields)
     if FLAGS.record:
         records.write(FLAGS.record, **fields)
     print(text)
-    print(f"table, figure and record are in {folder}")
+    print(f"table, figures and record are in {folder}")
 
 
 def summarize(setting, runs, errors):
