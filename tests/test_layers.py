@@ -135,28 +135,40 @@ def padded_convolution(x, kernel, before):
     return tf.nn.conv2d(x, kernel, 2, "VALID").numpy()
 
 
-PADDINGS = [(3, False, 0), (4, False, 1), (5, False, 1), (5, True, 2)]
+PADDINGS = [
+    *((3, False, 0), (3, True, 1), (4, False, 1), (5, False, 1), (5, True, 2)),
+    (6, False, 2),
+]
+FORMS = pytest.mark.parametrize(
+    ("subpixel", "channels"),
+    [(False, 3), (True, 3), (True, layers.NARROW)],
+    ids=["strided", "six taps", "by phase"],
+)
 
 
-@pytest.mark.parametrize("subpixel", [False, True], ids=["strided", "subpixel"])
+@FORMS
 @pytest.mark.parametrize(("k", "symmetric", "before"), PADDINGS)
-def test_down_convolution_halves_as_the_padding_says(k, symmetric, before, subpixel, rng):
-    x = rng.normal(size=(2, 8, 6, 3)).astype("float32")
-    layer = layers.DownConv2D(4, k, symmetric=symmetric, bias_initializer="ones")
+def test_down_convolution_halves_as_the_padding_says(
+    k, symmetric, before, subpixel, channels, rng
+):
+    x = rng.normal(size=(2, 8, 6, channels)).astype("float32")
+    layer = layers.DownConv2D(channels, k, symmetric=symmetric, bias_initializer="ones")
     layer.subpixel = subpixel
     found = layer(x)
     expected = 1.0 + padded_convolution(x, layer.kernel.numpy(), before)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert layer.compute_output_shape(x.shape) == found.shape == (2, 4, 3, 4)
+    assert layer.compute_output_shape(x.shape) == found.shape == (2, 4, 3, channels)
 
 
-@pytest.mark.parametrize("subpixel", [False, True], ids=["strided", "subpixel"])
+@FORMS
 @pytest.mark.parametrize(("k", "symmetric", "before"), PADDINGS)
-def test_up_convolution_is_the_gradient_of_the_down(k, symmetric, before, subpixel, rng):
+def test_up_convolution_is_the_gradient_of_the_down(
+    k, symmetric, before, subpixel, channels, rng
+):
     """<down x, y> = <x, up y> for all x and y, with one kernel."""
-    x = rng.normal(size=(2, 8, 6, 3)).astype("float32")
-    y = rng.normal(size=(2, 4, 3, 4)).astype("float32")
-    up = layers.UpConv2D(3, k, symmetric=symmetric, bias_initializer="ones")
+    x = rng.normal(size=(2, 8, 6, channels)).astype("float32")
+    y = rng.normal(size=(2, 4, 3, channels)).astype("float32")
+    up = layers.UpConv2D(channels, k, symmetric=symmetric, bias_initializer="ones")
     up.subpixel = subpixel
     raised = up(y) - 1.0
     down = padded_convolution(x, up.kernel.numpy(), before)
