@@ -2,6 +2,7 @@
 scalars that a run has left."""
 
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from tensorboard.util import tensor_util
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 UNJUDGED = "not judged"
+VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # what steps' times depend on
 
 
 def verdict(
@@ -38,12 +40,15 @@ def verdict(
 
 
 def machine() -> str:
-    """The machine in a few words: processor, cores, accelerator, system."""
+    """The machine in a few words: processor with its widest vectors, cores, system."""
     model = platform.processor() or platform.machine()
     info = pathlib.Path("/proc/cpuinfo")
     if info.is_file():
-        names = [line for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0].partition(":")[2].strip() if names else model
+        lines = (line.partition(":") for line in info.read_text().splitlines())
+        facts = {name.strip(): value.strip() for name, _, value in lines}
+        model = facts.get("model name", model)
+        widest = (v for v in VECTORS if v in facts.get("flags", "").split())
+        model += "".join(f" ({v})" for v in itertools.islice(widest, 1))
     return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
