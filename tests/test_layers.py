@@ -176,6 +176,26 @@ def test_up_convolution_is_the_gradient_of_the_down(
     assert up.compute_output_shape(y.shape) == raised.shape == x.shape
 
 
+@pytest.mark.parametrize("kind", [layers.DownConv2D, layers.UpConv2D])
+@pytest.mark.parametrize("channels", [3, layers.NARROW])
+def test_the_form_for_xla_has_the_strided_forms_gradients(kind, channels, rng):
+    x = tf.constant(rng.normal(size=(2, 4, 6, channels)), tf.float32)
+    layer = kind(channels, 5)
+    layer.build(x.shape)
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x) ** 3)
+        return tape.gradient(loss, [x, layer.kernel.value])
+
+    expected = gradients()
+    layer.subpixel = True
+    found = tf.function(gradients, jit_compile=True)()
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("layer", [layers.DownConv2D, layers.UpConv2D])
 def test_strided_layers_return_from_their_config(layer):
     again = layer.from_config(layer(4, 5, symmetric=True).get_config())
