@@ -12,6 +12,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of a screenless backend
 
 GAP = 2  # pixels between the images of a sheet
+PANELS = 4  # side by side in the figure of a study
 SMALLEST = 32  # images below this height are shown enlarged, pixel by pixel
 
 
@@ -157,32 +158,38 @@ def study(rows: list[dict]) -> np.ndarray:
         rows: the settings of a study's record.
     """
     names = sorted({name for row in rows for name in row["scores"]})
+    columns = min(PANELS, 1 + len(names))
+    lines = -(-(1 + len(names)) // columns)
     figure, axes = plt.subplots(
-        *(1, 1 + len(names)),
-        figsize=(4 + 3 * len(names), 1.2 + 0.4 * len(rows)),
+        *(lines, columns),
+        figsize=(1 + 3 * columns, lines * (1.2 + 0.4 * len(rows))),
         sharey=True,
         squeeze=False,
+        layout="constrained",
     )
-    rates, *others = axes[0]
+    rates, *others = axes.flat
+    for unused in others[len(names) :]:
+        unused.remove()
     places = np.arange(len(rows))[::-1]
     for place, row in zip(places, rows, strict=True):
         low, high = row["interval"]
         rates.plot([low, high], [place, place], "k-", lw=1)
         rates.plot(row["failure_rate"], place, "ko")
-        for panel, name in zip(others, names, strict=True):
+        for panel, name in zip(others, names, strict=False):
             if score := row["scores"].get(name):
                 error = score["deviation"] or 0
                 panel.errorbar(score["mean"], place, xerr=error, fmt="ko", capsize=3)
-    labels = [", ".join(row["setting"].values()) for row in rows]
+    labels = [", ".join(row["setting"].values()).replace("_", " ") for row in rows]
     rates.set(xlim=(-0.02, 1.02), xlabel="failed", yticks=places, yticklabels=labels)
-    for panel, name in zip(others, names, strict=True):
-        panel.set_xlabel(name)
+    rates.set_ylim(-0.5, len(rows) - 0.5)
+    for panel, name in zip(others, names, strict=False):
+        panel.set_xlabel(name.replace("_", " "))
     return _picture(figure)
 
 
 def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndarray:
-    """The score that chooses the best checkpoint by step: a drawing a setting of a study,
-    in it a line a run.
+    """The score that chooses the best checkpoint, higher is better, by step: a drawing a
+    setting of a study, in it a line a run.
 
     Args:
         curves: setting -> of each of its runs, step -> score.
@@ -196,7 +203,7 @@ def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndar
             steps = sorted(line)
             axes.plot(steps, [line[step] for step in steps], ".-", alpha=0.7)
         axes.set(title=setting.replace(", ", "\n"), xlabel="step")
-    panels[0, 0].set_ylabel(f"{metric.replace('_', ' ')}, higher is better")
+    panels[0, 0].set_ylabel(f"selection by\n{metric.replace('_', ' ')}")
     return _picture(figure)
 
 

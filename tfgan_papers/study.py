@@ -109,7 +109,9 @@ class Run(NamedTuple):
             metric if name == "value" else f"{metric} {name}": value
             for metric, entry in self.scores().items()
             for name, value in entry.items()
-            if isinstance(value, float) and not name.endswith("_error")
+            if isinstance(value, float)
+            and not name.endswith("_error")
+            and name != "classifier_accuracy"  # of the features, not of the samples
         }
 
 
@@ -341,8 +343,8 @@ def _clock(seconds):
 
 
 def report(folder, grid, passed_on, runs, errors):
-    """study.json, study.md, study.png and, with --record, the first once more; with
-    --metrics also selection.png, of the first metric by step."""
+    """study.json, study.md, study.png and, with --record, the first once more; where
+    the first metric was taken more than once, also selection.png, of it by step."""
     summary = [summarize(s, runs, errors) for s in settings_of(grid)]
     failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
     summaries = [run.read("summary.json") or {} for run in runs]
@@ -378,7 +380,7 @@ def report(folder, grid, passed_on, runs, errors):
     text = markdown(summary, {name: reason for name, reason in failed.items() if reason})
     (folder / "study.md").write_text(text)
     sheets.save(sheets.study(summary), folder / "study.png")
-    if any(curves.values()):
+    if any(len(curve) > 1 for curve in curves.values()):
         drawn = {}
         for run in runs:
             drawn.setdefault(named(run.setting), []).append(curves[run.name])
