@@ -207,7 +207,14 @@ def whole(tmp_path_factory):
     def alone(fidelity):
         varied = (f"--fidelity={fidelity}", "--learning_rate=2.0", "--seed=1")
         path = folder.with_name(fidelity)
-        ended = launch.fork(*ARGUMENTS[5:], *varied, f"--logdir={path}")
+        threads = str(max(1, os.cpu_count() // 2))  # of each of two jobs: sums depend on it
+        ended = launch.fork(
+            *(*ARGUMENTS[5:], *varied, f"--logdir={path}"),
+            environment={
+                "TF_NUM_INTRAOP_THREADS": threads,
+                "TF_NUM_INTEROP_THREADS": threads,
+            },
+        )
         assert ended.code == 0, ended.err
         return launch.tensors(path)
 

@@ -36,7 +36,13 @@ _GRID = flags.DEFINE_multi_string(
 _SEEDS = flags.DEFINE_integer(
     "seeds", 10, "Runs of a setting, with --seed=1 to so many.", lower_bound=1
 )
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
+_JOBS = flags.DEFINE_integer(
+    "jobs",
+    1,
+    "Runs at a time, each with its share of the processors; with another share the last "
+    "bits of a sum may differ.",
+    lower_bound=1,
+)
 
 OWN = {"grid", "seeds", "jobs", "mode", "logdir", "seed", "record", "flagfile"}
 FAILURE_IS = (
