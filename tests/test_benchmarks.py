@@ -37,6 +37,7 @@ def test_readme_has_the_tables_of_all_records(step_times):
 def test_a_record_is_named_for_what_it_times(path, step_times):
     record = json.loads(path.read_text())
     suffix = {"float32": "", "mixed_bfloat16": "_bfloat16"}[record["precision"]]
+    suffix += "_avx2" if "(avx2)" in record["machine"] else ""
     assert path.stem == record["setting"] + suffix
     assert record["setting"] in step_times.SETTINGS
 
