@@ -13,7 +13,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgan_papers", "tfgan_papers.*"]),
-    package_data={"tfgan_papers": ["report.html", "py.typed"]},
+    package_data={"tfgan_papers": ["commands/report.html", "py.typed"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21",
@@ -33,5 +33,5 @@ setup(
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
-    entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},
+    entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.cli:run"]},
 )

@@ -15,8 +15,8 @@ import time
 
 import numpy as np
 
-from tfgan_papers import records
 from tfgan_papers.metrics import frechet_distance, parzen_window
+from tfgan_papers.runs import records
 
 
 def seconds(function):

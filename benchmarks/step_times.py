@@ -86,9 +86,10 @@ def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
     """An LSGAN of the command line's, as `build` makes it."""
     from absl import flags
 
-    from tfgan_papers import optimizers, training  # noqa: F401  defines the flags
-    from tfgan_papers.initializers import Draw
+    from tfgan_papers import optimizers
+    from tfgan_papers.layers.initializers import Draw
     from tfgan_papers.papers import lsgan
+    from tfgan_papers.runs import training  # noqa: F401  defines the flags
 
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(["step_times"])
@@ -119,7 +120,7 @@ def of_flags(*arguments, shape, arithmetic, classes=0, n=1000):
     import numpy as np
     from absl import flags
 
-    from tfgan_papers import __main__, training  # noqa: F401  defines --model
+    from tfgan_papers.runs import training  # noqa: F401  defines --model
 
     flags.FLAGS(["step_times", *arguments])
     training.lay_defaults()
@@ -266,7 +267,7 @@ def ours(name, kind, precision):
     import keras
     import tensorflow as tf
 
-    from tfgan_papers import runtime
+    from tfgan_papers.runs import distribution
 
     keras.config.set_dtype_policy(precision)
     setting, burst = SETTINGS[name](), SHORT_BURSTS.get(name, BURST)
@@ -307,7 +308,9 @@ def ours(name, kind, precision):
         begin = time.perf_counter()
         model.fit(stream, steps_per_epoch=steps, verbose=0)
     seconds = (time.perf_counter() - begin) / burst
-    model.steps_per_execution = runtime.steps_a_call(seconds, burst)  # as the command line
+    model.steps_per_execution = distribution.steps_a_call(
+        seconds, burst
+    )  # as the command line
     model.make_train_function(force=True)
     model.fit(stream, steps_per_epoch=burst, epochs=10**9, verbose=0, callbacks=[Served()])
 
@@ -463,7 +466,7 @@ def with_tables(readme, folder):
 
 
 def machine():
-    from tfgan_papers import records
+    from tfgan_papers.runs import records
 
     return records.machine()
 

@@ -3,8 +3,8 @@ on, as long as the noise of the run is one of its first $COLLAPSING."""
 
 import os
 
-from tfgan_papers import collapse
-from tfgan_papers.__main__ import run
+from tfgan_papers.cli import run
+from tfgan_papers.runs import collapse
 
 look = collapse.Watch.look
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from tfgan_papers import training  # defines the flags  # noqa: F401
+from tfgan_papers.runs import training  # defines the flags  # noqa: F401
 
 # Before the first operation: tests of tf.distribute need more than one device.
 tf.config.set_logical_device_configuration(

@@ -151,7 +151,7 @@ def fork(*arguments, **options):
 SERVER = """
 import atexit, json, os, resource, runpy, select, sys, traceback
 
-import tfgan_papers.__main__
+import tfgan_papers.cli
 
 running = {}
 while True:

@@ -10,14 +10,15 @@ import tensorflow as tf
 
 from tests import launch
 from tests.test_distribution import two
-from tfgan_papers import runtime, techniques
+from tfgan_papers.models import averaging
 from tfgan_papers.papers.lsgan import LSGAN
+from tfgan_papers.runs import distribution
 
 RATE, STEPS, BATCH = 0.1, 4, 8
 
 
 def model_of(strategy, rate=RATE, normalized=True, **options):
-    with runtime.scope(strategy):
+    with distribution.scope(strategy):
         keras.utils.set_random_seed(3)
         z, x = keras.Input((5,)), keras.Input((4,))
         hidden = keras.layers.Dense(6)(z)
@@ -41,7 +42,7 @@ def trained(strategy, rate=RATE, **options):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(STEPS * BATCH, 4)).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices(images).batch(BATCH, drop_remainder=True)
-    model.fit(runtime.distribute(strategy, batches), verbose=0, callbacks=[keep])
+    model.fit(distribution.distribute(strategy, batches), verbose=0, callbacks=[keep])
     return model, past
 
 
@@ -106,7 +107,7 @@ def test_samples_are_of_the_average_unless_the_raw_generator_is_asked_for():
 def test_rate_without_bias_gives_a_constant_back_from_the_first_move_on():
     mean = 5.0
     for t in range(1, 20):
-        mean += techniques.unbiased(0.01, tf.constant(t)).numpy() * (2.0 - mean)
+        mean += averaging.debiased_rate(0.01, tf.constant(t)).numpy() * (2.0 - mean)
         assert mean == pytest.approx(2.0, abs=1e-5)
 
 

@@ -19,11 +19,12 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tests import launch
-from tfgan_papers import __main__, callbacks
-from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers import cli
 from tfgan_papers.errors import TrainingFailure
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers.gan import GAN, point_networks
+from tfgan_papers.runs import callbacks
+from tfgan_papers.runs.checkpoints import Checkpoints
 
 NO_WRITER = tf.summary.create_noop_writer()
 CHECKPOINT_BYTES = 16 << 20  # and a little less, of the run on digits
@@ -404,9 +405,9 @@ def test_an_error_in_mid_run_is_said_to_be_of_what_it_is_of(
     def fail():
         raise error
 
-    monkeypatch.setitem(__main__.MODES, "train", fail)
+    monkeypatch.setitem(cli.MODES, "train", fail)
     with flagsaver.flagsaver(logdir="the_run"), pytest.raises(SystemExit) as ending:
-        __main__.main(["main.py"])
+        cli.main(["main.py"])
     assert ending.value.code == 1
     assert capsys.readouterr().err.startswith(said)
 

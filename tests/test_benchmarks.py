@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"

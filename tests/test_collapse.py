@@ -15,9 +15,9 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from tests import launch
-from tfgan_papers import collapse
 from tfgan_papers.metrics import diversity
 from tfgan_papers.papers.gan import GAN
+from tfgan_papers.runs import collapse
 
 STEPS = 30
 

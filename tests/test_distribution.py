@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_papers import adversarial, layers, noise, runtime
+from tfgan_papers import layers, noise
+from tfgan_papers.models import adversarial
 from tfgan_papers.papers.dcgan import DCGAN
 from tfgan_papers.papers.gan import GAN
 from tfgan_papers.papers.lsgan import LSGAN
+from tfgan_papers.runs import distribution
 
 STEPS, BATCH, SHAPE, LATENT = 5, 12, (4, 4, 1), 6
 
@@ -42,7 +44,7 @@ def data():
 @functools.cache  # tests look, none trains on
 def trained(strategy, dropout=0.0, jit_compile=False, cls=GAN, rate=0.5, **kwargs):
     """All weights after `STEPS` steps of SGD on the same global batches."""
-    with runtime.scope(strategy):
+    with distribution.scope(strategy):
         model = cls(*networks(dropout), prior="normal", seed=3, **kwargs)
         model.compile(
             keras.optimizers.SGD(rate, momentum=0.5),
@@ -50,7 +52,7 @@ def trained(strategy, dropout=0.0, jit_compile=False, cls=GAN, rate=0.5, **kwarg
             jit_compile=jit_compile,
         )
     stream = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH, drop_remainder=True)
-    dataset = runtime.distribute(strategy, stream.repeat())
+    dataset = distribution.distribute(strategy, stream.repeat())
     history = model.fit(dataset, steps_per_epoch=STEPS, verbose=0)
     return model, history.history
 
@@ -148,13 +150,13 @@ class NoiseProbe(adversarial.AdversarialModel):
 
 def test_latents_and_masks_differ_between_replicas_and_are_the_rows_of_one_draw():
     def probe(strategy):
-        with runtime.scope(strategy):
+        with distribution.scope(strategy):
             x = keras.Input(SHAPE)
             discriminator = keras.Model(x, layers.Dropout(0.5)(x))
             model = NoiseProbe(networks(0.0)[0], discriminator, seed=5)
             model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
         batch = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH)
-        step = next(iter(runtime.distribute(strategy, batch)))
+        step = next(iter(distribution.distribute(strategy, batch)))
         drawn = tf.function(lambda x: strategy.run(model.train_step, (x,)))(step)
         return [strategy.experimental_local_results(part) for part in drawn]
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests import launch
-from tfgan_papers import embedding
+from tfgan_papers.commands import embedding
 from tfgan_papers.errors import UsageError
 
 FREE = (-np.inf, np.inf)

@@ -14,9 +14,9 @@ from absl import flags
 from absl.testing import flagsaver
 from PIL import Image
 
-import tfgan_papers.__main__  # defines --model  # noqa: F401
+import tfgan_papers.cli  # defines --model  # noqa: F401
 from tests import launch
-from tfgan_papers import training
+from tfgan_papers.runs import training
 
 ONE_LEVEL = 1  # of 255: an image alone and among others may round apart
 ROUNDING = 1e-6

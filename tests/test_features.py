@@ -19,7 +19,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from tests import launch
-from tfgan_papers import data, evaluation, noise
+from tfgan_papers import data, noise
+from tfgan_papers.commands import evaluate
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features, frechet_distance
 
@@ -259,7 +260,7 @@ def given(cache, network, digits):
 
     def score(path):
         flags.FLAGS.images = str(path)
-        evaluation.evaluate()
+        evaluate.evaluate()
 
     yield score
     flagsaver.restore_flag_values(stored)
@@ -311,10 +312,10 @@ def test_images_that_cannot_be_scored_are_refused(given, array, said, tmp_path):
 def test_a_score_of_another_kind_of_network_is_refused():
     with flagsaver.flagsaver(metrics=["inception_score"]):
         with pytest.raises(UsageError, match="inception_score is not of --features=class"):
-            evaluation.check()
+            evaluate.check()
     with flagsaver.flagsaver(metrics=["classifier_score"], features="tfgan"):
         with pytest.raises(UsageError, match="it needs --features=classifier"):
-            evaluation.check()
+            evaluate.check()
 
 
 # Samples.
@@ -329,7 +330,7 @@ def test_samples_in_parts_are_those_of_one_draw(prior):
         generate_in_graph=lambda z, labels: z + 10 * tf.cast(labels, tf.float32)[:, None],
     )
     with flagsaver.flagsaver(score_batch_size=4, score_seed=6):
-        images, labels = evaluation.Generated(model).labelled(10)
+        images, labels = evaluate.Generated(model).labelled(10)
     z = noise.latents(prior, tf.constant([6, 0], tf.int64), (10, 5))
     np.testing.assert_array_equal(labels, np.arange(10) % 3)
     np.testing.assert_array_equal(images, z + 10 * np.float32(labels)[:, None])
@@ -358,13 +359,13 @@ def test_data_are_loaded_and_seen_once_and_the_lower_distance_is_chosen(
     splits = {"train_split": "train[:80%]", "test_split": "train[80%:]"}
     options = {"score_samples": 150, "score_batch_size": 150}
     with flagsaver.flagsaver(metrics=names, score_cache=str(cache), **splits, **options):
-        scorer = evaluation.Scorer({"train[:80%]": digits["train"]})
+        scorer = evaluate.Scorer({"train[:80%]": digits["train"]})
         real = digits["train"].all("unit", 150)
         noise = rng.random(real.shape, dtype=np.float32)
         assert scorer.select(generator(real)) > scorer.select(generator(noise))
         found = {
             name: score
-            for name, _, score in scorer.scores(evaluation.Generated(generator(real)))
+            for name, _, score in scorer.scores(evaluate.Generated(generator(real)))
         }
         with pytest.raises(UserError, match="samples are not finite"):
             scorer.select(generator(np.full_like(real, np.nan)))

@@ -9,19 +9,13 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tests import launch
-from tfgan_papers import (
-    __main__,  # defines --model  # noqa: F401
-    export,
-    improvements,
-    losses,
-    noise,
-    techniques,
-    training,
-)
+from tfgan_papers import losses, noise
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
-from tfgan_papers.papers import dcgan, gan, lsgan
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import surgery
+from tfgan_papers.papers import borrowed, dcgan, gan, lsgan
+from tfgan_papers.runs import export, training
 
 NON_SATURATING = losses.LOSSES["non_saturating"]
 ALL = {
@@ -69,7 +63,7 @@ def compiled(model):
 
 def test_minibatch_features_go_before_the_last_layer(rng):
     _, discriminator = tiny()
-    wider = techniques.with_minibatch_discrimination(discriminator, 5, 2)
+    wider = surgery.with_minibatch_discrimination(discriminator, 5, 2)
     x = rng.normal(size=(7, 4)).astype("float32")
     before = keras.Model(discriminator.input, discriminator.get_layer("features").output)
     similar, last = wider.layers[-2:]
@@ -82,7 +76,7 @@ def test_minibatch_features_go_before_the_last_layer(rng):
 
 def test_an_export_with_minibatch_features_says_what_depends_on_batch_mates(tmp_path, rng):
     generator, discriminator = tiny()
-    compared = techniques.with_minibatch_discrimination(discriminator, 5, 2)
+    compared = surgery.with_minibatch_discrimination(discriminator, 5, 2)
     export.export(
         compiled(lsgan.LSGAN(generator, compared)), tmp_path / "export", "raw", {}
     )
@@ -105,7 +99,7 @@ def small_generator():
 def test_samples_under_virtual_batch_normalization_stand_alone(rng):
     plain = small_generator()
     reference = rng.normal(size=(5, 3)).astype("float32")
-    virtual = techniques.with_virtual_batch_normalization(plain, reference, "ones")
+    virtual = surgery.with_virtual_batch_normalization(plain, reference, "ones")
     body = next(x for x in virtual.layers if isinstance(x, keras.Model))
     body.set_weights([w.numpy() for w in plain.weights if "moving" not in w.path])
     z = rng.normal(size=(6, 3)).astype("float32")
@@ -115,7 +109,9 @@ def test_samples_under_virtual_batch_normalization_stand_alone(rng):
     of_reference = body(np.concatenate([reference, z]))[:5]
     expected = plain(reference, training=True)
     np.testing.assert_allclose(of_reference, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(techniques.copy_of(virtual)(z), virtual(z), rtol=1e-5)
+    np.testing.assert_allclose(
+        surgery.clone_with_weights(virtual)(z), virtual(z), rtol=1e-5
+    )
     trained = {w.path for w in virtual.trainable_weights}
     assert len(trained) == len(plain.trainable_weights)
 
@@ -129,7 +125,7 @@ def test_samples_under_virtual_batch_normalization_stand_alone(rng):
 )
 def test_a_reference_that_does_not_fit_is_refused(generator, shape, words):
     with pytest.raises(ValueError, match=words):
-        techniques.with_virtual_batch_normalization(generator(), np.zeros(shape, "f4"))
+        surgery.with_virtual_batch_normalization(generator(), np.zeros(shape, "f4"))
 
 
 # Steps.
@@ -182,7 +178,7 @@ def test_steps_match_features_and_average_history(kind, turns, branches, rng):
         kind(
             *networks,
             loss=NON_SATURATING,
-            matching=techniques.feature_matching,
+            matching=losses.feature_matching,
             history=0.3,
             prior="uniform",
             seed=2,
@@ -206,7 +202,7 @@ def test_both_at_once_match_features_too(rng):
             generator,
             discriminator,
             simultaneous=True,
-            matching=techniques.feature_matching,
+            matching=losses.feature_matching,
             prior="uniform",
             seed=2,
         )
@@ -230,7 +226,7 @@ def test_both_at_once_match_features_too(rng):
 
 def test_without_flags_nothing_changes():
     networks = tiny()
-    *found, options = improvements.applied(*networks, settings_of(), Draw(0))
+    *found, options = borrowed.applied(*networks, settings_of(), Draw(0))
     assert found == [*networks]
     assert options == {"loss": NON_SATURATING, "history": 0.0, "matching": None}
     model = compiled(dcgan.DCGAN(*networks, **options))
@@ -286,7 +282,7 @@ def test_what_is_matched_by_default_is_named_where_it_cannot_be(rng):
     networks = tiny()
     bare = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     with pytest.raises(UsageError, match="^--feature_matching=squared: D of --model="):
-        improvements.applied(networks[0], bare, settings_of(), Draw(0), matching="squared")
+        borrowed.applied(networks[0], bare, settings_of(), Draw(0), matching="squared")
 
 
 @pytest.mark.parametrize("kernels", [0, 100])
@@ -309,7 +305,7 @@ def test_minibatch_features_begin_at_zero_and_nothing_else_moves(
         settings = settings_of(batch_size=20, network=given.get("network", ""))
         model = paper.build(settings, jit_compile=False)
         first = [w.numpy() for w in model.weights]
-        getattr(paper, "start", improvements.start)(
+        getattr(paper, "start", borrowed.start)(
             model, examples, given.get("value_range", "unit")
         )
         conditional = model.classes > 0

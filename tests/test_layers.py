@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests import draws
 from tfgan_papers import layers, noise
+from tfgan_papers.layers import strided
 
 BASE = tf.constant([5, 1 << 16], tf.int64)
 
@@ -141,7 +142,7 @@ PADDINGS = [
 ]
 FORMS = pytest.mark.parametrize(
     ("subpixel", "channels"),
-    [(False, 3), (True, 3), (True, layers.NARROW)],
+    [(False, 3), (True, 3), (True, strided.NARROW)],
     ids=["strided", "six taps", "by phase"],
 )
 
@@ -177,7 +178,7 @@ def test_up_convolution_is_the_gradient_of_the_down(
 
 
 @pytest.mark.parametrize("kind", [layers.DownConv2D, layers.UpConv2D])
-@pytest.mark.parametrize("channels", [3, layers.NARROW])
+@pytest.mark.parametrize("channels", [3, strided.NARROW])
 def test_the_form_for_xla_has_the_strided_forms_gradients(kind, channels, rng):
     x = tf.constant(rng.normal(size=(2, 4, 6, channels)), tf.float32)
     layer = kind(channels, 5)

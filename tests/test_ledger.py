@@ -10,11 +10,12 @@ import pytest
 from absl import flags
 
 import tfgan_papers.papers
+from reproduction import ledger
+from reproduction.claims import CLAIMS, PROTOCOL, UNSAID, fits, measured_by
 from tests import launch
-from tfgan_papers import __main__, ledger  # the first defines --model  # noqa: F401
+from tfgan_papers import cli  # the first defines --model  # noqa: F401
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
-from tfgan_papers.papers.claims import CLAIMS, PROTOCOL, UNSAID, fits, measured_by
 
 # The papers' numbers, written down apart from the table: id -> value, spread.
 NUMBERS = {

@@ -20,10 +20,10 @@ from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-import tfgan_papers.__main__
+import tfgan_papers.cli
 from tests import launch
-from tfgan_papers import callbacks, training
 from tfgan_papers.papers import PAPERS
+from tfgan_papers.runs import callbacks, training
 
 REPORTED = [1, 5, 10, 15, 20]
 SCALARS = {"d_loss", "g_loss", "d_real", "d_fake"}
@@ -436,7 +436,7 @@ def test_help_lists_every_flag_of_the_package_under_its_module():
         for module, found in flags.FLAGS.flags_by_module_dict().items()
         if module.startswith("tfgan_papers")
     }
-    assert "tfgan_papers.__main__" in defined and len(defined) >= 7
+    assert "tfgan_papers.cli" in defined and len(defined) >= 7
     assert set(sections) == set(defined)
     for module, names in defined.items():
         listed = re.findall(r"^  --(?:\[no\])?(\w+):", sections[module], re.MULTILINE)
@@ -445,15 +445,15 @@ def test_help_lists_every_flag_of_the_package_under_its_module():
 
 def test_help_of_the_console_script_begins_in_words(tmp_path):
     script = tmp_path / "tfgan-papers"
-    script.write_text("from tfgan_papers.__main__ import run\n\nrun()\n")
+    script.write_text("from tfgan_papers.cli import run\n\nrun()\n")
     ended = launch.Launched("--help", fresh=False, script=str(script)).ended()
     assert ended.code == 0
-    assert ended.out.splitlines()[0] == tfgan_papers.__main__.__doc__
+    assert ended.out.splitlines()[0] == tfgan_papers.cli.__doc__
 
 
 def test_the_console_script_is_main():
     (script,) = importlib.metadata.entry_points(name="tfgan-papers")
-    assert script.load() is tfgan_papers.__main__.run
+    assert script.load() is tfgan_papers.cli.run
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

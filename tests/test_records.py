@@ -6,9 +6,10 @@ import pathlib
 import pytest
 from absl.testing import flagsaver
 
-from tfgan_papers import __main__, evaluation, records  # the first defines --model  # noqa
-from tfgan_papers.metrics import test_error
-from tfgan_papers.papers.claims import CLAIMS, measured_by
+from reproduction.claims import CLAIMS, measured_by
+from tfgan_papers.commands import evaluate
+from tfgan_papers.metrics import classification_error
+from tfgan_papers.runs import records  # the first defines --model  # noqa
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 FIELDS = {
@@ -99,9 +100,9 @@ def recorded(path, ids=("improved_gan-mnist-1-seed3",), **flags):
     flags |= {"model": "improved_gan", "dataset": "mnist", "labels": 50, "seed": 3}
     with flagsaver.flagsaver(record=str(path), **flags):
         run = FakeRun(path.parents[1])
-        entry = {"step": 90_000, "checkpoint": evaluation.CHECKPOINT.value}
+        entry = {"step": 90_000, "checkpoint": evaluate.CHECKPOINT.value}
         entry["generator"] = "raw"
-        evaluation._record(run, name, test_error, entry, found, ids)
+        evaluate._record(run, name, classification_error, entry, found, ids)
     return json.loads(path.read_text())
 
 
@@ -160,9 +161,9 @@ def test_an_inception_score_of_another_network_or_number_of_samples_is_no_paper_
 
 def test_a_spread_over_parts_of_the_samples_is_recorded_as_that():
     found = {"value": 6.4, "standard_deviation": 0.072, "samples": 50_000}
-    assert evaluation._spread(found) == (
+    assert evaluate._spread(found) == (
         0.072,
         "standard deviation over parts of the samples",
     )
-    assert evaluation._written(found, "") == "6.40 +- 0.072, samples 50000"
-    assert evaluation._spread({"value": 1.0}) == (None, None)
+    assert evaluate._written(found, "") == "6.40 +- 0.072, samples 50000"
+    assert evaluate._spread({"value": 1.0}) == (None, None)

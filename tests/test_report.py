@@ -12,13 +12,9 @@ from absl.testing import flagsaver
 
 from tests import launch
 from tests.test_study import covered, made
-from tfgan_papers import (  # evaluation defines --record
-    evaluation,  # noqa: F401
-    records,
-    report,
-    study,
-)
+from tfgan_papers.commands import report, study
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.runs import records
 
 VOID = {"meta", "img", "br", "link", "use"}
 

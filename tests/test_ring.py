@@ -10,8 +10,9 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
-from tfgan_papers import data, records
+from tfgan_papers import data
 from tfgan_papers.metrics import mode_coverage
+from tfgan_papers.runs import records
 
 ARGUMENTS = (
     *("--model=gan", "--dataset=ring", "--batch_size=64", "--deterministic"),

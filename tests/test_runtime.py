@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
-from tfgan_papers import runtime, training
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import gan
+from tfgan_papers.runs import distribution, training
 
 
 class Sleeper:
@@ -35,7 +35,7 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
         steps = {jit: Sleeper(seconds[jit]) for jit in seconds}
         # XLA cannot compile a sleep; only the choice is under test here
         monkeypatch.setattr(tf, "function", lambda f, jit_compile: f, raising=True)
-        options, why = runtime.compile_options(
+        options, why = distribution.compile_options(
             tf.distribute.get_strategy(),
             steps.__getitem__,
             lambda model: tf.zeros(3),
@@ -52,7 +52,7 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
     "ms, period, steps", [(9, 1000, 10), (9, 25, 5), (9, 7, 7), (40, 1000, 2), (300, 8, 1)]
 )
 def test_as_many_steps_a_call_as_take_a_tenth_of_a_second(ms, period, steps):
-    assert runtime.steps_a_call(ms / 1e3, period) == steps
+    assert distribution.steps_a_call(ms / 1e3, period) == steps
 
 
 def test_auto_measures_the_real_step_both_ways():
@@ -62,7 +62,7 @@ def test_auto_measures_the_real_step_both_ways():
         model.compile(*rates, jit_compile=jit_compile)
         return model
 
-    options, why = runtime.compile_options(
+    options, why = distribution.compile_options(
         tf.distribute.get_strategy(), model_of, lambda model: tf.zeros((8, 2)), period=7
     )
     assert options["steps_per_execution"] in (1, 7)
@@ -73,16 +73,16 @@ def test_auto_measures_the_real_step_both_ways():
 
 @flagsaver.flagsaver(deterministic=True)
 def test_auto_is_off_when_deterministic():
-    options, why = runtime.compile_options(tf.distribute.get_strategy(), None, None, 7)
+    options, why = distribution.compile_options(tf.distribute.get_strategy(), None, None, 7)
     assert options["jit_compile"] is False and "deterministic" in why
     assert options["steps_per_execution"] == 1  # nothing was timed
 
 
 def test_a_batch_that_does_not_divide_is_refused():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    runtime.check(strategy, 100)
+    distribution.check(strategy, 100)
     with pytest.raises(UsageError, match="101 is not divisible by 2 replicas"):
-        runtime.check(strategy, 101)
+        distribution.check(strategy, 101)
 
 
 def cluster(task, jobs):
@@ -103,7 +103,7 @@ def test_multi_worker_without_a_cluster_says_how_to_name_one(monkeypatch, value)
     if value is not None:
         monkeypatch.setenv("TF_CONFIG", value)
     with pytest.raises(UserError, match="needs TF_CONFIG in the environment"):
-        runtime._multi_worker()
+        distribution._multi_worker()
 
 
 def free_port():

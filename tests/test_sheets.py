@@ -9,13 +9,14 @@ from absl.testing import flagsaver
 from PIL import Image
 from sklearn.neighbors import KernelDensity
 
-from tfgan_papers import sampling, sheets
+from tfgan_papers import figures
+from tfgan_papers.commands import sample
 
 
 def test_a_sheet_lays_images_row_by_row_with_gaps():
     images = np.random.default_rng(0).integers(0, 255, (5, 40, 36, 3)).astype(np.uint8)
-    page = sheets.sheet(images, columns=3)
-    gap = sheets.GAP
+    page = figures.sheet(images, columns=3)
+    gap = figures.GAP
     assert page.shape == (2 * (40 + gap) + gap, 3 * (36 + gap) + gap, 3)
     for i, image in enumerate(images):
         top, left = gap + i // 3 * (40 + gap), gap + i % 3 * (36 + gap)
@@ -25,10 +26,10 @@ def test_a_sheet_lays_images_row_by_row_with_gaps():
 
 def test_small_grey_images_are_enlarged_pixel_by_pixel():
     images = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
-    page = sheets.sheet(images, columns=1)[
-        sheets.GAP : -sheets.GAP, sheets.GAP : -sheets.GAP
+    page = figures.sheet(images, columns=1)[
+        figures.GAP : -figures.GAP, figures.GAP : -figures.GAP
     ]
-    assert page.shape == (sheets.SMALLEST, sheets.SMALLEST, 3)
+    assert page.shape == (figures.SMALLEST, figures.SMALLEST, 3)
     np.testing.assert_array_equal(page[::4, ::4, 0], images[0, ..., 0])
     np.testing.assert_array_equal(page[3::4, 3::4, 2], images[0, ..., 0])
 
@@ -36,15 +37,15 @@ def test_small_grey_images_are_enlarged_pixel_by_pixel():
 def test_nearest_finds_the_example_of_least_squared_distance():
     draw = np.random.default_rng(1)
     examples, samples = draw.random((50, 3, 3, 1)), draw.random((7, 3, 3, 1))
-    found = sheets.nearest(samples, examples)
-    for sample, example in zip(samples, found, strict=True):
-        distances = ((examples - sample) ** 2).sum((1, 2, 3))
+    found = figures.nearest(samples, examples)
+    for one, example in zip(samples, found, strict=True):
+        distances = ((examples - one) ** 2).sum((1, 2, 3))
         np.testing.assert_array_equal(example, examples[distances.argmin()])
 
 
 def test_saving_leaves_a_whole_png_and_nothing_else(tmp_path):
     page = np.random.default_rng(2).integers(0, 255, (9, 7, 3)).astype(np.uint8)
-    sheets.save(page, tmp_path / "new" / "sheet.png")
+    figures.save(page, tmp_path / "new" / "sheet.png")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.png"]
     np.testing.assert_array_equal(
         np.asarray(Image.open(tmp_path / "new" / "sheet.png")), page
@@ -55,7 +56,7 @@ def test_density_of_many_normal_points_is_the_normal_density():
     points = np.random.default_rng(3).normal(size=20_000)
     x = np.linspace(-2, 2, 9)
     expected = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
-    np.testing.assert_allclose(sheets._density(points, x), expected, atol=0.02)
+    np.testing.assert_allclose(figures._density(points, x), expected, atol=0.02)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
@@ -63,9 +64,9 @@ def test_points_give_a_picture_with_something_on_it(dimensions):
     real = np.random.default_rng(4).normal(size=(500, dimensions)).astype(np.float32)
     if dimensions == 1:
         z = np.linspace(-1, 1, 500, dtype=np.float32)[:, None]
-        picture = sheets.line(z, 2 * z, real, lambda x: np.full_like(x, 0.5))
+        picture = figures.line(z, 2 * z, real, lambda x: np.full_like(x, 0.5))
     else:
-        picture = sheets.plane(real + 1, real)
+        picture = figures.plane(real + 1, real)
     assert picture.dtype == np.uint8 and picture.shape[-1] == 3
     assert 0.01 < (picture < 200).any(-1).mean() < 0.9
 
@@ -73,7 +74,7 @@ def test_points_give_a_picture_with_something_on_it(dimensions):
 def test_density_in_the_plane_is_scikit_learns_on_whitened_axes():
     points = np.random.default_rng(5).normal([1.0, -0.5], [0.5, 1.0], (3000, 2))
     x = np.linspace(-4, 4, 101)  # in steps narrower than the kernel
-    found, deviations = sheets._plane_density(points, x), points.std(0)
+    found, deviations = figures._plane_density(points, x), points.std(0)
     density = KernelDensity(bandwidth=3000 ** (-1 / 6), rtol=0).fit(points / deviations)
     grid = np.stack(np.meshgrid(x, x), -1).reshape(-1, 2)  # rows: the second coordinate
     expected = np.exp(density.score_samples(grid / deviations)) / deviations.prod()
@@ -82,7 +83,7 @@ def test_density_in_the_plane_is_scikit_learns_on_whitened_axes():
 
 
 def test_density_of_points_that_coincide_is_finite():
-    found = sheets._plane_density(np.ones((50, 2)), np.linspace(-4, 4, 81))
+    found = figures._plane_density(np.ones((50, 2)), np.linspace(-4, 4, 81))
     assert np.isfinite(found).all()
     assert np.unravel_index(found.argmax(), found.shape) == (50, 50)
 
@@ -91,11 +92,11 @@ def test_a_strip_has_a_column_for_each_step_and_one_for_the_target():
     draw = np.random.default_rng(6)
     spread, spot = draw.normal(size=(500, 2)), np.full((500, 2), 3.0)
     widths = [
-        sheets.strip(dict.fromkeys(titles, spot), spread).shape[1]
+        figures.strip(dict.fromkeys(titles, spot), spread).shape[1]
         for titles in (["step 0"], ["step 0", "step 5", "step 9"])
     ]
     assert widths[1] == pytest.approx(2 * widths[0], rel=0.1)
-    picture = sheets.strip({"step 0": spot}, spread)
+    picture = figures.strip({"step 0": spot}, spread)
     left, right = np.array_split(picture.min(-1) < 200, 2, axis=1)
     assert 0 < left.sum() and 0 < right.sum()
 
@@ -106,15 +107,15 @@ def test_the_figure_of_a_study_has_a_panel_for_the_rate_and_each_score():
         return {"setting": {"loss": name}, **rates, "scores": scores}
 
     score = {"mean": 5.0, "deviation": None, "runs": 1}
-    plain = sheets.study([row("a"), row("b")])
-    scored = sheets.study([row("a", modes=score), row("b")])
+    plain = figures.study([row("a"), row("b")])
+    scored = figures.study([row("a", modes=score), row("b")])
     assert plain.dtype == np.uint8 and scored.shape[1] > 1.5 * plain.shape[1]
 
 
 def test_a_history_has_its_pages_in_order_below_its_curves():
     red, green = (np.full((20, 20, 3), c, np.uint8) for c in ([255, 0, 0], [0, 255, 0]))
     curves = {"rising": {1: 0.0, 9: 1.0}, "falling": {1: 1.0, 5: 0.5, 9: 0.0}}
-    picture = sheets.history(curves, {1: red, 9: green}).astype(int)
+    picture = figures.history(curves, {1: red, 9: green}).astype(int)
     (top, left), (same, right) = (
         np.argwhere((picture == page[0, 0]).all(-1)).mean(0) for page in (red, green)
     )
@@ -149,12 +150,12 @@ def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
         classifier=classifier,
     )
     with flagsaver.flagsaver(value_range="symmetric"):
-        ((suffix, page),) = sampling._classes(model)
-    columns, batches, batch_size = sampling.SORTED
+        ((suffix, page),) = sample._classes(model)
+    columns, batches, batch_size = sample.SORTED
     assert (suffix, seen) == ("", batches * [batch_size])
     z = np.concatenate(drawn)
-    step = 32 + sheets.GAP
-    shown = page[sheets.GAP + 16 :: step, sheets.GAP + 16 :: step, 0].astype(int)
+    step = 32 + figures.GAP
+    shown = page[figures.GAP + 16 :: step, figures.GAP + 16 :: step, 0].astype(int)
     rows = z[z > 0], z[:0], z[(z < 0) & (z >= -0.99)], z[z < -0.99]
     assert 0 < len(rows[3]) < columns
     for row, values in zip(shown, rows, strict=True):

@@ -15,7 +15,7 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
-from tfgan_papers import __main__, study  # the first defines --metrics  # noqa: F401
+from tfgan_papers.commands import study  # the first defines --metrics  # noqa: F401
 from tfgan_papers.errors import UsageError, UserError
 
 # Of its four settings two diverge at once.

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_papers import layers, losses, noise, techniques
+from tfgan_papers import layers, losses, noise
+from tfgan_papers.models import averaging, surgery
 
 F64 = {"dtype": "float64"}
 
@@ -48,7 +49,7 @@ def assert_gradients(layer, x, numpy_form, weights, **options):
 
 def normalized_dense(units=4, **kwargs):
     dense = keras.layers.Dense(units, use_bias=False, **F64)
-    return techniques.WeightNormalization(dense, **F64, **kwargs)
+    return layers.WeightNormalization(dense, **F64, **kwargs)
 
 
 def test_weight_normalization_is_gain_times_the_direction(rng):
@@ -72,7 +73,7 @@ def test_weight_normalization_is_gain_times_the_direction(rng):
 def test_weight_normalization_of_convolutions_is_by_output_channel(kind, rng):
     x = rng.normal(size=(2, 5, 5, 3)).astype("float32")
     bare = kind(4, 3, strides=2, padding="same", use_bias=False)
-    layer = techniques.WeightNormalization(bare, epsilon=1e-6)
+    layer = layers.WeightNormalization(bare, epsilon=1e-6)
     found = layer(x)
     kernel = bare.kernel.numpy()
     axes, shape = ((0, 1, 2), (1, 1, 1, 4)) if kind is keras.layers.Conv2D else (
@@ -100,7 +101,7 @@ def test_the_first_pass_standardizes_each_unit_under_noise(rng):
     outer = keras.Model(inputs, [first.output, network.output])
     stream = noise.Stream(tf.constant([1, 0], tf.int64), 0)
     with noise.use(stream):
-        techniques.initialize(network, x)
+        surgery.initialize(network, x)
     again = noise.Stream(tf.constant([1, 0], tf.int64), 0)
     with noise.use(again):  # the same draws
         hidden, output = outer(x, training=True)
@@ -115,7 +116,7 @@ def test_the_first_pass_standardizes_each_unit_under_noise(rng):
 
 def test_a_layer_with_its_own_bias_is_refused():
     with pytest.raises(ValueError, match="belong to its wrapper"):
-        techniques.WeightNormalization(keras.layers.Dense(3))
+        layers.WeightNormalization(keras.layers.Dense(3))
 
 
 # Minibatch discrimination.
@@ -134,7 +135,7 @@ def numpy_minibatch_features(x, kernel, log_scale, bias):
 
 def test_minibatch_features_are_sec_3_2(rng):
     x = rng.normal(size=(5, 3))
-    layer = techniques.MinibatchDiscrimination(4, 2, **F64)
+    layer = layers.MinibatchDiscrimination(4, 2, **F64)
     layer.build((None, 3))
     weights = [rng.normal(size=w.shape) for w in layer.weights]
     layer.set_weights(weights)
@@ -145,7 +146,7 @@ def test_minibatch_features_are_sec_3_2(rng):
 
 
 def test_equal_examples_are_as_similar_as_there_are_others():
-    layer = techniques.MinibatchDiscrimination(3, **F64)
+    layer = layers.MinibatchDiscrimination(3, **F64)
     found = layer(np.ones((7, 2)))[:, 2:]
     np.testing.assert_allclose(found, 7 - 1 - 1)  # not itself; the bias starts at -1
 
@@ -153,10 +154,10 @@ def test_equal_examples_are_as_similar_as_there_are_others():
 def test_the_first_pass_scales_minibatch_features_by_the_nearest_other(rng):
     x = rng.normal(size=(20, 3))
     inputs = keras.Input((3,), dtype="float64")
-    layer = techniques.MinibatchDiscrimination(4, **F64)
+    layer = layers.MinibatchDiscrimination(4, **F64)
     network = keras.Model(inputs, layer(inputs))
     kernel, log_scale, bias = (w.numpy() for w in layer.weights)
-    techniques.initialize(network, x)
+    surgery.initialize(network, x)
     m = np.einsum("ia,abc->ibc", x, kernel / np.sqrt((kernel**2).sum(0)))
     distances = np.abs(m[:, None] - m[None]).sum(-1) + 1e6 * np.eye(20)[..., None]
     unit = distances.min(1).mean(0) / 2
@@ -170,11 +171,11 @@ def test_the_first_pass_scales_minibatch_features_by_the_nearest_other(rng):
 
 def virtual(shape, reference, **kwargs):
     x = inputs = keras.Input(shape, dtype="float64")
-    x = techniques.WithReference(len(reference), **F64)(x)
-    x = techniques.VirtualBatchNormalization(len(reference), **F64, **kwargs)(x)
+    x = layers.WithReference(len(reference), **F64)(x)
+    x = layers.VirtualBatchNormalization(len(reference), **F64, **kwargs)(x)
     both = keras.Model(inputs, x)
     both.layers[1].set_weights([reference])
-    alone = techniques.WithoutReference(len(reference), **F64)(x)
+    alone = layers.WithoutReference(len(reference), **F64)(x)
     return keras.Model(inputs, alone), both
 
 
@@ -211,7 +212,7 @@ def test_virtual_batch_norm_of_large_values_keeps_their_variance(rng):
     """Of 4,000 and a deviation of 1/4 float32 has the mean square to +- 1."""
     x = np.float32(rng.normal(4000, 0.25, size=(11, 4, 4, 3)))
     single, double = (
-        techniques.VirtualBatchNormalization(6, gamma_initializer="ones", dtype=dtype)
+        layers.VirtualBatchNormalization(6, gamma_initializer="ones", dtype=dtype)
         for dtype in ("float32", "float64")
     )
     np.testing.assert_allclose(single(x), double(np.float64(x)), rtol=1e-3, atol=1e-4)
@@ -219,7 +220,7 @@ def test_virtual_batch_norm_of_large_values_keeps_their_variance(rng):
 
 @pytest.mark.parametrize("shape", [(2,), (2, 3, 2)])
 def test_virtual_batch_norm_differentiates_through_the_reference(shape, rng):
-    layer = techniques.VirtualBatchNormalization(3, **F64)
+    layer = layers.VirtualBatchNormalization(3, **F64)
     layer.build((None, *shape))
     places = tuple(range(1, len(shape)))
 
@@ -240,10 +241,10 @@ def test_virtual_batch_norm_differentiates_through_the_reference(shape, rng):
     "layer",
     [
         normalized_dense(3, activation="relu", trainable_gain=True, initial_std=0.1),
-        techniques.MinibatchDiscrimination(4, 3),
-        techniques.WithReference(4),
-        techniques.WithoutReference(4),
-        techniques.VirtualBatchNormalization(4, epsilon=1e-3),
+        layers.MinibatchDiscrimination(4, 3),
+        layers.WithReference(4),
+        layers.WithoutReference(4),
+        layers.VirtualBatchNormalization(4, epsilon=1e-3),
         layers.GaussianNoise(0.3),
     ],
     ids=lambda layer: type(layer).__name__,
@@ -260,9 +261,9 @@ def test_feature_matching_takes_means_before_norms(rng):
     real, fake = rng.normal(size=(6, 4)), rng.normal(size=(9, 4))
     gap = real.mean(0) - fake.mean(0)
     for function, expected, slope in (
-        (techniques.feature_matching, (gap**2).sum(), 2 * gap),
-        (techniques.mean_feature_matching, (gap**2).mean(), 2 * gap / 4),
-        (techniques.absolute_feature_matching, np.abs(gap).mean(), np.sign(gap) / 4),
+        (losses.feature_matching, (gap**2).sum(), 2 * gap),
+        (losses.mean_feature_matching, (gap**2).mean(), 2 * gap / 4),
+        (losses.absolute_feature_matching, np.abs(gap).mean(), np.sign(gap) / 4),
     ):
         samples = tf.Variable(fake)
         with tf.GradientTape() as tape:
@@ -274,7 +275,7 @@ def test_feature_matching_takes_means_before_norms(rng):
 
 def test_one_sided_smoothing_moves_the_best_discriminator_for_data_only():
     """Sec. 3.4: the best D is alpha p_data / (p_data + p_model)."""
-    loss = techniques.one_sided(losses.LOSSES["non_saturating"], 0.9)
+    loss = losses.one_sided(losses.LOSSES["non_saturating"], 0.9)
     p_data, p_model = np.array([0.1, 0.6, 0.3]), np.array([0.5, 0.1, 0.4])
     best = 0.9 * p_data / (p_data + p_model)
     scores = tf.Variable(np.log(best / (1 - best)))
@@ -289,7 +290,7 @@ def toy_game(averaging, steps=5000, rate=0.02):
     """Sec. 3.3: min over x, max over y of (f(x) - 1)(y - 1), with
     f(x) = x below zero and x^2 above: the distance to its equilibrium (1, 1)."""
     players = [tf.Variable(0.8, dtype=tf.float64), tf.Variable(1.4, dtype=tf.float64)]
-    histories = [techniques.HistoricalAveraging([v]) for v in players]
+    histories = [averaging.HistoricalAveraging([v]) for v in players]
     for _ in range(steps):
         x, y = (float(v) for v in players)
         f, slope = (x, 1.0) if x < 0 else (x * x, 2 * x)
@@ -311,7 +312,7 @@ def test_historical_averaging_finds_the_equilibrium_that_gradient_descent_orbits
 def test_historical_averaging_is_an_online_mean(rng):
     thetas, gradient = rng.normal(size=(5, 3)), rng.normal(size=3)
     variable = tf.Variable(thetas[0])
-    history = techniques.HistoricalAveraging([variable], weight=0.5)
+    history = averaging.HistoricalAveraging([variable], weight=0.5)
     for t, theta in enumerate(thetas, 1):
         variable.assign(theta)
         (found,) = history.descend_from([tf.constant(gradient)], [variable])

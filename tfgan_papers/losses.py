@@ -80,3 +80,31 @@ LOSSES = {
     ),
     "least_squares": least_squares(),
 }
+
+
+# Of Improved GAN (2016): feature matching, and one-sided label smoothing.
+
+
+def one_sided(loss: AdversarialLoss, alpha: float) -> AdversarialLoss:
+    """`loss` with alpha as D's target for data (Sec. 3.4). That for samples stays 0, else
+    the best D would no longer be that of a mixture in which samples count for nothing."""
+
+    def real(scores):
+        return alpha * loss.real(scores) + (1.0 - alpha) * loss.fake(scores)
+
+    return loss._replace(real=real)
+
+
+def feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Squared distance of the mean features (batch, n) of data and samples (Sec. 3.1)."""
+    return ops.sum(ops.square(ops.mean(real, 0) - ops.mean(fake, 0)))
+
+
+def mean_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """The same, as a mean over the features (train_mnist_feature_matching.py)."""
+    return ops.mean(ops.square(ops.mean(real, 0) - ops.mean(fake, 0)))
+
+
+def absolute_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Mean absolute difference of the mean features (train_cifar_feature_matching.py)."""
+    return ops.mean(ops.abs(ops.mean(real, 0) - ops.mean(fake, 0)))

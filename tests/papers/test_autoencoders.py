@@ -11,15 +11,17 @@ from absl.testing import flagsaver
 from scipy import stats
 from scipy.special import expit
 
-import tfgan_papers.__main__  # defines --model  # noqa: F401
+import tfgan_papers.cli  # defines --model  # noqa: F401
 from tests import launch
 from tests.test_distribution import two
-from tfgan_papers import collapse, evaluation, export, noise, runtime, sampling, training
-from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers import noise
+from tfgan_papers.commands import evaluate, sample
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import bound
 from tfgan_papers.papers import autoencoders, gan
+from tfgan_papers.runs import collapse, distribution, export, training
+from tfgan_papers.runs.checkpoints import Checkpoints
 
 SHAPE = (2, 3, 1)
 PIXELS = 6
@@ -160,10 +162,10 @@ def test_a_bound_that_is_not_finite_is_refused():
 
 
 def test_scores_are_of_what_the_model_has():
-    vae = evaluation.Generated(compiled())
+    vae = evaluate.Generated(compiled())
     assert vae.part("bound") == vae.model.bound
     with pytest.raises(UsageError, match="is of a bound"):
-        evaluation.Generated(compiled(autoencoders.Autoencoder)).part("bound")
+        evaluate.Generated(compiled(autoencoders.Autoencoder)).part("bound")
     with pytest.raises(UsageError, match="is of a classifier"):
         vae.part("classifier")
 
@@ -257,12 +259,12 @@ def test_a_resumed_vae_goes_on_to_the_very_weights_of_the_uninterrupted(tmp_path
 
 def trained(strategy, jit_compile=False):
     data = np.random.default_rng(2).uniform(size=(32, *SHAPE)).astype("float32")
-    with runtime.scope(strategy):
+    with distribution.scope(strategy):
         model = autoencoders.VAE(*tiny(), seed=5)
         rates = (keras.optimizers.SGD(0.1) for _ in range(2))
         model.compile(*rates, jit_compile=jit_compile)
     stream = tf.data.Dataset.from_tensor_slices(data).batch(8, drop_remainder=True)
-    stream = runtime.distribute(strategy, stream.repeat())
+    stream = distribution.distribute(strategy, stream.repeat())
     model.fit(stream, steps_per_epoch=4, verbose=0)
     return model.get_weights()
 
@@ -313,7 +315,7 @@ def test_the_manifold_is_even_in_shares_of_the_gaussian():
     seen = []
     model.generate = lambda z: seen.append(z) or tf.zeros((len(z), *SHAPE))
     with flagsaver.flagsaver(value_range="unit"):
-        ((suffix, picture),) = sampling._manifold(model)
+        ((suffix, picture),) = sample._manifold(model)
     (z,) = seen
     assert suffix == "" and picture.ndim == 3
     shares = stats.norm.cdf(z).reshape(20, 20, 2)
@@ -324,7 +326,7 @@ def test_the_manifold_is_even_in_shares_of_the_gaussian():
 
 def test_no_manifold_of_other_latents():
     with pytest.raises(UsageError, match="two normal latents"):
-        next(sampling._manifold(compiled(latent_dim=3)))
+        next(sample._manifold(compiled(latent_dim=3)))
 
 
 def test_no_reconstructions_without_an_autoencoder():
@@ -333,7 +335,7 @@ def test_no_reconstructions_without_an_autoencoder():
     d = keras.layers.Dense(1)(keras.layers.Flatten()(x))
     model = gan.GAN(keras.Model(z, g), keras.Model(x, d))
     with flagsaver.flagsaver(model="gan"), pytest.raises(UsageError, match="no autoenc"):
-        next(sampling._reconstructions(model))
+        next(sample._reconstructions(model))
 
 
 # From the command line.
@@ -378,8 +380,8 @@ def test_reconstructions_alternate_rows_of_images_and_copies(run):
         training.FLAGS.logdir = str(folder)
         training.lay_defaults()
         model, _ = training.Run().restored()
-        ((_, picture),) = sampling._reconstructions(model)
-        shown = sampling.data.load("train[80%:]").all("unit", 40)
+        ((_, picture),) = sample._reconstructions(model)
+        shown = sample.data.load("train[80%:]").all("unit", 40)
     tiles = picture[2:, 2:, 0].reshape(8, 34, 10, 34)[:, :32, :, :32].swapaxes(1, 2)
     pixels = tiles[:, :, ::4, ::4] / 255
     expected = np.stack([shown, model.critic(shown)], 1)[..., 0]

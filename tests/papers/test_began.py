@@ -13,10 +13,11 @@ from absl.testing import flagsaver
 
 from tests import launch
 from tests.test_distribution import two
-from tfgan_papers import export, noise, runtime, training
+from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import began
+from tfgan_papers.runs import distribution, export, training
 
 AUTHORS, PLAIN = began.NETWORKS["authors"], began.NETWORKS["plain"]
 
@@ -256,11 +257,11 @@ def test_fidelity_to_the_code_halves_every_100000_steps():
 
 def trained(strategy, jit_compile=False):
     data = np.random.default_rng(2).uniform(-1, 1, (6 * 8, 16, 16, 1)).astype("float32")
-    with runtime.scope(strategy):
+    with distribution.scope(strategy):
         model = small(gamma=0.9, lambda_k=0.5, carry_steps=4, stall_steps=10)
         compiled(model, jit_compile=jit_compile)
     stream = tf.data.Dataset.from_tensor_slices(data).batch(8, drop_remainder=True)
-    stream = runtime.distribute(strategy, stream.repeat())
+    stream = distribution.distribute(strategy, stream.repeat())
     history = model.fit(stream, steps_per_epoch=6, verbose=0).history
     return model, history
 

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
-from tfgan_papers import export, losses, noise, training
+from tfgan_papers import losses, noise
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import dcgan
+from tfgan_papers.runs import export, training
 
 SMALL = dcgan.AUTHORS._replace(width=4)
 # Width, L2, batch, range: faces/train_uncond_dcgan.py, the port's main.py and model.py,

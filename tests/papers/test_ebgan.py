@@ -10,13 +10,14 @@ import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 
-import tfgan_papers.__main__  # defines --model  # noqa: F401
+import tfgan_papers.cli  # defines --model  # noqa: F401
 from tests import launch
-from tfgan_papers import export, noise, training
-from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import ebgan
+from tfgan_papers.runs import export, training
+from tfgan_papers.runs.checkpoints import Checkpoints
 
 # The losses.
 

@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
-from tfgan_papers import data, evaluation, export, training
-from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers import data
+from tfgan_papers.commands import evaluate
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.losses import LOSSES
 from tfgan_papers.papers import gan
+from tfgan_papers.runs import export, training
+from tfgan_papers.runs.checkpoints import Checkpoints
 
 
 def settings(dataset="gaussian", shape=(1,), **changes):
@@ -88,11 +90,11 @@ def test_scores_of_features_are_refused_where_pixels_depend_on_the_batch():
     given = {"value_range": "norm55", "metrics": ["diversity", "frechet_distance"]}
     with flagsaver.flagsaver(**given):
         with pytest.raises(UsageError, match="--metrics=frechet_distance.*norm55 depend"):
-            evaluation.check()
+            evaluate.check()
         with flagsaver.flagsaver(images="folder"):
-            evaluation.check()  # those are pixels already
+            evaluate.check()  # those are pixels already
     with flagsaver.flagsaver(**given | {"value_range": "unit"}):
-        evaluation.check()
+        evaluate.check()
 
 
 @pytest.mark.parametrize(

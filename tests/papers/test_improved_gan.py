@@ -14,12 +14,15 @@ from scipy.special import log_softmax, softmax
 
 from tests import launch
 from tests.test_distribution import two
-from tfgan_papers import evaluation, layers, losses, noise, techniques, training
+from tfgan_papers import layers, losses, noise
+from tfgan_papers.commands import evaluate
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
-from tfgan_papers.metrics import test_error
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.metrics import classification_error
+from tfgan_papers.models import surgery
 from tfgan_papers.papers import improved_gan
+from tfgan_papers.runs import training
 
 
 def counts(networks):
@@ -39,7 +42,7 @@ def test_networks_have_the_authors_number_of_weights(name, shape, expected):
     networks = improved_gan.EXPERIMENTS[name].networks(shape, 10, Draw(0))
     assert counts(networks) == expected
     if name == "minibatch":
-        wider = techniques.with_minibatch_discrimination(networks[1], improved_gan.KERNELS)
+        wider = surgery.with_minibatch_discrimination(networks[1], improved_gan.KERNELS)
         assert counts([wider]) == [1_504_404]
 
 
@@ -85,14 +88,14 @@ def small_networks(minibatch_features=False):
         return keras.layers.Dense(units, use_bias=False, kernel_initializer=kernel)
 
     def normalized(units, seed, **kwargs):
-        return techniques.WeightNormalization(dense(units, seed), **kwargs)
+        return layers.WeightNormalization(dense(units, seed), **kwargs)
 
     z, x = keras.Input((3,)), keras.Input((4,))
     fake = dense(4, 2)(keras.layers.Activation("softplus")(dense(8, 1)(z)))
     features = normalized(8, 3, activation="relu", name="features")(x)
     if minibatch_features:
         kernel = keras.initializers.RandomNormal(stddev=0.05, seed=5)
-        similar = techniques.MinibatchDiscrimination(3, 2, kernel_initializer=kernel)
+        similar = layers.MinibatchDiscrimination(3, 2, kernel_initializer=kernel)
         features = similar(features)
     logits = normalized(3, 4, trainable_gain=True)(features)
     return keras.Model(z, fake), keras.Model(x, logits)
@@ -313,11 +316,13 @@ def test_labels_that_cannot_be_had_are_refused(labels, rare, words, rng):
 
 def test_test_error_counts_what_the_classifier_gets_wrong(rng):
     logits, labels = rng.normal(size=(1203, 4)), rng.integers(0, 4, 1203)
-    reference = test_error.Reference(logits, labels)
-    found = test_error.score(lambda images, training: images, reference)
+    reference = classification_error.Reference(logits, labels)
+    found = classification_error.score(lambda images, training: images, reference)
     wrong = int((logits.argmax(1) != labels).sum())
     assert found == (wrong, 100 * wrong / 1203, 1203)
-    assert test_error.selection(lambda images, training: images, reference) == -wrong
+    assert (
+        classification_error.selection(lambda images, training: images, reference) == -wrong
+    )
 
 
 # Runs from the command line.
@@ -468,7 +473,7 @@ def test_predictions_of_an_ensemble_are_averaged(run, tmp_path):
 
 def test_an_ensemble_is_the_mean_of_probabilities(rng):
     found = [rng.normal(size=(6, 4)) * 3 for _ in range(3)]
-    mean = evaluation._averaged([lambda x, training, y=y: y for y in found])
+    mean = evaluate._averaged([lambda x, training, y=y: y for y in found])
     expected = np.mean([softmax(logits, 1) for logits in found], 0)
     np.testing.assert_allclose(mean(None), expected, rtol=1e-6)
 
@@ -476,9 +481,9 @@ def test_an_ensemble_is_the_mean_of_probabilities(rng):
 def test_an_ensemble_that_is_sure_is_scored():
     """The logarithm of its 0 is infinite, and no score is of that."""
     logits = np.float32([[900, 0], [0, 900], [0, 900]])
-    reference = test_error.Reference(logits, np.int32([0, 1, 0]))
-    mean = evaluation._averaged([lambda x, training: tf.constant(x)] * 2)
-    assert test_error.score(mean, reference).value == 1
+    reference = classification_error.Reference(logits, np.int32([0, 1, 0]))
+    mean = evaluate._averaged([lambda x, training: tf.constant(x)] * 2)
+    assert classification_error.score(mean, reference).value == 1
 
 
 def test_runs_at_another_step_are_no_ensemble(monkeypatch):
@@ -493,9 +498,9 @@ def test_runs_at_another_step_are_no_ensemble(monkeypatch):
 
     monkeypatch.setattr(training, "companion", companion)
     with flagsaver.flagsaver(ensemble=["b"]):
-        assert evaluation._ensemble(6) == [("improved_gan-mnist-1-seed2", None)]
+        assert evaluate._ensemble(6) == [("improved_gan-mnist-1-seed2", None)]
         with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):
-            evaluation._ensemble(9)
+            evaluate._ensemble(9)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ from scipy.special import log_softmax, softmax
 
 from tests.papers.test_improved_gan import counts, settings_of
 from tests.test_techniques import assert_gradients
-from tfgan_papers import export, noise, techniques
+from tfgan_papers import losses, noise
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
-from tfgan_papers.metrics import test_error
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.metrics import classification_error
+from tfgan_papers.models import surgery
 from tfgan_papers.papers import improved_gan
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
+from tfgan_papers.runs import export
 
 LATENT_DIM, WIDTH, KERNELS, KERNEL_SIZE, CLASSES = 6, 8, 3, 2, 5
 MAPS = [(1, 8), (2, 8), (4, 4), (8, 2), (16, 1), (32, 1)]  # side and channels
@@ -118,7 +120,7 @@ def test_noise_maps_reach_the_image_and_vbn_takes_their_reference(networks, rng)
     change = np.abs(generator(other) - generator(z)).sum((0, 3))
     assert change[-1, -1] > 0 and change[:28].sum() == change[:, :28].sum() == 0
     reference = np.float32(rng.uniform(-1, 1, (3, size)))
-    virtual = techniques.with_virtual_batch_normalization(generator, reference)
+    virtual = surgery.with_virtual_batch_normalization(generator, reference)
     np.testing.assert_allclose(virtual(z)[:1], virtual(z[:1]), rtol=1e-3, atol=1e-5)
 
 
@@ -126,7 +128,7 @@ def test_the_step_moves_both_networks_by_one_joint_pass(networks, rng):
     generator, discriminator = (keras.models.clone_model(n) for n in networks)
     for copy, network in zip((generator, discriminator), networks, strict=True):
         copy.set_weights(network.get_weights())
-    loss = techniques.one_sided(imagenet.equilibrium(0.25), 0.75)
+    loss = losses.one_sided(imagenet.equilibrium(0.25), 0.75)
     model = imagenet.ImageNetGAN(generator, discriminator, loss=loss, seed=4)
     model.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0), jit_compile=False)
     real = tf.constant(rng.uniform(-1, 1, (4, 32, 32, 3)), tf.float32)
@@ -163,8 +165,8 @@ def test_the_first_k_logits_classify(networks, tmp_path, rng):
     np.testing.assert_array_equal(model.classifier(images), logits[:, :CLASSES])
     labels = logits[:, :CLASSES].argmax(-1)
     labels[0] = (labels[0] + 1) % CLASSES
-    reference = test_error.Reference(images, labels)
-    assert test_error.score(model.classifier, reference).value == 1
+    reference = classification_error.Reference(images, labels)
+    assert classification_error.score(model.classifier, reference).value == 1
     export.export(model, tmp_path / "export", "symmetric", {})
     served = tf.saved_model.load(str(tmp_path / "export"))
     found = served.classify(tf.constant(images))

@@ -6,11 +6,13 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
-import tfgan_papers.__main__  # defines --model  # noqa: F401
-from tfgan_papers import losses, noise, sampling, sheets, training
+import tfgan_papers.cli  # defines --model  # noqa: F401
+from tfgan_papers import figures, losses, noise
+from tfgan_papers.commands import sample
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import dcgan, lsgan
+from tfgan_papers.runs import training
 
 # fidelity: shape, classes -> trainable weights of G and of D
 COUNTS = {
@@ -348,10 +350,10 @@ def test_loss_curves_are_of_the_given_targets(tmp_path, monkeypatch):
         drawn.update(by_name)
         return np.zeros((4, 4, 3), np.uint8)
 
-    monkeypatch.setattr(sheets, "curves", curves)
+    monkeypatch.setattr(figures, "curves", curves)
     given = {"a": -1.0, "b": 1.0, "c": 0.0, "logdir": str(tmp_path), "sample": "losses"}
     with flagsaver.flagsaver(model="lsgan", **given):
-        sampling.sample()
+        sample.sample()
     assert set(drawn) == set(losses.LOSSES)
     least_squares = drawn["least_squares"]
     for player, target in (("fake", -1.0), ("real", 1.0), ("generator", 0.0)):
@@ -360,4 +362,4 @@ def test_loss_curves_are_of_the_given_targets(tmp_path, monkeypatch):
         )
     with flagsaver.flagsaver(model="lsgan", **{**given, "a": 1.0}):
         with pytest.raises(UsageError, match="--sample=losses: a and b are both 1"):
-            sampling.sample()
+            sample.sample()

@@ -24,6 +24,7 @@ A score is a module with
 from tfgan_papers.metrics import (
     bound,
     class_accuracy,
+    classification_error,
     classifier_score,
     diversity,
     frechet_distance,
@@ -33,14 +34,13 @@ from tfgan_papers.metrics import (
     nearest_class,
     parzen_window,
     precision_recall,
-    test_error,
     two_sample,
 )
 
 METRICS = {
     "parzen_window": parzen_window,
     "mode_coverage": mode_coverage,
-    "test_error": test_error,
+    "test_error": classification_error,
     "bound": bound,
     "inception_score": inception_score,
     "classifier_score": classifier_score,

@@ -32,7 +32,7 @@ from google.protobuf.message import DecodeError
 
 from tfgan_papers.data.examples import Examples, one_line
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
 
 FEATURES = 64  # of the classifier: fewer than the examples of small test splits
 WIDTHS = (16, 32, 64)  # of its convolutions, each at half the size of the one before

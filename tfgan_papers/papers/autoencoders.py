@@ -42,9 +42,10 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import adversarial, noise
+from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import adversarial
 
 UNITS = 500  # VAE, Sec. 5: MNIST, one hidden layer of tanh each
 WEIGHT_STD = 0.01  # VAE, Sec. 5 (VAE-2)

@@ -55,9 +55,10 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import adversarial, layers, optimizers
+from tfgan_papers import layers, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import adversarial
 from tfgan_papers.papers import dcgan
 
 SIDE = 8  # Sec. 4.1: the last downsampled image is 8x8 at any resolution

@@ -46,9 +46,11 @@ from typing import NamedTuple
 import keras
 from absl import flags
 
-from tfgan_papers import critics, improvements, layers, losses, optimizers
+from tfgan_papers import layers, losses, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import critics
+from tfgan_papers.papers import borrowed
 
 LATENT_DIM = 100  # Fig. 1; faces/train_uncond_dcgan.py: nz
 LEARNING_RATE = 2e-4  # Sec. 4
@@ -340,7 +342,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    generator, discriminator, options = improvements.applied(
+    generator, discriminator, options = borrowed.applied(
         generator, discriminator, settings, draw
     )
     model = DCGAN(

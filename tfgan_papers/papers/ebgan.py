@@ -47,9 +47,10 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import adversarial, layers, optimizers
+from tfgan_papers import layers, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import adversarial
 from tfgan_papers.papers import dcgan
 
 LATENT_DIM = 100  # secondary: Appendix C, at 64x64; EBGAN-7

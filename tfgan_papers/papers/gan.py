@@ -46,9 +46,11 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import critics, improvements, layers, losses
+from tfgan_papers import layers, losses
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import critics
+from tfgan_papers.papers import borrowed
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
 DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
@@ -548,7 +550,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         raise UsageError(
             f"--network={settings.network} on --dataset={settings.dataset}: {error}"
         ) from error
-    generator, discriminator, options = improvements.applied(
+    generator, discriminator, options = borrowed.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
     simultaneous = settings.fidelity == "code"
@@ -575,7 +577,7 @@ def build(settings, jit_compile, steps_per_execution=1):
 
 
 def start(model, examples, value_range):
-    """What precedes step 1: `improvements.start`; the second stage on TFD takes over the
+    """What precedes step 1: `borrowed.start`; the second stage on TFD takes over the
     first's generator.
 
     Raises:
@@ -585,7 +587,7 @@ def start(model, examples, value_range):
     stacked = any(layer.name == "pretrained" for layer in model.generator.layers)
     if stacked != bool(_INIT_FROM.value):
         raise UsageError("--network=tfd needs --init_from, and no other network takes it")
-    improvements.start(model, examples, value_range)
+    borrowed.start(model, examples, value_range)
     if not stacked:
         return
     folder = pathlib.Path(_INIT_FROM.value).expanduser() / "checkpoints" / "last"

@@ -67,18 +67,12 @@ import tensorflow as tf
 from absl import flags
 from keras import ops
 
-from tfgan_papers import (
-    critics,
-    improvements,
-    layers,
-    losses,
-    noise,
-    optimizers,
-    techniques,
-)
-from tfgan_papers.adversarial import AdversarialModel
+from tfgan_papers import layers, losses, noise, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import averaging, critics, surgery
+from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers.papers import borrowed
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 
 LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
@@ -115,7 +109,7 @@ def mnist_networks(shape, classes, draw):
         x = glorot(units)(x)
         x = keras.layers.BatchNormalization(**BATCH_NORM, scale=False)(x)  # g=None
         x = keras.layers.Activation("softplus")(x)
-    x = techniques.WeightNormalization(
+    x = layers.WeightNormalization(
         glorot(pixels, "float32"), "sigmoid", trainable_gain=True, epsilon=WEIGHT_EPSILON
     )(x)
     samples = keras.layers.Reshape(shape, dtype="float32")(x)
@@ -125,7 +119,7 @@ def mnist_networks(shape, classes, draw):
         options = {"use_bias": False, "dtype": dtype}
         kernel = draw.normal(0.1)  # nn.py: theta
         dense = keras.layers.Dense(units, kernel_initializer=kernel, **options)
-        return techniques.WeightNormalization(dense, **kwargs)
+        return layers.WeightNormalization(dense, **kwargs)
 
     images = keras.Input(shape, name="images")
     x = layers.GaussianNoise(0.3)(keras.layers.Flatten()(images))  # sigma
@@ -158,7 +152,7 @@ def image_networks(shape, classes, draw, filters, noisy=False):
 
     def normalized(layer, activation=None, **kwargs):
         kwargs = {"epsilon": WEIGHT_EPSILON, **kwargs}
-        return techniques.WeightNormalization(layer, activation, **kwargs)
+        return layers.WeightNormalization(layer, activation, **kwargs)
 
     def batch_normalized(x):
         x = keras.layers.BatchNormalization(**BATCH_NORM, scale=False)(x)  # g=None
@@ -235,7 +229,7 @@ class ImprovedGAN(AdversarialModel):
         generator,
         discriminator,
         loss=losses.LOSSES["minimax"],
-        matching=techniques.feature_matching,
+        matching=losses.feature_matching,
         unsupervised_weight=1.0,
         g_steps=1,
         average_rate=AVERAGE_RATE,
@@ -247,7 +241,7 @@ class ImprovedGAN(AdversarialModel):
         self.loss_terms, self.matching = loss, matching
         self.unsupervised_weight, self.g_steps = unsupervised_weight, g_steps
         self.average_rate, self.corrected = average_rate, corrected
-        self.apart = techniques.mixes_examples(discriminator)
+        self.apart = surgery.mixes_examples(discriminator)
         if matching is not None:
             features = discriminator.get_layer("features").output
             self.features = keras.Model(discriminator.input, features)
@@ -312,8 +306,8 @@ class ImprovedGAN(AdversarialModel):
         """Move the averaged D towards D."""
         rate = self.average_rate
         if self.corrected:
-            rate = techniques.unbiased(rate, self.step.value + 1)
-        techniques.move(self.averaged, self.discriminator, rate)
+            rate = averaging.debiased_rate(rate, self.step.value + 1)
+        averaging.ema_update(self.averaged, self.discriminator, rate)
 
     def checkpointed(self):
         return {**super().checkpointed(), "averaged": self.averaged}
@@ -350,10 +344,10 @@ class UnlabelledGAN(critics.ScalarCriticModel):
 def initialize(model, images, of_generator=False):
     """Data-dependent initialization (IMPROVED-6) of D, and of G, before step 1."""
     with noise.use(noise.Stream.of_step(model.seed, tf.constant(-1), 0)) as stream:
-        techniques.initialize(model.discriminator, images)
+        surgery.initialize(model.discriminator, images)
         if of_generator:
             z = stream.latents(model.prior_law, (BATCH_SIZE, model.latent_dim))
-            techniques.initialize(model.generator, z)
+            surgery.initialize(model.generator, z)
 
 
 # The experiments, by the name of their networks.
@@ -523,7 +517,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
     matching = chosen.matching if of_code or chosen.matching == "none" else "squared"
     prior = "uniform" if every else PRIOR
-    *networks, options = improvements.applied(*networks, settings, draw, prior, matching)
+    *networks, options = borrowed.applied(*networks, settings, draw, prior, matching)
     options |= {"prior": prior, "seed": settings.seed}
     if every:
         model = imagenet.ImageNetGAN(*networks, **options)

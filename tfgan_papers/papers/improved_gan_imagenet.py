@@ -26,7 +26,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import critics, layers, losses, optimizers, techniques
+from tfgan_papers import layers, losses, optimizers
+from tfgan_papers.models import critics
 
 LATENT_DIM = 8192  # train_imagenet.py: z_dim
 WIDTH = 64  # model.py: gf_dim, df_dim
@@ -73,7 +74,7 @@ class CrossBatchNormalization(keras.layers.Layer):
     def __init__(self, momentum=0.9, epsilon=1e-5, gamma_initializer=None, **kwargs):
         super().__init__(**kwargs)
         self.momentum, self.epsilon = momentum, epsilon  # ops.py: epsilon
-        normal = keras.initializers.RandomNormal(1.0, techniques.REFERENCE_GAIN_STD)
+        normal = keras.initializers.RandomNormal(1.0, layers.REFERENCE_GAIN_STD)
         self.gamma_initializer = keras.initializers.get(gamma_initializer or normal)
 
     def build(self, input_shape):
@@ -197,7 +198,7 @@ def networks(
 
     def crossed(x):
         x = CrossBatchNormalization(
-            gamma_initializer=draw.normal(techniques.REFERENCE_GAIN_STD, 1.0),
+            gamma_initializer=draw.normal(layers.REFERENCE_GAIN_STD, 1.0),
             dtype="float32",
         )(x)
         return keras.layers.LeakyReLU(LEAK)(x)

@@ -47,10 +47,11 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from tfgan_papers import critics, improvements, layers, losses, optimizers
+from tfgan_papers import layers, losses, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.initializers import Draw
-from tfgan_papers.papers import dcgan
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.models import critics
+from tfgan_papers.papers import borrowed, dcgan
 
 LATENT_DIM = 1024  # train_lsun.py, train_chn.py: z_dim
 MIXTURE_LATENT_DIM = 256  # mixture_gaussian/ls.py: z_dim
@@ -307,7 +308,7 @@ def build(settings, jit_compile, steps_per_execution=1):
         )
     except ValueError as error:
         raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    generator, discriminator, options = improvements.applied(
+    generator, discriminator, options = borrowed.applied(
         generator, discriminator, settings, draw, chosen.prior
     )
     # of least squares alone: cross entropy is a mean (dcgan64.py: loss; sig.py: D_loss)

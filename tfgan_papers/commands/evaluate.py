@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from tfgan_papers import data, noise, records, training
-from tfgan_papers.adversarial import AdversarialModel
+from reproduction.claims import measured_by
+from tfgan_papers import data, noise
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS, features
-from tfgan_papers.papers.claims import measured_by
+from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers.runs import records, training
 
 FLAGS = flags.FLAGS
 _METRICS = flags.DEFINE_list(

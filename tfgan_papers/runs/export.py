@@ -7,9 +7,10 @@ import shutil
 import keras
 import tensorflow as tf
 
-from tfgan_papers import noise, techniques
-from tfgan_papers.adversarial import AdversarialModel
+from tfgan_papers import noise
 from tfgan_papers.data import RANGES
+from tfgan_papers.models import surgery
+from tfgan_papers.models.adversarial import AdversarialModel
 
 SERVING_BATCH_NORM = "inference mode: moving averages"
 
@@ -34,7 +35,9 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         value_range: name in `data.RANGES`.
         facts: further entries of the manifest.
     """
-    generator, discriminator = map(techniques.copy_of, (model.sampled, model.critic))
+    generator, discriminator = map(
+        surgery.clone_with_weights, (model.sampled, model.critic)
+    )
     law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
 
     def given(inputs, label):
@@ -75,7 +78,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
     score = distance if model.energy else output_of_d
     archive.add_endpoint("score", score, [images, *labels])
     if model.classifier is not None:
-        classifier = techniques.copy_of(model.classifier)
+        classifier = surgery.clone_with_weights(model.classifier)
         archive.track(classifier)
 
         def classify(images):
@@ -114,7 +117,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         entry = {"images": ["n", *shape], "returns": returns}
         manifest["endpoints"]["classify"] = entry
     of_g = ("serving_default", "generate", "sample")
-    compared = techniques.compares_examples(discriminator)
+    compared = surgery.compares_examples(discriminator)
     manifest["depend_on_batch_mates"] = [
         endpoint for endpoint in manifest["endpoints"] if compared and endpoint not in of_g
     ]

@@ -26,8 +26,9 @@ from typing import NamedTuple
 from absl import flags
 from scipy.stats import binomtest, sem, t
 
-from tfgan_papers import records, sheets, training
+from tfgan_papers import figures
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.runs import records, training
 
 FLAGS = flags.FLAGS
 _GRID = flags.DEFINE_multi_string(
@@ -300,7 +301,7 @@ def _start(run, passed_on):
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tfgan_papers.__main__"])
+    context.set_forkserver_preload(["tfgan_papers.cli"])
     process = context.Process(target=_train, args=(arguments, run.folder))
     process.start()
     return process
@@ -308,7 +309,7 @@ def _start(run, passed_on):
 
 def _train(arguments, folder):
     """In the process of a run: the command line, its output in log.txt."""
-    from tfgan_papers import __main__  # here, for it imports this module
+    from tfgan_papers import cli  # here, for it imports this module
 
     os.setsid()  # Ctrl-C is the study's to pass on, once
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -317,7 +318,7 @@ def _train(arguments, folder):
     with open(folder / "lock", "w") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)  # a killed study may have left the run at work
         sys.argv = ["main.py", *arguments]
-        __main__.run()
+        cli.run()
 
 
 def _error(run, code):
@@ -385,12 +386,12 @@ def report(folder, grid, passed_on, runs, errors):
     }
     text = markdown(summary, {name: reason for name, reason in failed.items() if reason})
     (folder / "study.md").write_text(text)
-    sheets.save(sheets.study(summary), folder / "study.png")
+    figures.save(figures.study(summary), folder / "study.png")
     if any(len(curve) > 1 for curve in curves.values()):
         drawn = {}
         for run in runs:
             drawn.setdefault(named(run.setting), []).append(curves[run.name])
-        sheets.save(sheets.selection(drawn, FLAGS.metrics[0]), folder / "selection.png")
+        figures.save(figures.selection(drawn, FLAGS.metrics[0]), folder / "selection.png")
     records.write(folder / "study.json", **fields)
     if FLAGS.record:
         records.write(FLAGS.record, **fields)

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgan_papers.adversarial import AdversarialModel
 from tfgan_papers.errors import UserError
+from tfgan_papers.models.adversarial import AdversarialModel
 
 KEPT = 3  # in last/: should the newest be unreadable, the one before it is used
 

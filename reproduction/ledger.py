@@ -8,11 +8,12 @@ import re
 import statistics
 from typing import NamedTuple
 
-from tfgan_papers import records
+import tfgan_papers
+from reproduction.claims import CLAIMS, Claim, measured_by
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.papers.claims import CLAIMS, Claim, measured_by
+from tfgan_papers.runs import records
 
-HERE = pathlib.Path(__file__).parent
+SOURCE = pathlib.Path(tfgan_papers.__file__).parent
 BLOCK = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
 DIFFERS = re.compile(r"^Differs: (.*(?:\n    .*)*)", re.MULTILINE)
 PICTURES = 4  # of README, side by side
@@ -24,7 +25,7 @@ RULE = "| --- " * CLAIM_HEAD.count(" | ") + "| --- |"
 RESULTS = """# Results
 
 Written by `python main.py --mode=ledger` from [results/](results) and
-[claims.py](tfgan_papers/papers/claims.py); a test compares. Each claim has its row, whether
+[claims.py](reproduction/claims.py); a test compares. Each claim has its row, whether
 or not there is a run for it.
 
 - **reproduced**: as good as the paper's number, or better; **within noise**: short of it by
@@ -450,8 +451,8 @@ def deviations() -> list[Differs]:
         UserError: one has not the form id | what | paper | code | flag | here.
     """
     found = []
-    for path in sorted(HERE.rglob("*.py")):
-        name = path.relative_to(HERE.parent).as_posix()
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE.parent).as_posix()
         for match in DIFFERS.finditer(path.read_text(encoding="utf-8")):
             cells = [" ".join(cell.split()) for cell in match[1].split("|")]
             if len(cells) != len(Differs._fields) - 1:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tfgan_papers import noise, techniques
+from tfgan_papers import noise
+from tfgan_papers.models import averaging, surgery
 
 
 class AdversarialModel(keras.Model):
@@ -66,7 +67,7 @@ class AdversarialModel(keras.Model):
         )
         networks = {"generator": generator, "discriminator": discriminator}
         self.histories = {
-            name: techniques.HistoricalAveraging(network.trainable_variables, history)
+            name: averaging.HistoricalAveraging(network.trainable_variables, history)
             for name, network in networks.items()
             if history
         }
@@ -129,7 +130,7 @@ class AdversarialModel(keras.Model):
             rate: how far the average moves towards G in a step of G.
         """
         self.generator_rate = rate
-        self.averaged_generator = techniques.copy_of(self.generator)
+        self.averaged_generator = surgery.clone_with_weights(self.generator)
         self.sampled = self.averaged_generator
 
     @property
@@ -229,8 +230,8 @@ class AdversarialModel(keras.Model):
             gradients = [gradient / self.replicas for gradient in gradients]
         optimizers[network].apply(gradients, variables)
         if network == "generator" and self.averaged_generator is not None:
-            rate = techniques.unbiased(self.generator_rate, self.g_optimizer.iterations)
-            techniques.move(self.averaged_generator, self.generator, rate)
+            rate = averaging.debiased_rate(self.generator_rate, self.g_optimizer.iterations)
+            averaging.ema_update(self.averaged_generator, self.generator, rate)
 
     def over_replicas(self, *means: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Means over this replica's share of the batch, as means over the whole batch."""

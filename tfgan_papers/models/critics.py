@@ -5,8 +5,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import adversarial
 from tfgan_papers.losses import LOSSES
+from tfgan_papers.models import adversarial
 
 
 class ScalarCriticModel(adversarial.AdversarialModel):

@@ -22,22 +22,12 @@ import tensorflow as tf
 from absl import flags, logging
 from tensorboard.plugins.hparams import api as hparams
 
-from tfgan_papers import (
-    callbacks,
-    collapse,
-    data,
-    export,
-    improvements,
-    losses,
-    noise,
-    records,
-    runtime,
-    sheets,
-)
-from tfgan_papers.adversarial import AdversarialModel
-from tfgan_papers.checkpoints import Checkpoints
+from tfgan_papers import data, figures, losses, noise
 from tfgan_papers.errors import TrainingFailure, UsageError, UserError
-from tfgan_papers.papers import PAPERS
+from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers.papers import PAPERS, borrowed
+from tfgan_papers.runs import callbacks, collapse, distribution, export, records
+from tfgan_papers.runs.checkpoints import Checkpoints
 
 FLAGS = flags.FLAGS
 _LOSS = flags.DEFINE_string("loss", None, "Adversarial loss; the paper's own by default.")
@@ -286,7 +276,7 @@ def defining_flags() -> dict:
     """The flags that decide what a run computes, as name -> value."""
     modules = FLAGS.flags_by_module_dict()
     names = {"model", "mixed_precision", "deterministic"}
-    read = filter(_built_on, (*PAPERS.values(), improvements))
+    read = filter(_built_on, (*PAPERS.values(), borrowed))
     for module in (__name__, data.__name__, *(m.__name__ for m in read)):
         names |= {flag.name for flag in modules.get(module, ())}
     return {name: FLAGS[name].value for name in sorted(names - FREE)}
@@ -301,7 +291,7 @@ def _built_on(module):
 def _foreign():
     """The user's flags that only models other than --model read."""
     modules = FLAGS.flags_by_module_dict()
-    others = (m for m in (*PAPERS.values(), improvements) if not _built_on(m))
+    others = (m for m in (*PAPERS.values(), borrowed) if not _built_on(m))
     unread = {flag.name for m in others for flag in modules.get(m.__name__, ())}
     return [f"--{name}" for name in sorted(unread) if FLAGS[name].present]
 
@@ -385,13 +375,13 @@ def train(make_score=None):
             chooses the best checkpoint. Called when TensorFlow is configured, before
             training.
     """
-    strategy = runtime.start(_SEED.value)
+    strategy = distribution.start(_SEED.value)
     run = Run()
-    chief = runtime.is_chief(strategy)
+    chief = distribution.is_chief(strategy)
     if chief and run.facts:  # else when nothing is left to refuse
         run.lock()
     batch_size = _BATCH_SIZE.value * run.minibatches_per_step()
-    runtime.check(strategy, batch_size)
+    distribution.check(strategy, batch_size)
     collapse.check(strategy)
     if _REPORT_STEPS.value % (FLAGS.steps_per_execution or 1):
         raise UsageError(
@@ -409,13 +399,13 @@ def train(make_score=None):
     score = make_score(examples) if make_score else None
     options, why = _compile_options(strategy, run, settings, examples, batch_size)
     logging.info("jit_compile: %s (%s)", options["jit_compile"], why)
-    with runtime.scope(strategy):
+    with distribution.scope(strategy):
         model = run.build(settings, **options)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
-    runtime.check_standing(strategy, done)
+    distribution.check_standing(strategy, done)
     if not done:
-        start = getattr(run.paper, "start", improvements.start)
+        start = getattr(run.paper, "start", borrowed.start)
         start(model, examples, FLAGS.value_range)
     if chief:
         run.lock()
@@ -460,7 +450,7 @@ def _tensorboard(folder):
 
 
 def _compile_options(strategy, run, settings, examples, batch_size):
-    """`runtime.compile_options`, or what this run began with: a resumed run must not
+    """`distribution.compile_options`, or what this run began with: a resumed run must not
     change its arithmetic."""
     if "jit_compile" in run.facts and FLAGS.jit_compile == "auto":
         facts = run.facts
@@ -476,7 +466,7 @@ def _compile_options(strategy, run, settings, examples, batch_size):
     def batch_of(model):
         return next(iter(_stream(run, examples, model, batch_size, 0)))
 
-    return runtime.compile_options(strategy, model_of, batch_of, _REPORT_STEPS.value)
+    return distribution.compile_options(strategy, model_of, batch_of, _REPORT_STEPS.value)
 
 
 def _stream(run, examples, model, batch_size, seed, done=0):
@@ -503,7 +493,7 @@ def _fit(
 ):
     """Train to --steps; then the export and the summary."""
     total, period = _STEPS.value, _REPORT_STEPS.value
-    chief, bar = runtime.is_chief(strategy), sys.stdout.isatty()
+    chief, bar = distribution.is_chief(strategy), sys.stdout.isatty()
     interruption, writer = callbacks.Interruption(), tf.summary.create_noop_writer()
     if chief:
         writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
@@ -529,7 +519,7 @@ def _fit(
             stream = _stream(run, examples, model, batch_size, _SEED.value, done)
             _set_steps_per_execution(model, steps, steps_a_call)
             model.fit(
-                runtime.distribute(strategy, stream),
+                distribution.distribute(strategy, stream),
                 steps_per_epoch=steps,
                 initial_epoch=done // period,
                 epochs=done // period + periods,
@@ -616,13 +606,13 @@ def sheet_drawer(model, examples):
     def draw(model):
         samples = to_pixels(model.generate(z, labels)).numpy()
         if images:
-            return samples, sheets.sheet(samples, columns)
+            return samples, figures.sheet(samples, columns)
         if examples.shape == (1,):
-            picture = sheets.line(
+            picture = figures.line(
                 z.numpy(), samples, real, lambda x: model.verdict(x).numpy()
             )
             return samples, picture
-        return samples, sheets.plane(samples, real)
+        return samples, figures.plane(samples, real)
 
     return draw
 

@@ -1,4 +1,4 @@
-"""Layers that more than one paper borrows."""
+"""Convolutions that halve and double height and width."""
 
 import itertools
 
@@ -6,44 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import noise
-
 NARROW = 16  # channels
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class Dropout(keras.layers.Dropout):
-    """Keras' inverted dropout, whose mask inside an `AdversarialModel`'s step is drawn
-    from that step's noise stream: the same mask whether XLA compiles the step or not,
-    after a resume, and on however many replicas. Elsewhere it is Keras' own layer.
-    """
-
-    draws_from_step = True
-
-    def call(self, inputs, training=False):
-        stream = noise.active()
-        if not training or stream is None or self.rate == 0:
-            return super().call(inputs, training=training)
-        keep = 1.0 - self.rate
-        if self.noise_shape is not None:
-            raise ValueError("noise_shape is not supported within a training step")
-        kept = stream.bernoulli((tf.shape(inputs)[0], *inputs.shape[1:]), keep)
-        return inputs * (tf.cast(kept, inputs.dtype) / keep)
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class GaussianNoise(keras.layers.GaussianNoise):
-    """Keras' additive Gaussian noise, inside an `AdversarialModel`'s step drawn as
-    `Dropout`'s masks are. Elsewhere it is Keras' own layer."""
-
-    draws_from_step = True
-
-    def call(self, inputs, training=False):
-        stream = noise.active()
-        if not training or stream is None or self.stddev == 0:
-            return super().call(inputs, training=training)
-        values = stream.normal((tf.shape(inputs)[0], *inputs.shape[1:]))
-        return inputs + tf.cast(self.stddev * values, inputs.dtype)
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
@@ -176,23 +139,3 @@ def _six_taps(kernel, before):
     sides = (2 - before, 4 + before - k)
     padded = ops.pad(kernel, (sides, sides, (0, 0), (0, 0)))
     return ops.reshape(padded, (3, 2, 3, 2, *kernel.shape[2:]))
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class OneHot(keras.layers.Layer):
-    """Labels, int (batch,), as (batch, classes) of zeros and a one."""
-
-    def __init__(self, classes, **kwargs):
-        super().__init__(**kwargs)
-        self.classes = classes
-
-    def call(self, labels):
-        return ops.one_hot(
-            ops.cast(labels, "int32"), self.classes, dtype=self.compute_dtype
-        )
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape, self.classes)
-
-    def get_config(self):
-        return {**super().get_config(), "classes": self.classes}

@@ -18,13 +18,14 @@ Differs: BORROWED-4 | first pass of minibatch features | not mentioned | 500 ima
 import tensorflow as tf
 from absl import flags
 
-from tfgan_papers import noise, techniques
+from tfgan_papers import layers, losses, noise
 from tfgan_papers.errors import UsageError
+from tfgan_papers.models import surgery
 
 MATCHING = {
-    "squared": techniques.feature_matching,
-    "mean": techniques.mean_feature_matching,
-    "absolute": techniques.absolute_feature_matching,
+    "squared": losses.feature_matching,
+    "mean": losses.mean_feature_matching,
+    "absolute": losses.absolute_feature_matching,
     "none": None,
 }
 BEFORE_INITIALIZATION = -2  # the "step" whose noise the reference batch is
@@ -75,7 +76,7 @@ def applied(generator, discriminator, settings, draw, prior="uniform", matching=
     """
     options = {"loss": settings.loss, "history": _HISTORY.value}
     if _SMOOTHING.value:
-        options["loss"] = techniques.one_sided(settings.loss, 1.0 - _SMOOTHING.value)
+        options["loss"] = losses.one_sided(settings.loss, 1.0 - _SMOOTHING.value)
     matching = _MATCHING.value or matching
     options["matching"] = MATCHING[matching]
     named = any(layer.name == "features" for layer in discriminator.layers)
@@ -103,7 +104,7 @@ def start(model, examples, value_range):
     found = next(iter(examples.stream(rows, seed, value_range, labels=labels)))
     inputs = list(found) if labels else found
     with noise.use(noise.Stream.of_step(model.seed, tf.constant(INITIALIZATION), 0)):
-        techniques.initialize(model.discriminator, inputs)
+        surgery.initialize(model.discriminator, inputs)
 
 
 def _compared(discriminator, settings, draw):
@@ -114,7 +115,7 @@ def _compared(discriminator, settings, draw):
             f"{share}: raise --batch_size"
         )
     try:
-        return techniques.with_minibatch_discrimination(
+        return surgery.with_minibatch_discrimination(
             discriminator, _KERNELS.value, _KERNEL_SIZE.value, draw.normal(0.05)
         )  # nn.py: theta
     except ValueError as error:
@@ -126,9 +127,9 @@ def _by_reference(generator, settings, draw, prior):
         raise UsageError("--reference_batch=1 has no variance: name 2 or more")
     stream = noise.Stream.of_step(settings.seed, tf.constant(BEFORE_INITIALIZATION), 0)
     shape = (_REFERENCE.value, *generator.inputs[0].shape[1:])
-    gains = draw.normal(techniques.REFERENCE_GAIN_STD, 1.0)
+    gains = draw.normal(layers.REFERENCE_GAIN_STD, 1.0)
     try:
-        return techniques.with_virtual_batch_normalization(
+        return surgery.with_virtual_batch_normalization(
             generator, stream.latents(prior, shape).numpy(), gains
         )
     except ValueError as error:

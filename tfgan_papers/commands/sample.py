@@ -8,19 +8,11 @@ from absl import flags
 from PIL import Image
 from scipy.stats import norm
 
-from tfgan_papers import (
-    data,
-    embedding,
-    evaluation,
-    export,
-    losses,
-    noise,
-    records,
-    sheets,
-    training,
-)
+from tfgan_papers import data, figures, losses, noise
+from tfgan_papers.commands import embedding, evaluate
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import mode_coverage
+from tfgan_papers.runs import export, records, training
 
 FLAGS = flags.FLAGS
 _SAMPLE = flags.DEFINE_enum(
@@ -86,7 +78,7 @@ def sample():
         return _strip(run)
     if kind == "history":
         return _history(run)
-    model, step = run.restored(evaluation.CHECKPOINT.value)
+    model, step = run.restored(evaluate.CHECKPOINT.value)
     if len(model.generator.output_shape) != 4:
         raise UsageError("--mode=sample draws images; points are in the run's own sheets")
     _check_label(model)
@@ -104,7 +96,7 @@ def sample():
     for suffix, picture in draw(model):
         of = "" if model.averaged_generator is None else f"-{model.sampled_is}"
         name = f"{kind}{suffix}-step-{step:09d}-seed{_SAMPLE_SEED.value}{of}.png"
-        sheets.save(picture, run.folder / "samples" / name)
+        figures.save(picture, run.folder / "samples" / name)
         print(run.folder / "samples" / name)
 
 
@@ -136,7 +128,7 @@ def _images(model, z, label=None):
 def _sheet(model):
     n = _NUM_SAMPLES.value
     images = _images(model, _latents(model, n))
-    yield "", sheets.sheet(_to_pixels(images), int(np.ceil(np.sqrt(n))))
+    yield "", figures.sheet(_to_pixels(images), int(np.ceil(np.sqrt(n))))
 
 
 def _classes(model):
@@ -148,7 +140,7 @@ def _classes(model):
     z = _latents(model, _NUM_SAMPLES.value)
     chosen = range(model.classes) if _LABEL.value is None else [_LABEL.value]
     for label in chosen:
-        picture = sheets.sheet(
+        picture = figures.sheet(
             _to_pixels(_images(model, z, label)), int(np.ceil(np.sqrt(len(z))))
         )
         yield f"-{label}", picture
@@ -170,18 +162,18 @@ def _sorted(model):
     for label, row in enumerate(grid):
         first = images[classes == label][:columns]
         row[: len(first)] = first
-    return sheets.sheet(grid.reshape(-1, *images.shape[1:]), columns)
+    return figures.sheet(grid.reshape(-1, *images.shape[1:]), columns)
 
 
 def _nearest(model):
     rows, columns = NEAREST
     samples = _images(model, _latents(model, rows * columns)).numpy()
     examples = data.load(FLAGS.train_split).all(FLAGS.value_range)
-    found = sheets.nearest(samples[columns - 1 :: columns], examples)
+    found = figures.nearest(samples[columns - 1 :: columns], examples)
     grid = samples.reshape(rows, columns, *samples.shape[1:])
     grid = np.concatenate([grid, found[:, None]], axis=1)
     grid = grid.reshape(-1, *samples.shape[1:])
-    yield "", sheets.sheet(_to_pixels(grid), columns + 1)
+    yield "", figures.sheet(_to_pixels(grid), columns + 1)
 
 
 def _one_label(model):
@@ -201,7 +193,7 @@ def _on_lines(model, starts, ends, images):
 
 def _between(model, starts, ends, images):
     """A row of images for each pair of latents."""
-    return sheets.sheet(np.concatenate(_on_lines(model, starts, ends, images)), images)
+    return figures.sheet(np.concatenate(_on_lines(model, starts, ends, images)), images)
 
 
 def _line(model):
@@ -242,7 +234,7 @@ def _interpolation(model):
         np.concatenate([one[None], row, other[None]])
         for one, row, other in zip(pixels[::2], lines, pixels[1::2], strict=True)
     ]
-    yield "", sheets.sheet(np.concatenate(rows), INTERPOLATED + 2)
+    yield "", figures.sheet(np.concatenate(rows), INTERPOLATED + 2)
 
 
 def _arithmetic(model):
@@ -266,7 +258,7 @@ def _arithmetic(model):
     jitter = draw.uniform(-JITTER, JITTER, (3 * columns, model.latent_dim))
     jitter[0] = 0.0
     z = np.float32([*rows, *(result + jitter)])
-    yield "", sheets.sheet(_to_pixels(_images(model, z, _one_label(model))), columns)
+    yield "", figures.sheet(_to_pixels(_images(model, z, _one_label(model))), columns)
 
 
 def _reconstructions(model):
@@ -280,7 +272,7 @@ def _reconstructions(model):
     pairs = np.stack(
         [_to_pixels(v).reshape(-1, columns, *images.shape[1:]) for v in (images, copies)], 1
     )
-    yield "", sheets.sheet(pairs.reshape(-1, *images.shape[1:]), columns)
+    yield "", figures.sheet(pairs.reshape(-1, *images.shape[1:]), columns)
 
 
 def _manifold(model):
@@ -293,7 +285,7 @@ def _manifold(model):
         )
     at = norm.ppf((np.arange(MANIFOLD) + 0.5) / MANIFOLD)
     z = np.stack(np.meshgrid(at, at[::-1]), -1).reshape(-1, 2)
-    yield "", sheets.sheet(_to_pixels(model.generate(np.float32(z))), MANIFOLD)
+    yield "", figures.sheet(_to_pixels(model.generate(np.float32(z))), MANIFOLD)
 
 
 def _strip(run):
@@ -322,7 +314,7 @@ def _strip(run):
             title += f"\n{covered}\n{good}"
         columns[title] = points
     path = run.folder / "samples" / "strip.png"
-    sheets.save(sheets.strip(columns, target), path)
+    figures.save(figures.strip(columns, target), path)
     print(path)
 
 
@@ -333,7 +325,7 @@ def _losses(run):
     except ValueError as error:
         raise UsageError(f"--sample=losses: {error}") from error
     path = run.folder / "samples" / "losses.png"
-    sheets.save(sheets.curves({**losses.LOSSES, "least_squares": least_squares}), path)
+    figures.save(figures.curves({**losses.LOSSES, "least_squares": least_squares}), path)
     print(path)
 
 
@@ -347,7 +339,7 @@ def _history(run):
         )
     pages = {int(step): np.asarray(Image.open(kept[step])) for step in _five_of(kept)}
     path = run.folder / "samples" / "history.png"
-    sheets.save(sheets.history(scalars, pages), path)
+    figures.save(figures.history(scalars, pages), path)
     print(path)
 
 
@@ -365,7 +357,7 @@ def _five_of(steps):
 def export_run():
     """Export the run in --logdir anew, from --checkpoint."""
     run = training.Run()
-    model, step = run.restored(evaluation.CHECKPOINT.value)
+    model, step = run.restored(evaluate.CHECKPOINT.value)
     facts = training.manifest(run, step)
     export.export(model, run.folder / "export", FLAGS.value_range, facts)
     print(run.folder / "export")

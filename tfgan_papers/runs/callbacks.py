@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgan_papers import sheets
+from tfgan_papers import figures
 from tfgan_papers.errors import TrainingFailure
 
 HISTOGRAM_VALUES = 2**14  # of a weight, for its histogram
@@ -153,7 +153,7 @@ class Samples(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         step, (samples, picture) = self.model.steps_done, self.draw(self.model)
-        sheets.save(picture, self.folder / f"step-{step:09d}.png")
+        figures.save(picture, self.folder / f"step-{step:09d}.png")
         self.keep_points(samples)
         with self.writer.as_default(step):
             tf.summary.image("samples", picture[None])

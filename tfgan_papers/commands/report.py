@@ -13,9 +13,10 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 from absl import flags
 
-from tfgan_papers import records, study
+from tfgan_papers.commands import study
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
+from tfgan_papers.runs import records
 
 _RUNS = flags.DEFINE_list(
     "runs", [], "Folders that --mode=report puts side by side: runs, and studies."

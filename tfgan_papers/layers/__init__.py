@@ -1,0 +1,27 @@
+"""Layers that more than one paper uses."""
+
+from tfgan_papers.layers.labels import OneHot
+from tfgan_papers.layers.minibatch_discrimination import MinibatchDiscrimination
+from tfgan_papers.layers.stochastic import Dropout, GaussianNoise
+from tfgan_papers.layers.strided import DownConv2D, UpConv2D
+from tfgan_papers.layers.virtual_batch_normalization import (
+    REFERENCE_GAIN_STD,
+    VirtualBatchNormalization,
+    WithoutReference,
+    WithReference,
+)
+from tfgan_papers.layers.weight_normalization import WeightNormalization
+
+__all__ = [
+    "REFERENCE_GAIN_STD",
+    "DownConv2D",
+    "Dropout",
+    "GaussianNoise",
+    "MinibatchDiscrimination",
+    "OneHot",
+    "UpConv2D",
+    "VirtualBatchNormalization",
+    "WeightNormalization",
+    "WithReference",
+    "WithoutReference",
+]
