@@ -9,7 +9,7 @@ import os
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl import flags, logging
+from absl import logging
 from google.protobuf import json_format
 from tensorflow_datasets.core.download import downloader
 
@@ -25,7 +25,6 @@ from tfgan_papers.data.images import Fitting
 from tfgan_papers.data.splits import parts
 from tfgan_papers.errors import UsageError, UserError
 
-FLAGS = flags.FLAGS
 DOWNLOAD_RETRIES = 3  # the 10 of tensorflow-datasets take 200 s to miss a network
 NEEDS = {"lsun": "tensorflow_io"}  # found missing only after 40 GB of bedrooms
 BAD_DOWNLOAD = (
@@ -36,13 +35,14 @@ BAD_DOWNLOAD = (
 )
 
 
-def load(name, split, others):
+def load(split, options, others):
     """An image set of tensorflow-datasets: in memory where it fits, else streamed.
 
     Args:
         others: names of sets that it does not have, to say them where `name` is none.
     """
-    builder = _builder(name, others)
+    name = options.dataset
+    builder = _builder(options, others)
     features, splits = dict(builder.info.features), builder.info.splits
     feature, label = features["image"], features.get("label")
     infos = [splits[part.splitname] for part in parts(name, split, splits)]
@@ -52,7 +52,7 @@ def load(name, split, others):
     due = sum(info.num_bytes for info in infos)
     if stored < due:  # better now than in the middle of a run
         raise UserError(f"{where} has {stored:,} bytes of {due:,}: {REMEDY}")
-    fit = Fitting.of_flags()
+    fit = Fitting.of(options)
     shape = fit.shape(*feature.shape)
     if None in shape:
         raise UsageError(f"the images of {name} differ in size: set --image_size")
@@ -70,9 +70,10 @@ def load(name, split, others):
     return HeldExamples(name, *map(np.concatenate, zip(*pairs, strict=True)), names)
 
 
-def _builder(name, others):
+def _builder(options, others):
     """A prepared tfds builder. Touches the network only to download what is missing."""
-    folder = FLAGS.data_dir and os.path.expanduser(FLAGS.data_dir)
+    name = options.dataset
+    folder = options.data_dir and os.path.expanduser(options.data_dir)
     try:
         builder = tfds.builder(name, data_dir=folder, try_gcs=False)
     except (ImportError, OSError, RuntimeError) as error:  # what only this set needs
@@ -98,18 +99,18 @@ def _builder(name, others):
     if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
         raise UsageError(f"{name} is not a set of images: it has no 'image' of 8 bits")
     if not builder.is_prepared():
-        _prepare(name, builder)
+        _prepare(name, builder, options.download)
     return builder
 
 
-def _prepare(name, builder):
+def _prepare(name, builder, download):
     """Download and write to disk, if --download."""
     remedy = (
         f"Prepare it where there is a network (tfds build {name}) and copy the folder to "
         f"{builder.data_dir}, or put what it downloads into "
         f"{builder.data_dir_root / 'downloads' / 'manual'}, or name another --data_dir"
     )
-    if not FLAGS.download:
+    if not download:
         raise UserError(f"{name} is not in {builder.data_dir}. {remedy}")
     package = NEEDS.get(builder.name)
     if package and not importlib.util.find_spec(package):

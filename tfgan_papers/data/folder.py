@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-from absl import flags, logging
+from absl import logging
 from PIL import Image
 
 from tfgan_papers.data import splits
@@ -19,27 +19,27 @@ from tfgan_papers.data.examples import (
     report,
 )
 from tfgan_papers.data.images import BAD_IMAGE, GREY, Fitting
+from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError, UserError
 
-FLAGS = flags.FLAGS
 FORMATS = tuple(".png .jpg .jpeg .bmp .gif .webp .tif .tiff .ppm .pgm".split())
 
 
-def load(split):
+def load(split, options):
     """The images below --data_dir in the order of their paths. Where all lie in folders
     of it, these are the classes. Of the split, what cannot be read is named and left out.
     """
-    if not FLAGS.data_dir:
+    if not options.data_dir:
         raise UsageError("--dataset=folder needs --data_dir, the folder of your images")
-    return read(os.path.expanduser(FLAGS.data_dir), split)
+    return read(os.path.expanduser(options.data_dir), split, options)
 
 
-def read(name: str, split: str):
+def read(name: str, split: str, options: DataOptions):
     """The same of the images below `name`, an absolute or relative path."""
     paths = files(name, FORMATS)
     if not paths:
         raise UserError(f"{name} holds no image ({' '.join(FORMATS)})")
-    fit = Fitting.of_flags()
+    fit = Fitting.of(options)
     fit = fit._replace(channels=fit.channels or (1 if all(map(_is_grey, paths)) else 3))
     class_names = _folders(name, paths)
     paths = list(itertools.chain(*splits.taken(name, split, {"train": paths})))

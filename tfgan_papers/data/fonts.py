@@ -5,14 +5,13 @@ import struct
 import subprocess
 from typing import NamedTuple
 
-from absl import flags, logging
+from absl import logging
 from fontTools.ttLib import TTCollection, TTFont, TTLibError
 from PIL import ImageFont
 
 from tfgan_papers.data.examples import one_line
 from tfgan_papers.errors import UserError
 
-FLAGS = flags.FLAGS
 REMEDY = (
     "install one (in Debian and Ubuntu: apt-get install fonts-noto-cjk), or name files "
     "with --font"
@@ -25,19 +24,19 @@ class Face(NamedTuple):
     number: int  # in a collection of several
 
 
-def faces(characters):
+def faces(characters, named: str | None = None):
     """The faces that have all the characters: of --font, or of what is installed.
 
     Raises:
         UserError: there is none, or a font of --font lacks some.
     """
     found = []
-    for path in FLAGS.font.split(",") if FLAGS.font else sorted(installed()):
+    for path in named.split(",") if named else sorted(installed()):
         path = os.path.expanduser(path)
         try:
             number, glyphs = _simplified(path)
         except BAD_FONT as error:
-            if FLAGS.font:
+            if named:
                 raise UserError(f"{path} is no font: {one_line(error)}") from error
             continue
         lacking = [c for c in characters if ord(c) not in glyphs]
@@ -45,7 +44,7 @@ def faces(characters):
             f"{path} has no glyph for {len(lacking)} of the {len(characters)} characters: "
             f"{''.join(lacking[:20])}{' ...' if lacking[20:] else ''}"
         )
-        if lacking and FLAGS.font:
+        if lacking and named:
             raise UserError(f"{line}. Name another --font, or set fewer --characters")
         if not lacking:
             found.append(Face(path, number))

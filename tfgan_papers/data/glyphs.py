@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from absl import flags, logging
+from absl import logging
 from PIL import Image, ImageDraw
 
 from tfgan_papers.data import fonts, splits
@@ -18,7 +18,6 @@ from tfgan_papers.data.gb2312 import LEVEL_1
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.errors import UsageError, UserError
 
-FLAGS = flags.FLAGS
 SIDE = 28  # pixels, where --image_size does not say; that of LSGAN's characters
 OVERSAMPLING = 2  # so many times larger are characters drawn and transformed
 EM = 0.76  # of the side; one rendering in a hundred then meets the border
@@ -27,24 +26,24 @@ TEST_SHARE = 4  # renderings to train on for one to test on; about HWDB1.0's
 ROTATION, STRETCH, SHEAR, SHIFT = 8, 1.15, 0.12, 0.06
 
 
-def load(split):
+def load(split, options):
     """The first --characters of GB2312 level 1, --renderings of each to train on; `test`
     has a quarter as many, in the same fonts and with other changes.
 
     Rendering by rendering, each of all characters in the order of their codes: more
     --renderings leave those before as they are.
     """
-    fit, count = Fitting.of_flags(), FLAGS.characters
+    fit, count = Fitting.of(options), options.characters
     side, characters = fit.size or SIDE, LEVEL_1[:count]
     train, test = (
-        n * count for n in (FLAGS.renderings, -(-FLAGS.renderings // TEST_SHARE))
+        n * count for n in (options.renderings, -(-options.renderings // TEST_SHARE))
     )
     chosen = {"train": np.arange(train), "test": np.arange(train, train + test)}
     chosen = np.concatenate(splits.taken("glyphs", split, chosen))
     number = np.append(np.arange(train), np.arange(test))[chosen]
     drawn_side = side * OVERSAMPLING
     changes = np.concatenate([_changes(0, train), _changes(1, test)])[chosen]
-    faces = fonts.faces(characters)
+    faces = fonts.faces(characters, options.font)
     if not fits_in_memory(len(faces) * count, (drawn_side, drawn_side)):
         raise UsageError(
             f"{count} characters of {side}x{side} pixels in {len(faces)} fonts do not fit "

@@ -10,7 +10,7 @@ import pathlib
 import struct
 
 import numpy as np
-from absl import flags, logging
+from absl import logging
 from PIL import Image
 
 from tfgan_papers.data import folder, splits
@@ -19,7 +19,6 @@ from tfgan_papers.data.gb2312 import LEVEL_1
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.errors import UsageError, UserError
 
-FLAGS = flags.FLAGS
 SIDE = 28  # pixels, where --image_size does not say (convert_icdar.py)
 HEADER = struct.Struct("<I2sHH")
 SOURCE = (
@@ -29,16 +28,16 @@ SOURCE = (
 )
 
 
-def load(split):
+def load(split, options):
     """The GB2312 level-1 characters of the files below --data_dir, resized with the
     aspect ignored: `test` is of files in a folder named like tst, `train` of the others.
 
     Classes are the characters found in all files, in the order of their codes, so that a
     label means the same in every run and split; HWDB1.0 has 3,740. Others are left out.
     """
-    if not FLAGS.data_dir:
+    if not options.data_dir:
         raise UsageError(f"--dataset=hwdb needs the folder of your GNT files. {SOURCE}")
-    root = os.path.expanduser(FLAGS.data_dir)
+    root = os.path.expanduser(options.data_dir)
     paths = folder.files(root, (".gnt",)) if os.path.isdir(root) else []
     if not paths:
         raise UserError(f"{root} holds no .gnt file. {SOURCE}")
@@ -49,7 +48,7 @@ def load(split):
     rows = {"train": np.flatnonzero(~of_test), "test": np.flatnonzero(of_test)}
     rows = np.concatenate(splits.taken(root, split, rows))
     found, labels = found[rows], labels[rows]
-    fit = Fitting.of_flags()
+    fit = Fitting.of(options)
     fit = fit._replace(size=fit.size or SIDE, crop=0, channels=fit.channels or 1)
 
     def decode(number):

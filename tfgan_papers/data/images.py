@@ -4,12 +4,11 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
-from absl import flags
 from PIL import Image, ImageOps
 
+from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 
-FLAGS = flags.FLAGS
 GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
 BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
@@ -22,11 +21,12 @@ class Fitting(NamedTuple):
     channels: int
 
     @classmethod
-    def of_flags(cls):
-        crop = {"none": "0", "square": str(sys.maxsize)}.get(FLAGS.crop, FLAGS.crop)
-        if not crop.isdecimal() or FLAGS.crop == "0":
-            raise UsageError(f"--crop={FLAGS.crop}: square, none or a number of pixels")
-        return cls(FLAGS.image_size, int(crop), int(FLAGS.channels))
+    def of(cls, options: DataOptions):
+        """As --image_size, --crop and --channels say."""
+        crop = {"none": "0", "square": str(sys.maxsize)}.get(options.crop, options.crop)
+        if not crop.isdecimal() or options.crop == "0":
+            raise UsageError(f"--crop={options.crop}: square, none or a number of pixels")
+        return cls(options.image_size, int(crop), int(options.channels))
 
     def shape(self, height, width, channels):
         """What an image of this shape becomes; None where that depends on the image."""

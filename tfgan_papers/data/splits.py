@@ -35,12 +35,12 @@ def taken(name, split, splits: Mapping[str, Sequence]) -> list[Sequence]:
     return [splits[p.splitname][p.from_ : p.to] for p in parts(name, split, infos)]
 
 
-def held(name, split, splits, labels=None, class_names=None):
+def held(name, split, options, splits, labels=None, class_names=None):
     """In memory: arrays by split, and their labels likewise."""
     stored = np.concatenate(taken(name, split, splits))
     if labels is not None:
         labels = np.concatenate(taken(name, split, labels))
     if stored.ndim == 4:
-        fit = Fitting.of_flags()
+        fit = Fitting.of(options)
         stored = np.stack([fit(Image.fromarray(image[..., 0])) for image in stored])
     return HeldExamples(name, stored, labels, class_names)

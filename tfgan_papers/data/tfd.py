@@ -3,20 +3,17 @@
 import pathlib
 
 import numpy as np
-from absl import flags
 
 from tfgan_papers.data import splits
 from tfgan_papers.data.examples import one_line
 from tfgan_papers.errors import UserError
 
-FLAGS = flags.FLAGS
 
-
-def load(split):
+def load(split, options):
     """The Toronto Face Database, 48x48, from the user's own file."""
     import scipy.io  # here, for the other sets need not wait for it
 
-    path = pathlib.Path(FLAGS.data_dir or ".", "TFD_48x48.mat").expanduser()
+    path = pathlib.Path(options.data_dir or ".", "TFD_48x48.mat").expanduser()
     if not path.is_file():
         raise UserError(
             f"there is no {path}. Its makers give the Toronto Face Database out on request "
@@ -26,11 +23,13 @@ def load(split):
     bad = (OSError, LookupError, NotImplementedError, TypeError, ValueError)
     try:
         stored = scipy.io.loadmat(path)
-        images, folds = stored["images"], stored["folds"][:, FLAGS.tfd_fold]
+        images, folds = stored["images"], stored["folds"][:, options.tfd_fold]
         images = images.astype(np.uint8, casting="safe").reshape(len(folds), 48, 48, 1)
     except (*bad, scipy.io.matlab.MatReadError) as error:
         raise UserError(
             f"{path} cannot be read as the TFD file: {one_line(error)}"
         ) from error
     codes = {"unlabeled": 0, "train": 1, "valid": 2, "test": 3}  # pylearn2's TFD.mapper
-    return splits.held("tfd", split, {key: images[folds == codes[key]] for key in codes})
+    return splits.held(
+        "tfd", split, options, {key: images[folds == codes[key]] for key in codes}
+    )

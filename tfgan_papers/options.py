@@ -1,0 +1,138 @@
+"""Options as values: frozen dataclasses whose fields say type, default, range and help.
+
+    @dataclasses.dataclass(frozen=True)
+    class BEGANOptions(Options):
+        gamma: float = option(0.5, "Diversity ratio (Eq. 4).", low=0.0, high=1.0)
+
+Python passes an `Options` object as an argument, a run folder stores its fields as text, and
+the command line derives its flags from it (`cli.py`). No module below `cli.py` reads a flag.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterable, Sequence
+
+from tfgan_papers.errors import UsageError
+
+
+def option(
+    default,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: Sequence[str] = (),
+):
+    """A field of an `Options` class.
+
+    Args:
+        default: the value that the code has; papers and data sets may have others.
+        help: one sentence that says what the option does.
+        low, high: the closed range of a number.
+        above: the open lower end of the range of a number.
+        choices: the values that a text may have.
+    """
+    bounds = {"low": low, "high": high, "above": above, "choices": tuple(choices)}
+    if isinstance(default, (list, tuple)):
+        default = tuple(default)
+    return dataclasses.field(default=default, metadata={"help": help, **bounds})
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Base of the option classes. A value out of its range is refused when it is made."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check(field, getattr(self, field.name))
+
+
+def fields(*classes: type[Options]) -> dict[str, dataclasses.Field]:
+    """The fields of several option classes by name; a class may repeat another's field."""
+    return {field.name: field for each in classes for field in dataclasses.fields(each)}
+
+
+def kind(field: dataclasses.Field) -> type:
+    """bool, int, float, str or tuple: the type of a field's values, None aside."""
+    annotation = field.type
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        annotation = next(t for t in typing.get_args(annotation) if t is not type(None))
+    return typing.get_origin(annotation) or annotation
+
+
+def check(field: dataclasses.Field, value):
+    """Refuse a value that is out of the field's range.
+
+    Raises:
+        UsageError: it is, with the option's name and the range.
+    """
+    if value is None or not field.metadata:
+        return
+    low, high, above = (field.metadata[name] for name in ("low", "high", "above"))
+    if choices := field.metadata["choices"]:
+        if value not in choices:
+            raise UsageError(f"--{field.name}={value}: choose one of {', '.join(choices)}")
+    elif kind(field) in (int, float):
+        number = float(value)
+        inside = not math.isnan(number)
+        inside &= (low is None or number >= low) and (high is None or number <= high)
+        inside &= above is None or number > above
+        if not inside:
+            raise UsageError(f"--{field.name}={value}: give a number {_range(field)}")
+
+
+def _range(field):
+    low, high, above = (field.metadata[name] for name in ("low", "high", "above"))
+    if low is not None and high is not None:
+        return f"from {low} to {high}"
+    if above is not None:
+        return f"above {above}" + ("" if high is None else f" and up to {high}")
+    return f"of {low} or more" if low is not None else f"of {high} or less"
+
+
+def to_text(value) -> str:
+    """A value as it is written after `--name=`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ",".join(value)
+    return str(value)
+
+
+def from_text(field: dataclasses.Field, text: str):
+    """The value that `--name=text` gives.
+
+    Raises:
+        UsageError: the text is not of the field's type, or out of its range.
+    """
+    of = kind(field)
+    if of is bool:
+        value = {"true": True, "false": False}.get(text.lower())
+        if value is None:
+            raise UsageError(f"--{field.name}={text}: give true or false")
+    elif of is tuple:
+        value = tuple(part for part in text.split(",") if part)
+    elif text == "None" and field.default is None:
+        value = None
+    else:
+        try:
+            value = of(text)
+        except ValueError as error:
+            names = {int: "a whole number", float: "a number"}
+            raise UsageError(f"--{field.name}={text}: give {names[of]}") from error
+    check(field, value)
+    return value
+
+
+def build(of: type[Options], values: dict) -> Options:
+    """An object of the class `of` from those of `values` that it has."""
+    names = {field.name for field in dataclasses.fields(of)}
+    return of(**{name: value for name, value in values.items() if name in names})
+
+
+def defaults(classes: Iterable[type[Options]]) -> dict[str, object]:
+    """Name -> the code's own default."""
+    return {name: field.default for name, field in fields(*classes).items()}
