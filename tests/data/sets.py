@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl.testing import flagsaver
 from PIL import Image
 
 from tfgan_papers import data
@@ -22,8 +21,7 @@ PER_EPOCH = COUNT // BATCH
 
 
 def load(split="train", **values):
-    with flagsaver.flagsaver(**values):
-        return data.load(split)
+    return data.load(split, data.DataOptions(**values))
 
 
 def folder(path, split="train", **values):

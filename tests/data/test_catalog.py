@@ -245,11 +245,12 @@ def test_damage_met_in_the_middle_of_a_run_is_one_line(damage, tmp_path, monkeyp
     stream = found.stream(BATCH, 1, "unit").map(lambda x: (x, x))
     with pytest.raises(tf.errors.OpError) as caught:
         model.fit(stream, steps_per_epoch=9, verbose=0)
-    said = data.trouble(caught.value)
-    assert said.startswith("--dataset=") and "cannot be read: " in said
+    said = data.describe_data_error(caught.value, "tiny")
+    assert said.startswith("--dataset=tiny cannot be read: ")
     assert re.search(r"(No such file or directory|corrupted record at \d+)$", said)
     assert said == " ".join(said.split()) and len(said) < 500
-    assert not data.trouble(tf.errors.InternalError(None, None, "another"))
+    another = tf.errors.InternalError(None, None, "another")
+    assert not data.describe_data_error(another, "tiny")
 
 
 def test_prepared_folder_without_its_description_is_told(tmp_path, network):

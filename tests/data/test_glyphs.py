@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.ndimage
-from absl.testing import flagsaver
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTCollection, TTFont
@@ -50,8 +49,8 @@ def made(tmp_path):
 
 def load(*files, split="train", characters=5, **values):
     named = ",".join(map(str, files)) or None
-    with flagsaver.flagsaver(dataset="glyphs", font=named, characters=characters, **values):
-        return data.load(split)
+    options = dict(dataset="glyphs", font=named, characters=characters, **values)
+    return data.load(split, data.DataOptions(**options))
 
 
 def message(error, *files, **values):

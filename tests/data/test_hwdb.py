@@ -25,7 +25,7 @@ def gnt(path, *records):
 
 @pytest.fixture
 def hwdb(tmp_path, rng):
-    """The flags for three writers' made files, and what they wrote, file by file."""
+    """The options for three writers' made files, and what they wrote, file by file."""
 
     def written(*codes):
         sizes = rng.integers(5, 90, (len(codes), 2))

@@ -13,7 +13,7 @@ from tfgan_papers.errors import UsageError, UserError
 
 @pytest.fixture
 def tfd(tmp_path, rng):
-    """The flags for a made TFD_48x48.mat, its images and its folds."""
+    """The options for a made TFD_48x48.mat, its images and its folds."""
     images, folds = (
         np.uint8(rng.integers(0, 256, (40, 48, 48))),
         rng.integers(0, 4, (40, 5)),
