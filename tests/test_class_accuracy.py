@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
 from tests import launch
 from tfgan_papers import data
@@ -62,8 +61,8 @@ def test_the_classifier_learns_from_what_the_generator_has_not_seen(monkeypatch)
     train = features._train
     monkeypatch.setattr(features, "STEPS", 150)
     monkeypatch.setattr(features, "_train", lambda m, t: (seen.append(t), train(m, t)))
-    with flagsaver.flagsaver(dataset="digits"):
-        splits = {"train": data.load("train[:60%]"), "test": data.load("train[60%:]")}
+    splits, options = {"train": "train[:60%]", "test": "train[60%:]"}, data.DataOptions()
+    splits = {name: data.load(split, options) for name, split in splits.items()}
     real = class_accuracy.reference("unit", **splits)
     assert seen == [splits["test"]]
     found = class_accuracy.score(splits["train"].labelled("unit"), real)

@@ -16,6 +16,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import (
     classifier_score,
@@ -24,6 +25,7 @@ from tfgan_papers.metrics import (
     kernel_distance,
     nearest_class,
     precision_recall,
+    subsets,
     two_sample,
 )
 from tfgan_papers.metrics.features import Activations
@@ -53,7 +55,7 @@ def probabilities(n, k, seed=1):
 def definition(p, blocks):
     """exp of the mean divergence from the block's own marginal, example by example."""
     found = []
-    for block in np.array_split(np.float64(p), blocks):
+    for block in np.array_split(np.float64(p)[subsets.spread(len(p))], blocks):
         marginal = block.mean(0)
         found.append(np.exp(np.mean([(q * np.log(q / marginal)).sum() for q in block])))
     return np.mean(found), np.std(found)
@@ -69,7 +71,7 @@ def test_the_score_equals_the_definition_within_ten_blocks(monkeypatch):
 
 def test_the_score_equals_scipys_relative_entropy():
     p = probabilities(500, 30)
-    blocks = np.float64(p).reshape(10, 50, 30)
+    blocks = np.float64(p[subsets.spread(500)]).reshape(10, 50, 30)
     each = np.exp(rel_entr(blocks, blocks.mean(1, keepdims=True)).sum(2).mean(1))
     found = classifier_score.score(seen(None, p))
     np.testing.assert_allclose(found[:2], (each.mean(), each.std()), rtol=1e-9)
@@ -79,14 +81,26 @@ def test_the_score_equals_scipys_relative_entropy():
 def test_uniform_predictions_score_one_and_even_sure_ones_their_number(k):
     uniform = np.full((k * 10, k), 1 / k, np.float32)
     assert classifier_score.score(seen(None, uniform)).value == pytest.approx(1, rel=1e-6)
-    sure = np.tile(np.eye(k, dtype=np.float32), (10, 1))
+    sure = np.empty((10 * k, k), np.float32)
+    sure[subsets.spread(10 * k)] = np.tile(np.eye(k), (10, 1))  # each class once a block
     assert classifier_score.score(seen(None, sure)).value == pytest.approx(k, rel=1e-12)
 
 
 def test_blocks_have_marginals_of_their_own():
-    sorted_classes = np.repeat(np.eye(10, dtype=np.float32), 20, axis=0)
-    found = classifier_score.score(seen(None, sorted_classes))
+    one_class_a_block = np.empty((200, 10), np.float32)
+    one_class_a_block[subsets.spread(200)] = np.repeat(np.eye(10), 20, axis=0)
+    found = classifier_score.score(seen(None, one_class_a_block))
     assert found.value == pytest.approx(1, rel=1e-12)  # of all at once it would be 10
+
+
+@pytest.mark.parametrize("order", ["class by class", "one of each in turn"])
+def test_the_order_of_the_samples_makes_no_difference_to_the_score(order):
+    """That of 500 of ten classes at random falls short by a factor of exp(-9 / 1000)."""
+    sure = np.eye(10, dtype=np.float32)
+    many = np.repeat(sure, 500, 0) if order == "class by class" else np.tile(sure, (500, 1))
+    found = classifier_score.score(seen(None, many))
+    assert found.value == pytest.approx(10 * np.exp(-9 / 1000), abs=0.05)
+    assert found.standard_deviation < 0.1
 
 
 # Frechet distance.
@@ -238,6 +252,16 @@ def test_two_sample_accuracy_is_half_of_one_law_one_apart_and_zero_of_copies():
     assert ranked == sorted(ranked, reverse=True)
 
 
+def test_two_sample_accuracy_of_exact_copies_is_zero_and_ties_count_by_their_share():
+    y = np.random.default_rng(6).normal(size=(300, 3))
+    found = two_sample.score(seen(np.float32(y)), np.float32(y))
+    assert (found.value, found.of_examples, found.of_samples) == (0.0, 0.0, 0.0)
+    twice = np.repeat(y, 2, axis=0)  # beside each lie one of its kind and two others
+    assert two_sample.score(seen(twice), twice).value == pytest.approx(1 / 3)
+    one = np.ones((50, 3))  # 49 of its kind, 50 others
+    assert two_sample.score(seen(one), one).value == pytest.approx(49 / 99)
+
+
 def test_nearest_class_errors_equal_scikit_learns(monkeypatch):
     monkeypatch.setattr(nearest_class.neighbours, "ROWS", 64)
     draw = np.random.default_rng(7)
@@ -252,16 +276,24 @@ def test_nearest_class_errors_equal_scikit_learns(monkeypatch):
     assert nearest_class.selection((images[:300], labels[:300]), real) == -found.value
 
 
-def test_diversity_is_the_ratio_of_mean_distances():
+def test_diversity_is_the_ratio_of_mean_distances(monkeypatch):
     draw = np.random.default_rng(8)
     images = draw.normal(size=(60, 4, 4, 1))
-    real = types.SimpleNamespace(name="made", all=lambda value_range, limit: images)
+    real = types.SimpleNamespace(name="made", all=lambda value_range: images)
+    monkeypatch.setattr(subsets, "some", lambda examples, limit: examples)
     reference = diversity.reference("unit", test=real)
     pairs = cdist(images.reshape(60, 16), images.reshape(60, 16)).sum() / (60 * 59)
     assert reference.distance == pytest.approx(pairs, rel=1e-12)
     assert diversity.score(images / 2, reference).value == pytest.approx(0.5, rel=1e-12)
     order = [diversity.selection(images * s, reference) for s in (1, 0.5, 3)]
     assert order == sorted(order, reverse=True)
+
+
+def test_diversity_of_data_that_lie_class_by_class_is_that_of_all_of_them():
+    """Two points at a distance of 2, each 4,000 times: half of the pairs are apart."""
+    points = np.repeat(np.float32([[-1, 0], [1, 0]]), 4000, axis=0)
+    found = diversity.reference("raw", test=HeldExamples("sorted", points))
+    assert found.distance == pytest.approx(1.0, abs=0.01) and found.n == 2000
 
 
 # What cannot be scored.
@@ -303,8 +335,9 @@ def test_too_few_samples_for_a_covariance_are_refused_and_one_more_is_enough():
 def test_too_few_samples_for_blocks_or_neighbours_are_refused():
     with pytest.raises(UserError, match="9 samples are too few for the 10 blocks"):
         classifier_score.score(seen(None, probabilities(9, 3)))
-    with pytest.raises(UserError, match="3 images have no neighbour number 3"):
-        precision_recall.manifold(np.ones((3, 2)))
+    few = np.random.default_rng(11).normal(size=(29, 2))  # of five, each ball holds all
+    with pytest.raises(UserError, match="29 images are too few .* it takes 30"):
+        precision_recall.manifold(few)
 
 
 # A second implementation, where there is one.
@@ -336,7 +369,7 @@ def test_all_equal_torch_fidelity(pair, monkeypatch, tmp_path):
         pytest.skip("torch-fidelity is not installed")
     monkeypatch.setattr(kernel_distance, "SUBSETS", 10)
     (x, y), p = pair, probabilities(600, 10)
-    np.savez(tmp_path / "given.npz", x=x, y=y, p=p)
+    np.savez(tmp_path / "given.npz", x=x, y=y, p=p[subsets.spread(600)])
     command = [sys.executable, "-c", THEIRS, str(tmp_path / "given.npz")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]

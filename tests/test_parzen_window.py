@@ -6,7 +6,7 @@ from sklearn.neighbors import KernelDensity
 
 from tfgan_papers import data
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import parzen_window
+from tfgan_papers.metrics import parzen_window, subsets
 
 
 def naive(samples, x, sigma):
@@ -74,12 +74,18 @@ def test_score_reports_error_and_the_edge_of_the_grid():
     assert not inside.at_grid_edge
 
 
-def test_only_the_first_thousand_validation_examples_choose():
+def test_a_thousand_validation_examples_from_all_over_choose_sigma():
+    """Of 5,000 whose deviation is .2 and as many of .9 that lie behind them."""
     draw = np.random.default_rng(4)
-    samples, near = np.zeros((5, 2)), draw.normal(size=(1000, 2)) * 0.2
-    far = draw.normal(size=(5000, 2)) * 0.9
-    with_more = parzen_window.best_sigma(samples, np.concatenate([near, far]))
-    assert with_more == parzen_window.best_sigma(samples, near)
+    validation = draw.normal(size=(10_000, 2)) * np.repeat([[0.2], [0.9]], 5000, 0)
+    splits = [data.HeldExamples("made", np.float32(validation))] * 2
+    real = parzen_window.reference("raw", *splits)
+    np.testing.assert_array_equal(
+        real.validation, splits[0].stored.numpy()[subsets.spread(10_000, 1000)]
+    )
+    assert (np.abs(real.validation) > 1.2).any(1).sum() > 100
+    found = parzen_window.score(np.zeros((5, 2), np.float32), real)
+    assert (found.validation_examples, found.test_examples) == (1000, 10_000)
 
 
 def test_samples_that_are_not_finite_are_refused():

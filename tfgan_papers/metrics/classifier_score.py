@@ -1,8 +1,8 @@
 """The arithmetic of the Inception Score on the probabilities of any classifier.
 
-exp(mean KL(p(y|x) || p(y))) within each of 10 blocks of the samples, each with its own
-p(y); their mean and population standard deviation, which is not one over trainings (as in
-openai/improved-gan, inception_score/model.py). 1 where every prediction is the same, the
+exp(mean KL(p(y|x) || p(y))) within each of 10 random blocks of the samples, each with its
+own p(y); their mean and population standard deviation, which is not one over trainings (as
+in openai/improved-gan, inception_score/model.py). 1 where every prediction is the same, the
 number of classes where predictions are sure and even. In float64.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from tfgan_papers.errors import UserError
+from tfgan_papers.metrics import subsets
 
 NAME, UNIT = "classifier score", ""
 OF = "features"
@@ -40,22 +41,21 @@ def score(samples, reference=None) -> Score:
     n = len(samples.probabilities)
     if n < BLOCKS:
         raise UserError(f"{n} samples are too few for the {BLOCKS} blocks of the score")
-    edges = np.arange(BLOCKS + 1) * n // BLOCKS
-    blocks = zip(edges[:-1], edges[1:], strict=True)
-    found = np.array([_of_block(samples.probabilities[a:b]) for a, b in blocks])
+    blocks = np.array_split(subsets.spread(n), BLOCKS)
+    found = np.array([_of_block(samples.probabilities, np.sort(b)) for b in blocks])
     if not np.isfinite(found).all():
         raise UserError("probabilities are not finite: there is nothing to score")
     return Score(float(found.mean()), float(found.std()), n, BLOCKS)
 
 
-def _of_block(probabilities):
-    """exp of the mean of sum_y p log p, less the same of the mean p."""
+def _of_block(probabilities, rows):
+    """exp of the mean of sum_y p log p over `rows`, less the same of the mean p."""
     negentropy, total = 0.0, 0.0
-    for first in range(0, len(probabilities), ROWS):
-        p = np.asarray(probabilities[first : first + ROWS], np.float64)
+    for first in range(0, len(rows), ROWS):
+        p = np.asarray(probabilities[rows[first : first + ROWS]], np.float64)
         negentropy += xlogy(p, p).sum()
         total = total + p.sum(0)
-    n, p_y = len(probabilities), total / len(probabilities)
+    n, p_y = len(rows), total / len(rows)
     return np.exp(negentropy / n - xlogy(p_y, p_y).sum())
 
 

@@ -33,6 +33,7 @@ from google.protobuf.message import DecodeError
 from tfgan_papers.data.examples import Examples, one_line
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.metrics import subsets
 
 FEATURES = 64  # of the classifier: fewer than the examples of small test splits
 WIDTHS = (16, 32, 64)  # of its convolutions, each at half the size of the one before
@@ -63,7 +64,8 @@ class Network(NamedTuple):
 
 
 class Activations(NamedTuple):
-    """What a network sees in images, a row an image; arrays, or files read as arrays."""
+    """What a network sees in images, a row an image, in an order in which the first are a
+    fair part of all; arrays, or files read as arrays."""
 
     features: np.ndarray  # float32 (n, d)
     probabilities: np.ndarray  # float32 (n, k), of sum 1
@@ -129,18 +131,19 @@ def written(path: pathlib.Path, write: Callable):
 
 
 def of_examples(network: Network, examples: Examples, limit: int, size: int, cache):
-    """`activations` of the first `limit` examples, `size` at a time, cached by their hash
-    and the network's; and that hash.
+    """`activations` of `limit` examples in random order, `size` at a time, cached by their
+    hash and the network's; and that hash.
 
     Raises:
         UsageError: the examples are points.
     """
     if len(examples.shape) != 3:
         raise UsageError(f"{examples.name} holds points, and --features are of images")
-    digest = examples.digest(limit)
+    examples = subsets.some(examples, limit)
+    digest = examples.digest()
     blocks = (
         block[i : i + size]
-        for block in map(np.asarray, examples.blocks(limit))
+        for block in map(np.asarray, examples.blocks())
         for i in range(0, len(block), size)
     )
     folder = cache / "activations" / f"{network.sha256[:16]}-{digest[:16]}"

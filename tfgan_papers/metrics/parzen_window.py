@@ -10,8 +10,9 @@ likelihood, and it can rank a generator that copies cluster centres above the da
 themselves (Theis et al. 2016, Sec. 3.3). It is here to compare with the paper's number.
 
 Differs: METRICS-3 | examples that choose sigma | the validation set | the first 1,000 of
-    MNIST's, and ten sigmas from .1 to 1 (parzen_ll.py) | --validation_split | as the code,
-    on every data set; of TFD the code takes all.
+    MNIST's, of TFD's all, and ten sigmas from .1 to 1 (parzen_ll.py) | --validation_split |
+    the code's sigmas, and on every data set 1,000 examples chosen at random once for all:
+    the first ones may be of one class.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from absl import logging
 
 from tfgan_papers.data import RANGES
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.metrics import subsets
 
 SAMPLES = 10_000  # parzen_ll.py: --num_samples
 SIGMAS = np.logspace(-1, 0, 10)  # parzen_ll.py: --sigma_start, --sigma_end, --cross_val
@@ -35,7 +37,7 @@ SPLITS = ("validation", "test")
 class Reference(NamedTuple):
     """Images in [0, 1], or points."""
 
-    validation: np.ndarray  # examples that choose sigma; the first 1,000 are used
+    validation: np.ndarray  # examples that choose sigma
     test: np.ndarray  # examples that the score is of
     limits: tuple[float, float] = (0.0, 1.0)  # of the samples: become 0 and 1
 
@@ -85,17 +87,18 @@ def log_likelihoods(
 
 def best_sigma(samples: np.ndarray, validation: np.ndarray) -> tuple[float, float]:
     """The sigma of the highest mean log-likelihood, and that likelihood."""
-    samples, validation = _flat(samples), _flat(validation[:VALIDATION_EXAMPLES])
+    samples, validation = _flat(samples), _flat(validation)
     means = log_likelihoods(samples, validation, SIGMAS).mean(axis=1)
     return float(SIGMAS[means.argmax()]), float(means.max())
 
 
 def reference(value_range: str, validation, test) -> Reference:
-    """Both splits as arrays.
+    """The test split, and VALIDATION_EXAMPLES of the other.
 
     Raises:
         UsageError: samples in this range have no way back to [0, 1].
     """
+    validation = subsets.some(validation, VALIDATION_EXAMPLES)
     if len(test.shape) == 1:
         return Reference(validation.all(value_range), test.all(value_range))
     if (limits := RANGES[value_range].limits) is None:
@@ -143,6 +146,6 @@ def score(samples: np.ndarray, examples: Reference) -> Score:
         sigma=sigma,
         at_grid_edge=at_grid_edge,
         samples=len(samples),
-        validation_examples=min(len(examples.validation), VALIDATION_EXAMPLES),
+        validation_examples=len(examples.validation),
         test_examples=len(examples.test),
     )

@@ -19,6 +19,7 @@ OF = "features"
 SAMPLES = 10_000
 SPLITS = ("test",)
 NEIGHBOUR = 3  # Kynkaanniemi et al. 2019, Sec. 3: k
+LEAST = 10 * NEIGHBOUR  # ours: of fewer images a ball holds more than a tenth
 
 
 class Reference(NamedTuple):
@@ -41,8 +42,11 @@ def manifold(features: np.ndarray) -> Reference:
         UserError: there are too few features, or one is not finite.
     """
     features = neighbours.flat(features)
-    if len(features) <= NEIGHBOUR:
-        raise UserError(f"{len(features)} images have no neighbour number {NEIGHBOUR}")
+    if len(features) < LEAST:
+        raise UserError(
+            f"{len(features)} images are too few for precision and recall: it takes "
+            f"{LEAST}, of samples and of examples"
+        )
     if not np.isfinite(features).all():
         raise UserError("features are not finite: they have no neighbours")
     radii = np.empty(len(features))
@@ -62,7 +66,7 @@ def share_within(features: np.ndarray, of: Reference) -> float:
 
 
 def reference(test) -> Reference:
-    """The manifold of the first SAMPLES of the test split's `Activations`."""
+    """The manifold of SAMPLES of the test split's `Activations`."""
     return manifold(test.features[:SAMPLES])
 
 
