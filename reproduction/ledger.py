@@ -287,7 +287,7 @@ def _ours(claim, runs):
     spread = statistics.stdev(values) if values[1:] else runs[0].spread
     shown = spread if spread is None else float(f"{spread:.2g}")
     if len(values) == len(runs):
-        verdict = records.verdict(mean, *_of_paper(claim), claim.better)
+        verdict = records.compare_with_paper(mean, *_of_paper(claim), claim.better)
     return f"{_measured(claim, mean, shown)} {about}", verdict
 
 

@@ -1,64 +1,184 @@
-"""The command line: pick the paper, lay its defaults under the flags, run the mode."""
+"""The command line: flags from the option classes, modes to functions."""
 
+import dataclasses
+import logging as stdlib_logging
 import pathlib
 import sys
+from typing import NamedTuple
 
-import tensorflow as tf
 from absl import app, flags, logging
 
-from reproduction import ledger
-from tfgan_papers import data
+from tfgan_papers import quiet
+
+with quiet.native_stderr():
+    import keras  # noqa: F401
+    import tensorflow as tf
+
+from tfgan_papers import data, options
 from tfgan_papers.commands import evaluate, report, sample, study
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.papers import PAPERS, borrowed
-from tfgan_papers.runs import collapse, distribution, training
-from tfgan_papers.runs.checkpoints import disk_trouble
+from tfgan_papers.options import Options
+from tfgan_papers.papers import PAPERS
+from tfgan_papers.runs import settings
+from tfgan_papers.runs.checkpoints import describe_disk_error
+from tfgan_papers.runs.run import open_run
+
+FLAGS = flags.FLAGS
+HELP = {"--help", "-help", "--helpfull", "--helpshort", "-helpshort", "-h", "-?"}
+BRIEF = (
+    *("model", "dataset", "data_dir", "image_size", "loss", "network", "steps"),
+    *("batch_size", "learning_rate", "seed", "logdir", "mode", "metrics"),
+)
+EXAMPLES = """\
+  python main.py --model=began --gamma=0.5
+  python main.py --model=dcgan --dataset=folder --data_dir=PICTURES --image_size=64
+  python main.py --mode=evaluate --logdir=runs/began-digits --metrics=diversity
+"""
+
+
+class Mode(NamedTuple):
+    """`run` takes the run of --logdir and an object of `options`."""
+
+    run: object
+    options: type[Options]
+
 
 MODES = {
-    "train": evaluate.train,
-    "sample": sample.sample,
-    "evaluate": evaluate.evaluate,
-    "export": sample.export_run,
-    "study": study.study,
+    "train": Mode(evaluate.train_and_score, evaluate.ScoreOptions),
+    "sample": Mode(sample.sample, sample.SampleOptions),
+    "evaluate": Mode(evaluate.evaluate, evaluate.ScoreOptions),
+    "export": Mode(sample.export_run, evaluate.CheckpointOptions),
 }
-OF_NO_RUN = {"ledger": ledger.ledger, "report": report.report}  # --logdir is none of theirs
-HELP = {"--help", "-help", "--helpshort", "-helpshort", "-h", "-?"}
+GROUPS = {  # heading of the help -> its option classes
+    "Data": (data.DataOptions,),
+    "Training": (settings.TrainingOptions,),
+    "Devices": (settings.MachineOptions,),
+    "Scores": (evaluate.ScoreOptions,),
+    "Samples": (sample.SampleOptions,),
+    "Studies": (study.StudyOptions,),
+    "Reports": (report.ReportOptions,),
+}
+OTHER_MODES = ("study", "report", "ledger")
 
-_MODE = flags.DEFINE_enum("mode", "train", [*MODES, *OF_NO_RUN], "What to do with the run.")
-_MODEL = flags.DEFINE_enum("model", "gan", list(PAPERS), "The paper.")
+
+def define_flags():
+    """One absl flag for each option of each class; classes that share one mean the same."""
+    flags.DEFINE_enum("mode", "train", [*MODES, *OTHER_MODES], "What to do.")
+    flags.DEFINE_enum("model", None, list(PAPERS), "The paper's model; gan by default.")
+    classes = [of for group in GROUPS.values() for of in group]
+    papers = [paper.options for paper in PAPERS.values()]
+    for name, field in options.fields(*papers, *classes).items():
+        _define(name, field)
+
+
+def _define(name, field):
+    kind, default, text = options.kind(field), field.default, field.metadata["help"]
+    if name == "grid":
+        flags.DEFINE_multi_string(name, list(default), text)
+    elif field.metadata["choices"]:
+        flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text)
+    else:
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+            tuple: flags.DEFINE_list,
+        }[kind]
+        define(name, list(default) if kind is tuple else default, text)
+
+
+def given() -> dict[str, object]:
+    """Option -> value, of all that the user gives on the command line and in flagfiles."""
+    known = options.fields(
+        *(of for group in GROUPS.values() for of in group),
+        *(paper.options for paper in PAPERS.values()),
+    )
+    values = {name: FLAGS[name].value for name in ("model", *known) if FLAGS[name].present}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
+
+
+def run_mode(mode: str, values: dict[str, object]):
+    """Do what --mode says with the user's values."""
+    if mode == "ledger":
+        return _ledger()
+    if mode == "report":
+        return report.report(options.build(report.ReportOptions, values))
+    if mode == "study":
+        return study.study(
+            values,
+            options.build(study.StudyOptions, values),
+            options.build(evaluate.ScoreOptions, values),
+        )
+    function, of = MODES[mode]
+    own = options.build(of, values)
+    if mode == "evaluate" and own.images:  # they are of no run, and of no paper
+        return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
+    fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
+    of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
+    function(open_run(of_run), own)
+
+
+def _ledger():
+    try:
+        from reproduction import ledger  # the project's own book, not the package's
+    except ImportError as error:
+        raise UsageError("--mode=ledger works in a checkout of the project") from error
+    ledger.ledger()
 
 
 def main(arguments):
     try:
         if len(arguments) > 1:
             raise UsageError(f"{arguments[1]!r} is not a flag: write --name=value")
-        if _MODE.value in OF_NO_RUN:
-            return OF_NO_RUN[_MODE.value]()
-        if not evaluate.IMAGES.value:  # they are of no run, and of no paper
-            training.lay_defaults()
-        MODES[_MODE.value]()
+        run_mode(FLAGS.mode, given())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except (OSError, tf.errors.OpError) as error:
-        trouble = data.trouble(error)
-        if not trouble and (said := disk_trouble(error)):
-            file = getattr(error, "filename", None)  # TensorFlow's errors have none
-            trouble = f"{file or flags.FLAGS.logdir}: {said}"
-        if not trouble:
+    except Exception as error:
+        if not (text := describe(error)):
             raise
-        print(f"error: {trouble}", file=sys.stderr)
+        print(f"error: {text}", file=sys.stderr)
         sys.exit(1)
+
+
+def describe(error: Exception) -> str:
+    """What an error of the data or the disk means, on one line; "" of any other error."""
+    if not isinstance(error, (OSError, tf.errors.OpError)):
+        return ""
+    dataset = FLAGS.dataset or "digits"
+    if text := data.describe_data_error(error, dataset):
+        return text
+    if reason := describe_disk_error(error):
+        file = getattr(error, "filename", None)  # TensorFlow's errors have none
+        return f"{file or FLAGS.logdir}: {reason}"
+    return ""
 
 
 def run():
     """Entry point of `main.py` and of the console script."""
+    if "mode" not in FLAGS:
+        define_flags()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(_is_ours_or_serious)
+    logging.get_absl_handler().setFormatter(_Plain())
     tf.get_logger().setLevel("WARNING")
     if HELP & set(sys.argv[1:]):
-        return _help()
+        print(help_text(sys.argv[1:]))
+        return
     app.run(main)
+
+
+class _Plain(stdlib_logging.Formatter):
+    """The message alone, after its level where that is a warning or worse."""
+
+    def format(self, record):
+        text = super().format(record)
+        serious = record.levelno > stdlib_logging.INFO
+        return f"{record.levelname.lower()}: {text}" if serious else text
 
 
 def _is_ours_or_serious(record):
@@ -67,24 +187,46 @@ def _is_ours_or_serious(record):
     return ours or record.levelno > logging.converter.STANDARD_INFO
 
 
-def _help():
-    """Print the package's flags under the modules that define them."""
-    print(sys.modules["__main__"].__doc__ or __doc__)  # a console script has none
-    own = flags.FLAGS.find_module_defining_flag(_MODE.name)
-    modules = (
-        training,
-        data,
-        collapse,
-        evaluate,
-        sample,
-        study,
-        report,
-        distribution,
-        borrowed,
-        *dict.fromkeys(PAPERS.values()),  # two may be in one file
-    )
-    for name in (own, *(module.__name__ for module in modules)):
-        print(flags.FLAGS.module_help(name))
+# Help.
+
+
+def help_text(arguments: list[str]) -> str:
+    """--help with the values that the other arguments lead to; --helpshort is brief."""
+    brief = bool({"--helpshort", "-helpshort"} & set(arguments))
+    FLAGS([sys.argv[0], *(each for each in arguments if each not in HELP)])
+    values = given()
+    fields = settings.SHARED
+    of_run = options.fields(*fields, *(p.options for p in PAPERS.values()))
+    run = settings.resolve({k: v for k, v in values.items() if k in of_run or k == "model"})
+    effective = {**values, **run.flat(), "mode": FLAGS.mode}
+    title = f"Options of --model={run.model} on --dataset={run.data.dataset}"
+    parts = [f"{title}, with the values that they have:\n\nExamples:\n{EXAMPLES}"]
+    paper = PAPERS[run.model]
+    groups = {f"Model {run.model}": (paper.options,), **GROUPS}
+    for heading, classes in groups.items():
+        own = options.fields(*classes)
+        lines = [
+            _help_line(field, effective.get(name, field.default), paper)
+            for name, field in own.items()
+            if not brief or name in BRIEF
+        ]
+        if lines:
+            parts.append(f"{heading}:\n" + "\n".join(lines))
+    modes = ", ".join([*MODES, *OTHER_MODES])
+    parts.append(f"Mode:\n  --mode={FLAGS.mode}\n      What to do: {modes}.")
+    parts.append(f"Models: {', '.join(PAPERS)}. --helpshort shows the common options only.")
+    return "\n\n".join(parts)
+
+
+def _help_line(field: dataclasses.Field, value, paper) -> str:
+    text = field.metadata["help"]
+    special = {"loss": paper.losses, "network": paper.experiments}
+    if field.name in special:
+        text += f" One of {', '.join(special[field.name])}."
+    elif choices := field.metadata["choices"]:
+        text += f" One of {', '.join(choices)}."
+    shown = "" if value is None else options.to_text(value)
+    return f"  --{field.name}={shown}\n      {text}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from tfgan_papers import files
+
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of a screenless backend
 
@@ -223,10 +225,9 @@ def _picture(figure):
 
 def save(picture: np.ndarray, path: pathlib.Path):
     """Write a uint8 image as PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    Image.fromarray(picture).save(partial, format="PNG")
-    partial.replace(path)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    files.write_bytes(path, buffer.getvalue())
 
 
 def nearest(samples: np.ndarray, examples: np.ndarray) -> np.ndarray:

@@ -4,11 +4,31 @@ Each function gives one value per score, in its numerically stable form. Cross e
 takes scores for logits, D(x) = sigmoid(score); least squares takes them as they are.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 from keras import ops
+
+from tfgan_papers.errors import UsageError
+from tfgan_papers.options import Options, option
+
+TARGETS = (0.0, 1.0, 1.0)  # a, b, c of LSGAN, 2016, Eq. 9
+
+
+@dataclasses.dataclass(frozen=True)
+class LeastSquaresOptions(Options):
+    """The targets of LSGAN (2016), Eq. 2, of --loss=least_squares."""
+
+    a: float = option(TARGETS[0], "Target of D for samples.")
+    b: float = option(TARGETS[1], "Target of D for data.")
+    c: float = option(TARGETS[2], "Target of G for samples.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.a == self.b:
+            raise UsageError(f"--a and --b are both {self.a}: D has nothing to tell apart")
 
 
 class AdversarialLoss(NamedTuple):
@@ -17,7 +37,7 @@ class AdversarialLoss(NamedTuple):
     real: Callable  # D's loss on data, from its scores there
     fake: Callable  # D's loss on samples
     generator: Callable
-    verdict: Callable  # what a score says, for people
+    to_probability: Callable  # what a score says, for people: D(x) under cross entropy
 
 
 def real_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
@@ -40,7 +60,9 @@ def non_saturating(scores: tf.Tensor) -> tf.Tensor:
     return ops.softplus(-scores)
 
 
-def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> AdversarialLoss:
+def least_squares(
+    a: float = TARGETS[0], b: float = TARGETS[1], c: float = TARGETS[2]
+) -> AdversarialLoss:
     """Half the squared distance of the score to its target (LSGAN, 2016, Eq. 2).
 
     Args:
@@ -68,7 +90,7 @@ def scaled(loss: AdversarialLoss, factor: float) -> AdversarialLoss:
     def times(term):
         return lambda scores: factor * term(scores)
 
-    return AdversarialLoss(*map(times, loss[:3]), loss.verdict)
+    return AdversarialLoss(*map(times, loss[:3]), loss.to_probability)
 
 
 LOSSES = {

@@ -4,8 +4,8 @@
     class BEGANOptions(Options):
         gamma: float = option(0.5, "Diversity ratio (Eq. 4).", low=0.0, high=1.0)
 
-Python passes an `Options` object as an argument, a run folder stores its fields as text, and
-the command line derives its flags from it (`cli.py`). No module below `cli.py` reads a flag.
+Python passes an `Options` object as an argument, a run folder stores its fields as text,
+and the command line derives its flags from it (`cli.py`). No other module reads a flag.
 """
 
 import dataclasses

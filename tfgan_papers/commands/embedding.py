@@ -15,10 +15,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
+from tfgan_papers.data import DataOptions
 from tfgan_papers.data.examples import one_line
-from tfgan_papers.data.images import BAD_IMAGE, GREY, Fitting
+from tfgan_papers.data.images import BAD_IMAGE, Fitting
 from tfgan_papers.errors import UsageError
 
 STARTS = 8  # ours
@@ -77,22 +77,19 @@ def embed(
     return Embedding(found[np.arange(n), best], after.min(1), before.min(1))
 
 
-def read(path: str, shape: tuple[int, int, int]) -> np.ndarray:
-    """The image of a file, uint8 of `shape`, which it must have; grey ones may become
-    colour.
+def read(path: str, options: DataOptions, shape: tuple[int, int, int]) -> np.ndarray:
+    """The image of a file as the run fits its data to one form: uint8 of `shape`.
 
     Raises:
-        UsageError: it is not there, not an image, or not one like the generator's.
+        UsageError: it is not there, not an image, or of another size where the run has no
+            --image_size to bring it to.
     """
     height, width, channels = shape
+    fit = Fitting.of(options)._replace(channels=channels)
     try:
-        with Image.open(os.path.expanduser(path)) as image:
-            coloured = image.getbands() not in GREY
-            found = Fitting(size=0, crop=0, channels=channels)(image)
+        found = fit.read(os.path.expanduser(path))
     except BAD_IMAGE as error:
         raise UsageError(f"{path} is not an image to embed: {one_line(error)}") from error
-    if coloured and channels == 1:
-        raise UsageError(f"{path} is in colour, the images of this run are grey")
     if found.shape != tuple(shape):
         sizes = f"{found.shape[1]}x{found.shape[0]} pixels, the images of this run"
         raise UsageError(f"{path} is {sizes} {width}x{height}: resize it")

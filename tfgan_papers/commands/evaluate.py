@@ -1,78 +1,92 @@
 """Scores of a trained run, and what they say about the paper's claims."""
 
+import dataclasses
+import importlib.util
 import os
 import pathlib
-import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from reproduction.claims import measured_by
 from tfgan_papers import data, noise
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS, features
 from tfgan_papers.models.adversarial import AdversarialModel
-from tfgan_papers.runs import records, training
+from tfgan_papers.options import Options, option
+from tfgan_papers.runs import records
+from tfgan_papers.runs.run import Run, ensemble_member
+from tfgan_papers.runs.train import train
 
-FLAGS = flags.FLAGS
-_METRICS = flags.DEFINE_list(
-    "metrics", [], f"Scores to take, of {', '.join(METRICS)}; after training, or by "
-    "--mode=evaluate.",
-)  # fmt: skip
-_SCORE_SEED = flags.DEFINE_integer("score_seed", 2014, "Of the latents that are scored.")
-_SCORE_SAMPLES = flags.DEFINE_integer(
-    "score_samples", 0, "Samples that are scored; 0: as many as each score's own protocol "
-    "has.", lower_bound=0,
-)  # fmt: skip
-_SCORE_BATCH_SIZE = flags.DEFINE_integer(
-    "score_batch_size", 200, "Samples that are drawn, and seen by the feature network, at "
-    "once: bounds the memory, not the scores.", lower_bound=1,
-)  # fmt: skip
-_FEATURES = flags.DEFINE_enum(
-    "features",
-    "classifier",
-    ["classifier", "inception_2015", "tfgan", "inception_v3"],
-    "What scores of features see by: a small classifier, trained on the spot once a data "
-    "set; the Inception graph of 2015, or TF-GAN's copy, from --feature_file; or "
-    "keras.applications' InceptionV3, which compares with no published score.",
-)
-_FEATURE_FILE = flags.DEFINE_string(
-    "feature_file",
-    None,
-    "Path or URL of the frozen graph; of inception_v3, path of weights.",
-)
-_FEATURE_HASH = flags.DEFINE_string(
-    "feature_hash", None, "sha256 that the network must have, as a record says it."
-)
-_SCORE_CACHE = flags.DEFINE_string(
-    "score_cache", "~/.cache/tfgan_papers", "Folder of classifiers, downloaded graphs, and "
-    "of what they see in the data, by the data's hash.",
-)  # fmt: skip
-IMAGES = flags.DEFINE_string(
-    "images", None, "With --mode=evaluate: score these images instead of a run's, of a "
-    "folder, or an array in a .npy file, against the splits of --dataset.",
-)  # fmt: skip
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["last", "best"], "Which checkpoint to sample, score or export."
-)
-_RECORD = flags.DEFINE_string(
-    "record",
-    None,
-    "File for the record of the paper's claim, such as results/NAME.json; "
-    "the run's picture goes beside it.",
-)
-_ENSEMBLE = flags.DEFINE_list(
-    "ensemble",
-    [],
-    "Further run folders, whose classifiers' predictions are averaged with those of "
-    "--logdir's; --seed may differ, and nothing else.",
-)
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointOptions(Options):
+    """Which state of the run."""
+
+    checkpoint: str = option(
+        "last",
+        "Checkpoint to sample, score or export.",
+        choices=("last", "best"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreOptions(CheckpointOptions):
+    """Which scores, of what, and by which features."""
+
+    metrics: tuple[str, ...] = option(
+        (),
+        f"Scores to take after training, or with --mode=evaluate: {', '.join(METRICS)}.",
+    )
+    score_seed: int = option(2014, "Seed of the latents that are scored.", low=0)
+    score_samples: int = option(
+        0,
+        "Number of samples to score; 0 takes the number of each score's own protocol.",
+        low=0,
+    )
+    score_batch_size: int = option(
+        200,
+        "Samples that are drawn and seen by the feature network at once. It bounds the "
+        "memory and does not change the scores.",
+        low=1,
+    )
+    features: str = option(
+        "classifier",
+        "Feature network: a small classifier that is trained here once for each data set, "
+        "the Inception graph of 2015 or TF-GAN's copy of it from --feature_file, or "
+        "InceptionV3 of keras.applications, whose scores compare with no published ones.",
+        choices=("classifier", "inception_2015", "tfgan", "inception_v3"),
+    )
+    feature_file: str | None = option(
+        None, "Path or URL of the frozen graph; of inception_v3, path of its weights."
+    )
+    feature_hash: str | None = option(
+        None, "sha256 that the feature network must have, as a record states it."
+    )
+    score_cache: str = option(
+        "~/.cache/tfgan_papers",
+        "Folder of classifiers, downloaded graphs, and the features of data sets.",
+    )
+    images: str | None = option(
+        None,
+        "With --mode=evaluate: score these images instead of a run's samples. A folder, or "
+        "an array in a .npy file; they are compared with the splits of --dataset.",
+    )
+    record: str | None = option(
+        None,
+        "File for a record of the score, for example results/NAME.json; the run's picture "
+        "goes beside it.",
+    )
+    ensemble: tuple[str, ...] = option(
+        (),
+        "Further run folders whose classifiers' predictions are averaged with those of "
+        "--logdir's run. Only their --seed may differ.",
+    )
+
+
 SPREADS = {
     "standard_error": "standard error over test examples",
     "binomial_error": "standard error over the samples",
@@ -82,54 +96,60 @@ OF_SAMPLES = ("samples", "labelled samples", "features")  # scores of what G dra
 REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with
 
 
-def check():
+def check(scores: ScoreOptions, of: data.DataOptions):
     """
     Raises:
         UsageError: --metrics names a score that is not there, or cannot be taken.
     """
-    for name in _METRICS.value:
+    for name in scores.metrics:
         if name not in METRICS:
             raise UsageError(f"--metrics={name}: there is {', '.join(METRICS)}")
-        if "validation" in METRICS[name].SPLITS and not FLAGS.validation_split:
+        if "validation" in METRICS[name].SPLITS and not of.validation_split:
             raise UsageError(f"--metrics={name} needs --validation_split, as train[90%:]")
-        networks = getattr(METRICS[name], "NETWORKS", [_FEATURES.value])
-        if _FEATURES.value not in networks:
+        networks = getattr(METRICS[name], "NETWORKS", [scores.features])
+        if scores.features not in networks:
             raise UsageError(
-                f"--metrics={name} is not of --features={_FEATURES.value}: it needs "
+                f"--metrics={name} is not of --features={scores.features}: it needs "
                 f"--features={' or '.join(networks)}"
             )
-        to_batch = not (data.RANGES[FLAGS.value_range].limits or IMAGES.value)
+        to_batch = not (data.RANGES[of.value_range].limits or scores.images)
         if METRICS[name].OF == "features" and to_batch:
             raise UsageError(
                 f"--metrics={name} is of 8-bit samples, and those of --value_range="
-                f"{FLAGS.value_range} depend on the others drawn with them"
+                f"{of.value_range} depend on the others drawn with them"
             )
-    if _RECORD.value and len(_METRICS.value) != 1:
+    if scores.record and len(scores.metrics) != 1:
         raise UsageError("--record needs one score in --metrics")
 
 
-def batches(model: AdversarialModel, n: int, seed: int) -> Iterator:
-    """n samples of the generator in inference mode, --score_batch_size at a time: float32
-    images in its value range; and labels, of all classes in turn, or None."""
+def batches(model: AdversarialModel, n: int, seed: int, size: int) -> Iterator:
+    """n samples of the generator in inference mode, `size` at a time: float32 images in
+    its value range; and labels, of all classes in turn, or None."""
     base = tf.constant([seed, 0], tf.int64)
-    for first in range(0, n, _SCORE_BATCH_SIZE.value):
-        last = min(n, first + _SCORE_BATCH_SIZE.value)
-        z = noise.latents(model.prior_law, base, (last - first, model.latent_dim), first)
+    for first in range(0, n, size):
+        last = min(n, first + size)
+        z = noise.latents(model.prior_name, base, (last - first, model.latent_dim), first)
         labels = tf.range(first, last) % model.classes if model.classes else None
         yield np.asarray(model.generate_in_graph(z, labels)), labels
 
 
-class Generated:
+class GeneratorSamples:
     """What a model gives to be scored; as classifier, with `ensemble`, further ones."""
 
-    def __init__(self, model: AdversarialModel, ensemble=()):
+    def __init__(self, model: AdversarialModel, scores, value_range, ensemble=()):
         self.model, self.ensemble = model, ensemble
+        self.scores, self.value_range = scores, value_range
+
+    def batches(self, n):
+        """n samples and their labels, batch by batch."""
+        scores = self.scores
+        return batches(self.model, n, scores.score_seed, scores.score_batch_size)
 
     def samples(self, n):
         """float32 (n, ...) in the value range, in a file without a name, so that memory is
         bounded by the batch."""
         file = tempfile.TemporaryFile()
-        for images, _ in batches(self.model, n, _SCORE_SEED.value):
+        for images, _ in self.batches(n):
             file.write(images.tobytes())
         return np.memmap(file, images.dtype, "r", shape=(n, *images.shape[1:]))
 
@@ -140,7 +160,7 @@ class Generated:
             UsageError: the model has no classes.
         """
         if not self.model.classes:
-            raise UsageError(f"--model={FLAGS.model} draws no samples of a class")
+            raise UsageError("this model draws no samples of a class")
         return self.samples(n), np.arange(n) % self.model.classes
 
     def pixels(self, n):
@@ -150,8 +170,8 @@ class Generated:
             UserError: a sample is not finite.
             UsageError: the samples are points.
         """
-        to_pixels = data.RANGES[FLAGS.value_range].to_pixels
-        for images, _ in batches(self.model, n, _SCORE_SEED.value):
+        to_pixels = data.RANGES[self.value_range].to_pixels
+        for images, _ in self.batches(n):
             if images.ndim != 4:
                 raise UsageError("scores of features are of images, and these are points")
             if not np.isfinite(images).all():
@@ -160,21 +180,19 @@ class Generated:
                 )
             yield to_pixels(images).numpy()
 
-    def part(self, name):
-        """The model's part of that name.
+    def component(self, name):
+        """The model's component of that name.
 
         Raises:
             UsageError: it has none.
         """
-        if getattr(self.model, name) is None:
-            raise UsageError(
-                f"--metrics is of a {name}, and --model={FLAGS.model} learns none"
-            )
-        part = getattr(self.model, name)
-        return _averaged([part, *self.ensemble]) if self.ensemble else part
+        component = getattr(self.model, name)
+        if component is None:
+            raise UsageError(f"--metrics is of a {name}, and this model learns none")
+        return _averaged([component, *self.ensemble]) if self.ensemble else component
 
 
-class Given:
+class ImageFiles:
     """What --images gives to be scored.
 
     Raises:
@@ -182,31 +200,33 @@ class Given:
         UserError: they cannot be read.
     """
 
-    def __init__(self, path: str, shape: tuple[int, ...]):
-        path = os.path.expanduser(path)
-        self.examples = (
-            data.array(path) if path.endswith(".npy") else data.folder.read(path, "train")
-        )
+    def __init__(self, scores: ScoreOptions, of: data.DataOptions, shape):
+        self.value_range, self.batch_size = of.value_range, scores.score_batch_size
+        path = os.path.expanduser(scores.images)
+        if path.endswith(".npy"):
+            self.examples = data.array(path)
+        else:
+            self.examples = data.folder.read(path, "train", of)
         if self.examples.shape != shape:
             raise UsageError(
                 f"--images={path} are {_size(self.examples.shape)}, those of "
-                f"{FLAGS.dataset} {_size(shape)}: set --image_size and --channels for both"
+                f"{of.dataset} {_size(shape)}: set --image_size and --channels for both"
             )
 
     def samples(self, n):
         """float32, n or as many as there are, in the value range."""
-        return self.examples.all(FLAGS.value_range, n)
+        return self.examples.all(self.value_range, n)
 
     def labelled(self, n):
-        return self.examples.labelled(FLAGS.value_range, n)
+        return self.examples.labelled(self.value_range, n)
 
     def pixels(self, n):
         """uint8 batches of n in all, or as many as there are."""
-        size = _SCORE_BATCH_SIZE.value
+        size = self.batch_size
         for block in map(np.asarray, self.examples.blocks(n)):
             yield from (block[i : i + size] for i in range(0, len(block), size))
 
-    def part(self, name):
+    def component(self, name):
         raise UsageError(f"--metrics is of a run's {name}, and --images has none")
 
 
@@ -218,18 +238,26 @@ class Scorer:
     """--metrics, with what samples are compared with, which is loaded once.
 
     Args:
+        scores: which metrics, and how.
+        of: the data that samples are compared with.
         loaded: splits that are loaded already.
     """
 
-    def __init__(self, loaded: Mapping[str, data.Examples] = MappingProxyType({})):
-        check()
-        self.metrics = {name: METRICS[name] for name in _METRICS.value}
+    def __init__(
+        self,
+        scores: ScoreOptions,
+        of: data.DataOptions,
+        loaded: Mapping[str, data.Examples] = MappingProxyType({}),
+    ):
+        check(scores, of)
+        self.scores, self.of = scores, of
+        self.metrics = {name: METRICS[name] for name in scores.metrics}
         loaded = dict(loaded)
 
         def load(kind):
-            split = FLAGS[f"{kind}_split"].value
+            split = getattr(of, f"{kind}_split")
             if split not in loaded:
-                loaded[split] = data.load(split)
+                loaded[split] = data.load(split, of)
             return loaded[split]
 
         self.load, self.network, self.facts = load, None, {}
@@ -240,8 +268,8 @@ class Scorer:
 
     def _look_at_data(self, kinds):
         """By the feature network, which is made here."""
-        cache = pathlib.Path(_SCORE_CACHE.value).expanduser()
-        self.network = _feature_network(self.load, cache)
+        cache = pathlib.Path(self.scores.score_cache).expanduser()
+        self.network = _feature_network(self.scores, self.load, cache)
         self.facts = {
             "features": self.network.name,
             "features_sha256": self.network.sha256,
@@ -252,10 +280,10 @@ class Scorer:
         for kind in sorted(kinds):
             self.seen[kind], digest = features.of_examples(
                 self.network, self.load(kind), REFERENCE_EXAMPLES,
-                _SCORE_BATCH_SIZE.value, cache,
+                self.scores.score_batch_size, cache,
             )  # fmt: skip
             self.facts |= {
-                "reference": f"{FLAGS.dataset} {FLAGS[f'{kind}_split'].value}",
+                "reference": f"{self.of.dataset} {getattr(self.of, f'{kind}_split')}",
                 "reference_sha256": digest,
             }
 
@@ -264,12 +292,12 @@ class Scorer:
             seen = {kind: self.seen[kind] for kind in metric.SPLITS}
             return metric.reference(**seen) if seen else None
         splits = {kind: self.load(kind) for kind in metric.SPLITS}
-        return metric.reference(FLAGS.value_range, **splits)
+        return metric.reference(self.of.value_range, **splits)
 
     def _taken(self, subject, names):
         """(name, what the score is of), of one look of the feature network at all."""
         counts = {
-            name: _SCORE_SAMPLES.value or getattr(self.metrics[name], "SAMPLES", 0)
+            name: self.scores.score_samples or getattr(self.metrics[name], "SAMPLES", 0)
             for name in names
         }
         seen = [n for name, n in counts.items() if self.metrics[name].OF == "features"]
@@ -282,17 +310,20 @@ class Scorer:
                     "samples": lambda n=n: subject.samples(n),
                     "labelled samples": lambda n=n: subject.labelled(n),
                     "features": lambda n=n: seen.first(n),
-                    "classifier": lambda: subject.part("classifier"),
-                    "bound": lambda: subject.part("bound"),
+                    "classifier": lambda: subject.component("classifier"),
+                    "bound": lambda: subject.component("bound"),
                 }[self.metrics[name].OF](),
             )
 
     def select(self, model) -> float:
         """Its score by the first of --metrics, higher is better."""
-        ((name, taken),) = self._taken(Generated(model), list(self.metrics)[:1])
+        ((name, taken),) = self._taken(
+            GeneratorSamples(model, self.scores, self.of.value_range),
+            list(self.metrics)[:1],
+        )
         return self.metrics[name].selection(taken, self.references[name])
 
-    def scores(self, subject) -> Iterator:
+    def score(self, subject) -> Iterator:
         """(name, metric, score and what it rests on) of each of --metrics."""
         for name, taken in self._taken(subject, self.metrics):
             metric = self.metrics[name]
@@ -300,9 +331,9 @@ class Scorer:
             yield name, metric, found | (self.facts if metric.OF == "features" else {})
 
 
-def _feature_network(load, cache):
+def _feature_network(scores, load, cache):
     """--features."""
-    name, file, sha256 = _FEATURES.value, _FEATURE_FILE.value, _FEATURE_HASH.value
+    name, file, sha256 = scores.features, scores.feature_file, scores.feature_hash
     if name == "classifier":
         network = features.classifier(load("train"), load("test"), cache)
         if sha256 and network.sha256 != sha256.lower():
@@ -316,21 +347,21 @@ def _feature_network(load, cache):
     return features.frozen(name, file, sha256, cache)
 
 
-def _ensemble(step):
+def _ensemble(run, scores, step):
     """(run id, classifier) of each run of --ensemble.
 
     Raises:
         UsageError: it is a run of other flags, or its last step is another than `step`.
     """
     members = []
-    for folder in _ENSEMBLE.value:
-        run = training.companion(folder, but_for=("seed",))
-        model, reached = run.restored(CHECKPOINT.value)
-        if CHECKPOINT.value == "last" and reached != step:
+    for folder in scores.ensemble:
+        member = ensemble_member(folder, run, except_for=("seed",))
+        model, reached = member.restored(scores.checkpoint)
+        if scores.checkpoint == "last" and reached != step:
             raise UsageError(
                 f"--ensemble: {folder} stands at step {reached:,}, --logdir's at {step:,}"
             )
-        members.append((run.facts["run_id"], model.classifier))
+        members.append((member.facts["run_id"], model.classifier))
     return members
 
 
@@ -345,71 +376,83 @@ def _averaged(classifiers):
     return mean
 
 
-def train():
-    """Train the run of --logdir; with --metrics keep the checkpoint that is best by the
-    first of them, and take them all at the end."""
-    check()
-    if IMAGES.value:
+def train_and_score(run: Run, scores: ScoreOptions):
+    """Train the run; with --metrics keep the checkpoint that is best by the first of them,
+    and take them all at the end."""
+    check(scores, run.values.data)
+    if scores.images:
         raise UsageError("--images goes with --mode=evaluate")
-    if not _METRICS.value:
-        return training.train()
+    if not scores.metrics:
+        return train(run)
     scorer = None
 
     def make_score(examples):
         nonlocal scorer
-        scorer = Scorer(
-            {FLAGS.train_split: examples}
-        )  # of all, to find out now if one cannot be taken
+        loaded = {run.values.data.train_split: examples}
+        # of all metrics, to find out now if one cannot be taken
+        scorer = Scorer(scores, run.values.data, loaded)
         return scorer.select
 
-    training.train(make_score)
-    _evaluate(scorer)
+    train(run, make_score)
+    _evaluate(run, scores, scorer)
 
 
-def evaluate():
-    """Take --metrics of the run in --logdir, of the --ensemble, or of --images."""
-    check()
-    others = [name for name in _METRICS.value if METRICS[name].OF != "classifier"]
-    if _ENSEMBLE.value and others:
-        raise UsageError(f"--ensemble is of classifiers, and {others[0]} is not")
-    if not _METRICS.value:
+def evaluate(run: Run, scores: ScoreOptions):
+    """Take --metrics of the run, or of it and an --ensemble."""
+    _check_metrics(scores)
+    _evaluate(run, scores)
+
+
+def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
+    """Take --metrics of --images."""
+    _check_metrics(scores)
+    check(scores, of)
+    if scores.record:
+        raise UsageError("--record is of a run, and --images of none")
+    test = data.load(of.test_split, of)
+    images = ImageFiles(scores, of, test.shape)
+    for _, metric, found in Scorer(scores, of, {of.test_split: test}).score(images):
+        print(f"{metric.NAME} of {scores.images}: {_written(found, metric.UNIT)}")
+
+
+def _check_metrics(scores):
+    if not scores.metrics:
         raise UsageError(f"--mode=evaluate needs --metrics, of {', '.join(METRICS)}")
-    if IMAGES.value:
-        if _RECORD.value:
-            raise UsageError("--record is of a run, and --images of none")
-        test = data.load(FLAGS.test_split)
-        images = Given(IMAGES.value, test.shape)
-        for _, metric, found in Scorer({FLAGS.test_split: test}).scores(images):
-            print(f"{metric.NAME} of {IMAGES.value}: {_written(found, metric.UNIT)}")
-        return
-    _evaluate()
 
 
-def _evaluate(scorer=None):
-    run = training.Run()
-    model, step = run.restored(CHECKPOINT.value)
-    score(run, model, step, scorer)
+def _evaluate(run, scores, scorer=None):
+    check(scores, run.values.data)
+    others = [name for name in scores.metrics if METRICS[name].OF != "classifier"]
+    if scores.ensemble and others:
+        raise UsageError(f"--ensemble is of classifiers, and {others[0]} is not")
+    model, step = run.restored(scores.checkpoint)
+    score(run, scores, model, step, scorer)
 
 
-def score(run, model, step, scorer=None):
+def score(run, scores, model, step, scorer=None):
     """Print the scores, add them to the run's scores.json, and write the record."""
-    members = _ensemble(step)
+    members = _ensemble(run, scores, step)
     ids = [run.facts["run_id"], *(run_id for run_id, _ in members)]
     of = f" of {len(ids)} runs" if members else ""
-    subject = Generated(model, [classifier for _, classifier in members])
-    for name, metric, found in (scorer or Scorer()).scores(subject):
+    data_options = run.values.data
+    subject = GeneratorSamples(
+        model, scores, data_options.value_range, [classifier for _, classifier in members]
+    )
+    scorer = scorer or Scorer(scores, data_options)
+    for name, metric, found in scorer.score(subject):
         print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
         if members:
             name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
-        entry = {"metric": name, "step": step, "checkpoint": CHECKPOINT.value}
+        entry = {"metric": name, "step": step, "checkpoint": scores.checkpoint}
         if metric.OF in OF_SAMPLES:
-            entry["generator"] = model.sampled_is
-        entry |= {"seed": _SCORE_SEED.value, **found}
+            entry["generator"] = model.sampling_generator_name
+        entry |= {"seed": scores.score_seed, **found}
         if members:
             entry["with"] = ids[1:]
-        run.write("scores.json", [*(run.read("scores.json") or []), entry])
-        if _RECORD.value:
-            _record(run, name, metric, entry, found, ids)
+        stored = run.folder.read("scores.json") or []
+        run.folder.write("scores.json", [*stored, entry])
+        if scores.record:
+            _record(run, scores, name, metric, entry, found, ids)
 
 
 def _seed(run_id):
@@ -442,26 +485,25 @@ def _plain(value):
     return f"{value:.2f}" if abs(value) >= 1 or not value else f"{value:.4g}"
 
 
-def _record(run, name, metric, entry, found, ids):
-    """What the run says of the paper's claim about this score, or without one what it has
-    found; beside it the run's picture of that step."""
-    written = {flag: str(FLAGS[flag].value) for flag in FLAGS}
-    claim = next(iter(measured_by(name, written)), None)
+def _record(run, scores, name, metric, entry, found, ids):
+    """A record of the score, with the paper's claim that it bears on, if there is one;
+    beside it the run's picture of that step."""
+    of_run = run.values.defining()
+    claim = _claim(name, {**run.values.flat(), **vars(scores)})
     fields = {"claim": None, "paper": None, "paper_value": None, "paper_spread": None}
     part, unit = "value", metric.UNIT
     if claim:
         fields = {field: getattr(claim, field) for field in fields}
         part, unit = (claim.metric.split()[1:] or ["value"])[0], claim.unit
     spread, spread_is = _spread(found)
-    of_run = training.defining_flags()
     step = entry["step"]
     seed, label_seed = of_run.pop("seed"), of_run.pop("label_seed", None)
-    steps, summary = claim and claim.paper_steps, run.read("summary.json") or {}
+    steps, summary = claim and claim.paper_steps, run.folder.read("summary.json") or {}
     records.write(
-        _RECORD.value,
+        scores.record,
         **fields,
         quantity=metric.NAME,
-        dataset=FLAGS.dataset,
+        dataset=run.values.data.dataset,
         unit=unit,
         value=found[part],
         spread=spread,
@@ -479,14 +521,25 @@ def _record(run, name, metric, entry, found, ids):
         scalars=summary.get("scalars"),  # of training, means over its last report
         budget_share=step / steps if steps else None,
         verdict=claim
-        and records.verdict(
+        and records.compare_with_paper(
             found[part], claim.paper_value, claim.paper_spread, claim.better
         ),
         run_id=ids[0],
         ensemble=ids[1:],
         trained_by=summary.get("command"),
-        command=shlex.join(["python", *sys.argv]),
+        command=records.command(),
     )
-    picture = run.folder / "samples" / f"step-{step:09d}.png"
-    if picture.is_file():
-        shutil.copyfile(picture, pathlib.Path(_RECORD.value).with_suffix(".png"))
+    picture = run.folder.sheets().get(step)
+    if picture:
+        shutil.copyfile(picture, pathlib.Path(scores.record).with_suffix(".png"))
+
+
+def _claim(name, values):
+    """The claim of the project's ledger that the score bears on; None outside its
+    checkout, where there is no ledger."""
+    if importlib.util.find_spec("reproduction") is None:
+        return None
+    from reproduction.claims import measured_by  # the project's, not the package's
+
+    written = {name: str(value) for name, value in values.items()}
+    return next(iter(measured_by(name, written)), None)

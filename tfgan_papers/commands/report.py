@@ -1,27 +1,35 @@
 """Runs side by side: one page that opens from disk, with nothing beside it."""
 
 import base64
+import dataclasses
 import html
 import io
 import pathlib
 import re
 import shlex
 import string
-import sys
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-from absl import flags
 
+from tfgan_papers import files
 from tfgan_papers.commands import study
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
-from tfgan_papers.runs import records
+from tfgan_papers.options import Options, option
+from tfgan_papers.runs import records, tensorboard
+from tfgan_papers.runs.folder import RunFolder
 
-_RUNS = flags.DEFINE_list(
-    "runs", [], "Folders that --mode=report puts side by side: runs, and studies."
-)
-_PAGE = flags.DEFINE_string("page", "report.html", "The page that --mode=report writes.")
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions(Options):
+    """Which runs, and where the page goes."""
+
+    runs: tuple[str, ...] = option(
+        (), "Folders of runs and studies that --mode=report shows side by side."
+    )
+    page: str = option("report.html", "The page that --mode=report writes.")
+
 
 TEMPLATE = pathlib.Path(__file__).with_name("report.html")
 COLOURS = 6  # that report.html has, as --run-1 to --run-6
@@ -36,7 +44,7 @@ ERRORS = (
 )  # of a score
 
 
-class Run(NamedTuple):
+class RunPage(NamedTuple):
     """A trained run, as its folder tells it."""
 
     folder: pathlib.Path
@@ -65,63 +73,50 @@ class Run(NamedTuple):
         return f"{self.manifest['latent_law']}, {width} numbers"
 
 
-def report():
+def report(options: ReportOptions):
     """Write --page of --runs.
 
     Raises:
         UsageError: there is nothing to compare, or the data sets are not the same.
     """
-    folders = [pathlib.Path(name).expanduser() for name in _RUNS.value]
+    folders = [pathlib.Path(name).expanduser() for name in options.runs]
     if not folders:
         raise UsageError("--mode=report needs --runs=FOLDER,FOLDER")
     if twice := [str(f) for i, f in enumerate(folders) if f in folders[:i]]:
         raise UsageError(f"--runs: {twice[0]} is there twice")
     studies = [folder for folder in folders if (folder / "study.json").is_file()]
     runs = [load(folder) for folder in folders if folder not in studies]
-    sets = list(dict.fromkeys(run.summary["dataset"] for run in runs))
-    if len(sets) > 1:
-        raise UsageError(
-            f"--runs are on different data sets, {', '.join(sets)}: there is nothing to "
-            "compare"
-        )
-    path = pathlib.Path(_PAGE.value).expanduser()
+    path = pathlib.Path(options.page).expanduser()
     text = page(runs, {folder.name: _study(folder) for folder in studies})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
+    files.write_text(path, text)
     print(path)
 
 
-def load(folder: pathlib.Path) -> Run:
+def load(folder: pathlib.Path) -> RunPage:
     """
     Raises:
         UserError: this is no folder of a run that has ended well.
     """
     if not folder.is_dir():
         raise UsageError(f"--runs: there is no folder {folder}")
-    read = study.Run({}, 0, folder).read
-    facts, summary = read("run.json"), read("summary.json")
+    of = RunFolder(folder)
+    facts, summary = of.read("run.json"), of.read("summary.json")
     if facts is None:
         raise UsageError(f"--runs: {folder} is the folder of no run")
     goes_on = f"python main.py --logdir={shlex.quote(str(folder))}"
     if summary is None:
         raise UserError(f"{folder} has no summary.json: the run has not ended: {goes_on}")
-    manifest = read("export/manifest.json")
+    manifest = of.read("export/manifest.json")
     if manifest is None or not (folder / "export" / "saved_model.pb").is_file():
         raise UserError(f"{folder} has no generator in export/: {goes_on} --mode=export")
-    sheet = folder / "samples" / f"step-{summary['steps']:09d}.png"
-    if not sheet.is_file():
-        raise UserError(f"{folder} has no picture of its last step, {sheet.name}")
-    try:
-        lines = (folder / "flags.txt").read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / 'flags.txt'} cannot be read: {error}") from error
-    written = dict(line.removeprefix("--").split("=", 1) for line in lines if "=" in line)
-    scores = study.Run({}, 0, folder).scores()
-    curves = records.read_scalars(folder / "tensorboard")
-    return Run(folder, facts, summary, written, manifest, scores, sheet, curves)
+    sheet = of.sheets().get(summary["steps"])
+    if sheet is None:
+        raise UserError(
+            f"{folder} has no picture of its last step, step-{summary['steps']:09d}.png"
+        )
+    curves = tensorboard.read_scalars(folder / "tensorboard")
+    options = of.stored_options()
+    return RunPage(folder, facts, summary, options, manifest, of.scores(), sheet, curves)
 
 
 def _study(folder):
@@ -130,7 +125,7 @@ def _study(folder):
     Raises:
         UserError: it has not ended.
     """
-    record = study.Run({}, 0, folder).read("study.json")
+    record = RunFolder(folder).read("study.json")
     if "settings" not in record:
         raise UserError(f"the study in {folder} has not ended: give its command once more")
     return record
@@ -139,9 +134,12 @@ def _study(folder):
 # What differs.
 
 
-def warnings(runs: list[Run]) -> list[str]:
+def warnings(runs: list[RunPage]) -> list[str]:
     """A line for each respect in which the runs do not compare."""
     said = {
+        "Data sets differ, so scores do not compare": [
+            run.summary["dataset"] for run in runs
+        ],
         "Data differ": [
             "{} of {} examples".format(
                 "x".join(map(str, run.facts["shape"])), run.facts["examples"]
@@ -168,7 +166,7 @@ def warnings(runs: list[Run]) -> list[str]:
 # The page.
 
 
-def page(runs: list[Run], studies: dict[str, dict]) -> str:
+def page(runs: list[RunPage], studies: dict[str, dict]) -> str:
     """The page, as text."""
     sections = {
         "Samples": _samples(runs),
@@ -197,7 +195,7 @@ def page(runs: list[Run], studies: dict[str, dict]) -> str:
 
 
 def _command():
-    return html.escape(shlex.join(["python", "main.py", *sys.argv[1:]]))
+    return html.escape(records.command())
 
 
 def _colour(i):

@@ -6,44 +6,47 @@ done, so the same command goes on with a study that was interrupted; within a ru
 own exact resume does.
 """
 
-import contextlib
+import concurrent.futures
+import dataclasses
 import datetime
-import fcntl
 import itertools
-import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import pathlib
-import shlex
 import signal
 import statistics
+import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from typing import NamedTuple
 
-from absl import flags
 from scipy.stats import binomtest, sem, t
 
-from tfgan_papers import figures
+from tfgan_papers import figures, files, options
+from tfgan_papers.commands.evaluate import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.runs import records, training
+from tfgan_papers.options import Options, option
+from tfgan_papers.runs import records, settings, tensorboard
+from tfgan_papers.runs.folder import RunFolder
 
-FLAGS = flags.FLAGS
-_GRID = flags.DEFINE_multi_string(
-    "grid", [], "A flag and its values, as loss=minimax,non_saturating; one --grid each."
-)
-_SEEDS = flags.DEFINE_integer(
-    "seeds", 10, "Runs of a setting, with --seed=1 to so many.", lower_bound=1
-)
-_JOBS = flags.DEFINE_integer(
-    "jobs",
-    1,
-    "Runs at a time, each with its share of the processors; with another share the last "
-    "bits of a sum may differ.",
-    lower_bound=1,
-)
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions(Options):
+    """A grid of settings, each run with several seeds."""
+
+    grid: tuple[str, ...] = option(
+        (),
+        "A flag and its values, for example loss=minimax,non_saturating; one --grid each.",
+    )
+    seeds: int = option(10, "Runs of each setting, with --seed=1 to this number.", low=1)
+    jobs: int = option(
+        1,
+        "Runs at a time, each with its share of the processors. With another share the "
+        "last bits of a sum may differ.",
+        low=1,
+    )
+
 
 OWN = {"grid", "seeds", "jobs", "mode", "logdir", "seed", "record", "flagfile"}
 FAILURE_IS = (
@@ -55,66 +58,51 @@ FAILURE_IS = (
 CONFIDENCE = 0.95
 
 
-class Run(NamedTuple):
+class StudyRun(NamedTuple):
     """One setting with one seed, and the folder that says how it went."""
 
     setting: dict[str, str]
     seed: int
-    folder: pathlib.Path
+    folder: RunFolder
 
     @property
     def name(self):
         return f"{named(self.setting)} seed {self.seed}"
 
-    def read(self, name):
-        path = self.folder / name
-        try:
-            return json.loads(path.read_text()) if path.is_file() else None
-        except ValueError as error:
-            raise UserError(f"{path} is damaged: {error}") from error
-
-    def steps(self) -> int:
-        """Steps of the trained run; 0 before."""
-        return (self.read("summary.json") or {}).get("steps", 0)
-
-    def scores(self) -> dict[str, dict]:
-        """Metric -> its newest entry in scores.json, of the trained run."""
-        entries = self.read("scores.json") or []
-        return {e["metric"]: e for e in entries if e["step"] == self.steps()}
-
-    def finished(self, steps: int, metrics: list[str]) -> bool:
+    def finished(self, steps: int, metrics: tuple[str, ...]) -> bool:
         """Whether there is nothing left to do: failed for good, or trained and scored."""
-        trained = self.steps() >= max(1, steps) and set(metrics) <= set(self.scores())
-        return trained or self.read("failure.json") is not None
+        trained = self.folder.steps() >= max(1, steps)
+        scored = set(metrics) <= set(self.folder.scores())
+        return (trained and scored) or self.folder.read("failure.json") is not None
 
     def failure(self) -> str | None:
         """Why a finished run is a failure, or None: it is none."""
-        if failed := self.read("failure.json"):
+        if failed := self.folder.read("failure.json"):
             return failed["reason"]
-        verdict = self.read("summary.json").get("collapse", {})
-        if verdict.get("verdict") in ("collapsed", "unvaried"):
-            return "{verdict}: diversity {diversity:.3f} at step {step:,}".format(**verdict)
-        for entry in self.scores().values():
+        watch = self.folder.read("summary.json").get("collapse", {})
+        if watch.get("verdict") in ("collapsed", "low_diversity", "unvaried"):
+            return "{verdict}: diversity {diversity:.3f} at step {step:,}".format(**watch)
+        for entry in self.folder.scores().values():
             if entry["value"] < entry.get("modes", 0):
                 return f"{entry['value']:.0f} of {entry['modes']} modes"
         return None
 
     def selection(self) -> dict[int, float]:
         """Step -> the score that chooses the best checkpoint; empty without --metrics."""
-        return records.read_scalars(self.folder / "tensorboard").get("selection", {})
+        return tensorboard.read_scalars(self.folder / "tensorboard").get("selection", {})
 
     def quantities(self) -> dict[str, float]:
         """The scores, with all that is measured and no setting of the measurement; before
         them what the last report says: the scalars of training, means over its period, and
         the collapse watch's diversity."""
-        summary = self.read("summary.json") or {}
+        summary = self.folder.read("summary.json") or {}
         scalars = summary.get("scalars", {})
         last = {f"training {k}": v for k, v in scalars.items()}  # "bound" is a score too
         watched = summary.get("collapse", {})
         last |= {"diversity": watched["diversity"]} if "diversity" in watched else {}
         return last | {
             metric if name == "value" else f"{metric} {name}": value
-            for metric, entry in self.scores().items()
+            for metric, entry in self.folder.scores().items()
             for name, value in entry.items()
             if isinstance(value, float)
             and not name.endswith("_error")
@@ -126,31 +114,41 @@ def named(setting: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in setting.items())
 
 
-def study():
+def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     """Run what is not done of the study in --logdir; then its table, figure and record.
+
+    Args:
+        given: option -> value, all that the user gives.
 
     Raises:
         UsageError: the grid makes no sense, or the folder holds another study.
     """
-    grid, folder = parse_grid(_GRID.value), pathlib.Path(FLAGS.logdir).expanduser()
-    passed_on = _passed_on(grid)
-    fresh = not (folder / "study.json").exists()
+    grid = parse_grid(study.grid)
+    folder = RunFolder(given.get("logdir") or f"runs/study-{given.get('model', 'gan')}")
+    passed_on = _passed_on(given, grid)
+    fresh = folder.read("study.json") is None
     _claim(folder, grid, passed_on)
     runs = [
-        Run(setting, seed, _folder(folder, setting, seed))
-        for seed in range(1, 1 + _SEEDS.value)  # outermost: a bad setting shows early
+        StudyRun(setting, seed, _folder(folder, setting, seed))
+        for seed in range(1, 1 + study.seeds)  # outermost: a bad setting shows early
         for setting in settings_of(grid)
     ]
+    arguments = [text for texts in passed_on.values() for text in texts]
     try:
-        errors = _run_all(runs, [text for texts in passed_on.values() for text in texts])
+        errors = _run_all(runs, arguments, given.get("steps", 0), scores, study.jobs)
     except UsageError:
         if fresh:  # so that it can be mended; what has run is found again
             (folder / "study.json").unlink()
         raise
-    report(folder, grid, passed_on, runs, errors)
+    report(folder, grid, passed_on, runs, errors, scores)
 
 
-def parse_grid(given: list[str]) -> dict[str, list[str]]:
+def _fields():
+    """Every option that a run can have, with those of its scores."""
+    return settings.all_fields() | options.fields(ScoreOptions)
+
+
+def parse_grid(given: tuple[str, ...]) -> dict[str, list[str]]:
     """["loss=a,b", "k=1,2"] -> {"loss": ["a", "b"], "k": ["1", "2"]}.
 
     Raises:
@@ -158,23 +156,26 @@ def parse_grid(given: list[str]) -> dict[str, list[str]]:
     """
     if not given:
         raise UsageError("--mode=study needs --grid, as --grid=loss=minimax,non_saturating")
-    grid = {}
+    grid, fields = {}, _fields()
     for text in given:
         name, _, values = text.partition("=")
         if not values:
             raise UsageError(f"--grid={text}: write it as --grid={name}=one,other")
-        if name not in FLAGS:
-            raise UsageError(f"--grid={text}: there is no flag --{name}")
         if name in OWN or name in grid:
             raise UsageError(f"--grid={text}: --{name} cannot vary, or is there twice")
+        if name not in fields and name != "model":
+            raise UsageError(f"--grid={text}: there is no flag --{name}")
         grid[name] = values.split(",")
         if len(set(grid[name])) < len(grid[name]):
             raise UsageError(f"--grid={text}: a value is there twice")
         for value in grid[name]:
             try:
-                FLAGS[name].parser.parse(value)
-            except (TypeError, ValueError) as error:
-                raise UsageError(f"--grid={text}: --{name}={value}: {error}") from error
+                if name == "model":
+                    settings.paper_of(value)
+                else:
+                    options.from_text(fields[name], value)
+            except UsageError as error:
+                raise UsageError(f"--grid={text}: {error}") from error
     return grid
 
 
@@ -187,138 +188,130 @@ def settings_of(grid: dict[str, list[str]]) -> list[dict[str, str]]:
 
 def _folder(folder, setting, seed):
     pairs = (f"{k}={urllib.parse.quote(v, safe='')}" for k, v in setting.items())
-    return folder / ",".join(pairs) / f"seed-{seed}"
+    return RunFolder(folder / ",".join(pairs) / f"seed-{seed}")
 
 
-def _passed_on(grid):
-    """What the command line and flagfiles say of other flags, for every run: flag ->
-    as it is written."""
-    given = {FLAGS[name].name: FLAGS[name] for name in FLAGS if FLAGS[name].present}
+def _passed_on(given, grid):
+    """What the user says of other options, for every run: name -> how it is written."""
     names = sorted(set(given) - OWN - set(grid))
-    return {name: given[name].serialize().splitlines() for name in names}
+    return {name: [f"--{name}={options.to_text(given[name])}"] for name in names}
 
 
 def _claim(folder, grid, passed_on):
     """Note in the folder what study is there, or see that it is this one."""
     if (folder / "flags.txt").exists():
-        raise UsageError(f"{folder} is the folder of a run: name another --logdir")
-    fixed = {name: text for name, text in passed_on.items() if name not in training.WHERE}
-    try:
-        stored = json.loads((folder / "study.json").read_text())
-        there = {"grid": stored["grid"], "flags": stored["flags"]}
-    except FileNotFoundError:
-        there = {"grid": grid, "flags": fixed}
-        records.write(folder / "study.json", **there)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'study.json'} is damaged: {error}") from error
-    if there != {"grid": grid, "flags": fixed}:
-        written = [text for texts in there["flags"].values() for text in texts]
-        varied = [f"--grid={name}={','.join(v)}" for name, v in there["grid"].items()]
+        raise UsageError(f"{folder} is the folder of a run: choose another --logdir")
+    here = {"grid": grid, "flags": _fixed(passed_on)}
+    stored = folder.read("study.json")
+    if stored is None:
+        return records.write(folder / "study.json", **here)
+    if not {"grid", "flags"} <= stored.keys():
+        raise UserError(f"{folder / 'study.json'} is damaged: it has no grid or no flags")
+    if {"grid": stored["grid"], "flags": stored["flags"]} != here:
+        written = [text for texts in stored["flags"].values() for text in texts]
+        varied = [f"--grid={name}={','.join(v)}" for name, v in stored["grid"].items()]
         raise UsageError(
-            f"the study in {folder} is another: {shlex.join([*varied, *written])}. Use "
+            f"the study in {folder} is another: {' '.join([*varied, *written])}. Use "
             "another --logdir"
         )
+
+
+def _fixed(passed_on):
+    return {k: text for k, text in passed_on.items() if k not in settings.LOCATION}
 
 
 # The processes.
 
 
-def _run_all(runs, passed_on):
-    """Take all runs to their ends, --jobs at a time: run name -> error, of those that
+class Processes:
+    """Runs command lines as processes. `stop` ends those at work, each of which keeps a
+    checkpoint, and starts no further one.
+
+    Args:
+        threads: of each process; None leaves it to TensorFlow.
+    """
+
+    def __init__(self, threads: int | None = None):
+        self.lock, self.running, self.stopping = threading.Lock(), set(), False
+        # a run finds the package where this process has found it
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        if threads:
+            for kind in ("INTRAOP", "INTEROP"):
+                self.environment.setdefault(f"TF_NUM_{kind}_THREADS", str(threads))
+
+    def run(self, arguments: list[str], log: pathlib.Path) -> int | None:
+        """The exit code of `main.py` with these arguments; None if it was not started."""
+        command = [sys.executable, "-m", "tfgan_papers", *arguments]
+        with self.lock, log.open("ab") as out:
+            if self.stopping:
+                return None
+            process = subprocess.Popen(  # Ctrl-C is the study's to pass on, once
+                *(command,), stdout=out, stderr=out, env=self.environment,
+                start_new_session=True,
+            )  # fmt: skip
+            self.running.add(process)
+        code = process.wait()
+        with self.lock:
+            self.running.remove(process)
+        return code
+
+    def stop(self):
+        with self.lock:
+            self.stopping = True
+            for process in self.running:
+                process.terminate()
+
+
+def _run_all(runs, arguments, steps, scores, jobs):
+    """Take all runs to their ends, `jobs` at a time: run name -> error, of those that
     could not be."""
-    metrics, errors, running = FLAGS.metrics, {}, {}
 
     def finished(run):
-        steps = run.setting.get("steps", FLAGS.steps if FLAGS["steps"].present else 0)
-        return run.finished(int(steps), metrics)
+        return run.finished(int(run.setting.get("steps", steps)), scores.metrics)
 
     pending = [run for run in runs if not finished(run)]
-    done, count, begun = len(runs) - len(pending), 0, time.monotonic()
+    done, errors, begun = len(runs) - len(pending), {}, time.monotonic()
+    share = max(1, os.cpu_count() // jobs) if jobs > 1 else None
+    processes = Processes(share)
     usual = {s: signal.signal(s, _stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while pending or running:
-            while pending and len(running) < _JOBS.value:
-                run = pending.pop(0)
-                with _signals_later():
-                    process = _start(run, passed_on)
-                    running[process.sentinel] = run, process
-            for sentinel in multiprocessing.connection.wait(running):
-                run, process = running.pop(sentinel)
-                process.join()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        try:
+            futures = {
+                pool.submit(_train, processes, run, arguments): run for run in pending
+            }
+            for count, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                run = futures[future]
                 if not finished(run):
-                    errors[run.name] = _error(run, process.exitcode)
-                count += 1
+                    errors[run.name] = _error(run, future.result())
                 elapsed = time.monotonic() - begun
-                left = elapsed / count * (len(runs) - done - count)
+                left = elapsed / count * (len(pending) - count)
                 print(
-                    f"[{done + count}/{len(runs)}] {run.name}: {_said(run, errors)}; "
+                    f"[{done + count}/{len(runs)}] {run.name}: {_outcome(run, errors)}; "
                     f"{_clock(elapsed)} elapsed, about {_clock(left)} to go",
                     flush=True,
                 )
-    finally:
-        for _, process in running.values():
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.kill(process.pid, signal.SIGTERM)  # each keeps a checkpoint
-        for _, process in running.values():
-            process.join()
-        for signum, handler in usual.items():
-            signal.signal(signum, handler)
+        finally:
+            for signum in usual:  # the ends of the runs are waited for
+                signal.signal(signum, signal.SIG_IGN)
+            processes.stop()
+            pool.shutdown(cancel_futures=True)
+            for signum, handler in usual.items():
+                signal.signal(signum, handler)
     return errors
 
 
 def _stop(signum, frame):
-    print("interrupted: the same command goes on from there", flush=True)
+    print("interrupted: the same command continues from there", flush=True)
     sys.exit(128 + signum)
 
 
-@contextlib.contextmanager
-def _signals_later():
-    """A signal within the block takes effect after it: a process that is half started
-    would be left behind, or leave its server with a traceback."""
-    came, signals = [], (signal.SIGINT, signal.SIGTERM)
-    usual = {
-        s: signal.signal(s, lambda signum, frame: came.append(signum)) for s in signals
-    }
-    try:
-        yield
-    finally:
-        for signum, handler in usual.items():
-            signal.signal(signum, handler)
-    if came:
-        signal.raise_signal(came[0])
-
-
-def _start(run, passed_on):
-    """A process that trains one run: a fork of a server that has imported TensorFlow and
-    done nothing else, which saves each run the seconds of that."""
-    run.folder.mkdir(parents=True, exist_ok=True)
+def _train(processes, run, arguments):
+    """One run by its command line, with its output in log.txt; the exit code."""
+    run.folder.path.mkdir(parents=True, exist_ok=True)
+    run.folder.wait_until_free()  # a killed study may have left the run at work
     varied = [f"--{name}={value}" for name, value in run.setting.items()]
-    arguments = [*passed_on, *varied, f"--seed={run.seed}", f"--logdir={run.folder}"]
-    # the server looks for the package where this process has found it
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    if _JOBS.value > 1:  # else each would start as many threads as there are processors
-        threads = str(max(1, os.cpu_count() // _JOBS.value))
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tfgan_papers.cli"])
-    process = context.Process(target=_train, args=(arguments, run.folder))
-    process.start()
-    return process
-
-
-def _train(arguments, folder):
-    """In the process of a run: the command line, its output in log.txt."""
-    from tfgan_papers import cli  # here, for it imports this module
-
-    os.setsid()  # Ctrl-C is the study's to pass on, once
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for descriptor in (1, 2):
-        os.dup2(log, descriptor)
-    with open(folder / "lock", "w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)  # a killed study may have left the run at work
-        sys.argv = ["main.py", *arguments]
-        cli.run()
+    own = [f"--seed={run.seed}", f"--logdir={run.folder}"]
+    return processes.run([*arguments, *varied, *own], run.folder / "log.txt")
 
 
 def _error(run, code):
@@ -335,7 +328,7 @@ def _error(run, code):
     return f"exit code {code}: {last.removeprefix('error: ')}"
 
 
-def _said(run, errors):
+def _outcome(run, errors):
     if failure := errors.get(run.name) or run.failure():
         return f"failed, {failure}"
     quantities = run.quantities()
@@ -349,19 +342,19 @@ def _clock(seconds):
 # What comes of it.
 
 
-def report(folder, grid, passed_on, runs, errors):
+def report(folder, grid, passed_on, runs, errors, scores):
     """study.json, study.md, study.png and, with --record, the first once more; where
     the first metric was taken more than once, also selection.png, of it by step."""
     summary = [summarize(s, runs, errors) for s in settings_of(grid)]
     failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
-    summaries = [run.read("summary.json") or {} for run in runs]
+    summaries = [run.folder.read("summary.json") or {} for run in runs]
     curves = {run.name: run.selection() for run in runs}
-    commits = {(run.read("run.json") or {}).get("commit") for run in runs}
+    commits = {(run.folder.read("run.json") or {}).get("commit") for run in runs}
     fields = {
-        "study": folder.name,
+        "study": folder.path.name,
         "grid": grid,
-        "flags": {k: text for k, text in passed_on.items() if k not in training.WHERE},
-        "seeds": list(range(1, 1 + _SEEDS.value)),
+        "flags": _fixed(passed_on),
+        "seeds": sorted({run.seed for run in runs}),
         "failure_is": FAILURE_IS,
         "interval_is": f"{CONFIDENCE:.0%}; of rates Wilson's, of means of scores Student's",
         "settings": summary,
@@ -369,7 +362,7 @@ def report(folder, grid, passed_on, runs, errors):
             {
                 "setting": run.setting,
                 "seed": run.seed,
-                "steps": run.steps(),
+                "steps": run.folder.steps(),
                 "failure": failed[run.name],
                 "scores": run.quantities(),
                 "selection": sorted(curves[run.name].items()),
@@ -377,24 +370,24 @@ def report(folder, grid, passed_on, runs, errors):
             for run in runs
         ],
         "budget": {
-            "steps": sum(run.steps() for run in runs),
+            "steps": sum(run.folder.steps() for run in runs),
             "hours": sum(s.get("steps", 0) * s.get("ms_per_step", 0) for s in summaries)
             / 3.6e6,
         },
         "commits_of_runs": sorted(filter(None, commits)),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": records.command(),
     }
     text = markdown(summary, {name: reason for name, reason in failed.items() if reason})
-    (folder / "study.md").write_text(text)
+    files.write_text(folder / "study.md", text)
     figures.save(figures.study(summary), folder / "study.png")
     if any(len(curve) > 1 for curve in curves.values()):
         drawn = {}
         for run in runs:
             drawn.setdefault(named(run.setting), []).append(curves[run.name])
-        figures.save(figures.selection(drawn, FLAGS.metrics[0]), folder / "selection.png")
+        figures.save(figures.selection(drawn, scores.metrics[0]), folder / "selection.png")
     records.write(folder / "study.json", **fields)
-    if FLAGS.record:
-        records.write(FLAGS.record, **fields)
+    if scores.record:
+        records.write(scores.record, **fields)
     print(text)
     print(f"table, figures and record are in {folder}")
 

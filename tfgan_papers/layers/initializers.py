@@ -13,7 +13,7 @@ class Draw:
     def seed(self) -> int:
         return int(self.seeds.spawn(1)[0].generate_state(1)[0])
 
-    def within(self, irange):
+    def uniform(self, irange):
         """U(-irange, irange), pylearn2's `irange`."""
         return keras.initializers.RandomUniform(-irange, irange, seed=self.seed())
 

@@ -13,8 +13,8 @@ class AdversarialModel(keras.Model):
     """A generator and a discriminator, each with its own optimizer.
 
     A paper subclasses this and writes `train_step`, its algorithm, with these verbs:
-    `start_step`, `island`, `prior`, `descend`, `over_replicas`, `report`. It is a
-    plain Keras model: `compile(d_optimizer, g_optimizer)`, `fit(images)`, Keras' own
+    `start_step`, `run_compiled`, `prior`, `apply_gradients`, `over_replicas`, `report`.
+    It is a Keras model: `compile(d_optimizer, g_optimizer)`, `fit(images)`, Keras' own
     callbacks; `model(z)` generates.
 
     Latents, dropout masks and noise are a function of (seed, step, row of the global
@@ -55,7 +55,7 @@ class AdversarialModel(keras.Model):
         if prior not in noise.PRIORS:
             raise ValueError(f"prior {prior!r} is none of {', '.join(noise.PRIORS)}")
         self.generator, self.discriminator = generator, discriminator
-        self.prior_law, self.seed, self.classes = prior, seed, classes
+        self.prior_name, self.seed, self.classes = prior, seed, classes
         self.latent_dim = generator.inputs[0].shape[-1]
         self.step = self.add_weight(
             name="step",
@@ -71,11 +71,11 @@ class AdversarialModel(keras.Model):
             for name, network in networks.items()
             if history
         }
-        self.averaged_generator, self.generator_rate = None, 0.0
-        self.sampled = generator  # what `generate` and the export draw from
+        self.averaged_generator, self.ema_rate = None, 0.0
+        self.sampling_generator = generator  # what `generate` and the export draw from
         self.means = [keras.metrics.Mean(name) for name in self.scalars]
         self.generate_in_graph = tf.function(self.generate, reduce_retracing=True)
-        self.foreign_seeds = _seed_generators(generator, discriminator)
+        self.keras_seed_generators = _seed_generators(generator, discriminator)
         self.built = True
 
     def compile(
@@ -88,9 +88,9 @@ class AdversarialModel(keras.Model):
         """Attach the optimizers.
 
         With `jit_compile` XLA compiles the whole step on one GPU. On several devices it
-        compiles the islands only, between which the replicas exchange gradients; on a
-        CPU too, where it would copy every weight that the step updates. "auto" is True
-        on a GPU and False elsewhere; the command line measures instead.
+        compiles the pure functions of the step only, between which the replicas exchange
+        gradients; on a CPU too, where it would copy every weight that the step updates.
+        "auto" is True on a GPU and False elsewhere; the command line measures instead.
 
         Raises:
             ValueError: `steps_per_execution` > 1 on several replicas, which Keras
@@ -112,7 +112,7 @@ class AdversarialModel(keras.Model):
         # Built now: a checkpoint read before its optimizers exist would lose them.
         d_optimizer.build(self.discriminator.trainable_variables)
         g_optimizer.build(self.generator.trainable_variables)
-        self.compiled_islands = {} if jit_compile and not whole else None
+        self.compiled_functions = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
         if jit_compile and not on_gpu:
             for layer in _layers(self.generator, self.discriminator):
@@ -129,35 +129,35 @@ class AdversarialModel(keras.Model):
         Args:
             rate: how far the average moves towards G in a step of G.
         """
-        self.generator_rate = rate
+        self.ema_rate = rate
         self.averaged_generator = surgery.clone_with_weights(self.generator)
-        self.sampled = self.averaged_generator
+        self.sampling_generator = self.averaged_generator
 
     @property
-    def sampled_is(self) -> str:
+    def sampling_generator_name(self) -> str:
         """For people: whether samples are of the averaged or of the raw generator."""
-        return "raw" if self.sampled is self.generator else "averaged"
+        return "raw" if self.sampling_generator is self.generator else "averaged"
 
     def call(self, z, training=False):
-        return self.sampled(z, training=training)
+        return self.sampling_generator(z, training=training)
 
-    def given(self, inputs, labels):
+    def with_labels(self, inputs, labels):
         """What a network is called on: `inputs`, with their labels if it takes any."""
         return [inputs, labels] if self.classes else inputs
 
     def generate(self, z, labels=None) -> tf.Tensor:
         """Images in inference mode, float32; `labels` (batch,) where there are classes."""
-        return self.sampled(self.given(z, labels), training=False)
+        return self.sampling_generator(self.with_labels(z, labels), training=False)
 
     @property
     def critic(self) -> keras.Model:
-        """What `verdict` and the export put images through: D, where there is one."""
+        """What `critic_output` and the export put images through: D, where there is one."""
         return self.discriminator
 
-    def verdict(self, images, labels=None):
+    def critic_output(self, images, labels=None):
         """The critic's judgement of images in inference mode, for people: its raw output,
         or (batch, 1) the energy of each image's copy."""
-        judged = self.critic(self.given(images, labels), training=False)
+        judged = self.critic(self.with_labels(images, labels), training=False)
         return judged if self.energy is None else self.energy(images, judged)[:, None]
 
     @property
@@ -169,7 +169,7 @@ class AdversarialModel(keras.Model):
         """Training steps so far, as an int."""
         return int(tf.convert_to_tensor(self.step.value))
 
-    def remark(self) -> str:
+    def status_message(self) -> str:
         """What the log says, at the report after it changes, on the state of training."""
         return ""
 
@@ -195,11 +195,13 @@ class AdversarialModel(keras.Model):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
-        for i, generator in enumerate(self.foreign_seeds):
+        for i, generator in enumerate(self.keras_seed_generators):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
         return images, labels, stream
 
-    def island(self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor | None):
+    def run_compiled(
+        self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor | None
+    ):
         """`function(*tensors)`, pure but for its draws from `stream`, compiled by XLA
         where the step as a whole cannot be. Layers and `prior` draw from `stream`."""
 
@@ -207,30 +209,30 @@ class AdversarialModel(keras.Model):
             with noise.use(noise.Stream(base, replica, self.compiled_by_xla)):
                 return function(*tensors)
 
-        if self.compiled_islands is not None:
-            run = self.compiled_islands.setdefault(
+        if self.compiled_functions is not None:
+            run = self.compiled_functions.setdefault(
                 function.__name__, tf.function(run, jit_compile=True)
             )
         return run(stream.branch(), stream.replica, *tensors)
 
     def prior(self, images: tf.Tensor) -> tf.Tensor:
         """Latents z for as many examples as `images` has, float32 (batch, latent_dim).
-        Only inside an island."""
+        Only inside `run_compiled`."""
         shape = (tf.shape(images)[0], self.latent_dim)
-        return noise.active().latents(self.prior_law, shape)
+        return noise.active().latents(self.prior_name, shape)
 
-    def descend(self, network: str, gradients: list[tf.Tensor]):
+    def apply_gradients(self, network: str, gradients: list[tf.Tensor]):
         """Move `network` down the gradients of its mean loss on this replica's share of
         the batch: the optimizers sum over replicas, so each gives its N-th part."""
         optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
         variables = getattr(self, network).trainable_variables
         if network in self.histories:
-            gradients = self.histories[network].descend_from(gradients, variables)
+            gradients = self.histories[network].penalized_gradients(gradients, variables)
         if self.replicas > 1:
             gradients = [gradient / self.replicas for gradient in gradients]
         optimizers[network].apply(gradients, variables)
         if network == "generator" and self.averaged_generator is not None:
-            rate = averaging.debiased_rate(self.generator_rate, self.g_optimizer.iterations)
+            rate = averaging.debiased_rate(self.ema_rate, self.g_optimizer.iterations)
             averaging.ema_update(self.averaged_generator, self.generator, rate)
 
     def over_replicas(self, *means: tf.Tensor) -> tuple[tf.Tensor, ...]:

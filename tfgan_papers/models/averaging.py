@@ -40,7 +40,7 @@ class HistoricalAveraging(tf.Module):
         self.count = tf.Variable(0, dtype=tf.int64, **once)
         self.means = [tf.Variable(tf.zeros(v.shape, v.dtype), **once) for v in variables]
 
-    def descend_from(self, gradients, variables):
+    def penalized_gradients(self, gradients, variables):
         """`gradients` and that of the penalty, when `variables` are in the mean."""
         self.count.assign_add(1)
         count, penalized = self.count.read_value(), []

@@ -37,15 +37,17 @@ Differs: AUTOENCODER-1 | all but its loss, the squared distance, and a code narr
     initial weights of the VAE, so that the two differ in nothing but the code.
 """
 
+import dataclasses
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
-from absl import flags
 from keras import ops
 
 from tfgan_papers import noise
-from tfgan_papers.errors import UsageError
-from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.models import adversarial
+from tfgan_papers.options import Options, option
+from tfgan_papers.papers.contract import Paper
 
 UNITS = 500  # VAE, Sec. 5: MNIST, one hidden layer of tanh each
 WEIGHT_STD = 0.01  # VAE, Sec. 5 (VAE-2)
@@ -138,12 +140,14 @@ class Autoencoder(adversarial.AdversarialModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, of_encoder, of_decoder = self.island(self.both, noise, images)
-        self.descend("discriminator", of_encoder)
-        self.descend("generator", of_decoder)
+        scalars, of_encoder, of_decoder = self.run_compiled(
+            self.joint_gradients, noise, images
+        )
+        self.apply_gradients("discriminator", of_encoder)
+        self.apply_gradients("generator", of_decoder)
         return self.report(**scalars)
 
-    def both(self, images):
+    def joint_gradients(self, images):
         """The scalars, and the gradients of the loss."""
         networks = self.discriminator, self.generator
         with tf.GradientTape() as tape:
@@ -190,8 +194,29 @@ class VAE(Autoencoder):
         return -(error + kl)
 
 
-# What the command line needs of a paper.
+# The experiments.
 
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderOptions(Options):
+    """Options of the models `vae` and `autoencoder`."""
+
+    latent_dim: int = option(20, "N_z, size of the code.", low=1)
+
+
+class Experiment(NamedTuple):
+    """`model`: the class; `heads`: outputs of its encoder."""
+
+    model: type
+    heads: int
+    defaults: dict[str, object]
+
+
+_DEFAULTS = {
+    "learning_rate": LEARNING_RATE,
+    "batch_size": BATCH_SIZE,
+    "value_range": "unit",
+}
 OURS_ON_DIGITS = {
     "latent_dim": 10,
     "steps": 10_000,
@@ -199,53 +224,42 @@ OURS_ON_DIGITS = {
     "train_split": "train[:80%]",
     "test_split": "train[80%:]",
 }
-_LATENT_DIM = flags.DEFINE_integer(
-    "latent_dim", 20, "N_z, size of the code of vae and autoencoder.", lower_bound=1
-)
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    model = flags.FLAGS.model
-    if network:
-        raise UsageError(f"--model={model} has one network: leave out --network")
-    return {
-        "loss": "cross_entropy" if model == "vae" else "squared",
-        "learning_rate": LEARNING_RATE,
-        "batch_size": BATCH_SIZE,
-        "value_range": "unit",
-        **(OURS_ON_DIGITS if dataset == "digits" else {}),
-    }
+def dataset_defaults(dataset, fidelity):
+    return OURS_ON_DIGITS if dataset == "digits" else {}
 
 
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled VAE, or Autoencoder, as --model says.
-
-    Args:
-        settings: `training.Settings`.
-    """
-    model = flags.FLAGS.model
+def create(settings, options, experiment, draw):
+    """The model of `settings` (`contract.Settings`), not compiled."""
     if len(settings.shape) != 3:
-        raise UsageError(f"--model={model} is for images")
-    if flags.FLAGS.value_range != "unit":
-        raise UsageError(f"--model={model} gives pixels in [0, 1]: leave out --value_range")
-    of_vae = model == "vae"
-    if of_vae and settings.loss is not cross_entropy:
-        raise UsageError("--model=vae bounds a likelihood: it takes --loss=cross_entropy")
-    draw, heads = Draw(settings.seed), 2 if of_vae else 1
-    model = (VAE if of_vae else Autoencoder)(
-        *networks(settings.shape, _LATENT_DIM.value, heads, draw),
-        loss=settings.loss,
-        seed=settings.seed,
-    )
-    model.compile(
-        *(adagrad(settings.learning_rate) for _ in range(2)),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
-    )
-    return model
+        raise ValueError("an autoencoder here is for images")
+    networks_ = networks(settings.shape, options.latent_dim, experiment.heads, draw)
+    return experiment.model(*networks_, loss=settings.loss, seed=settings.seed)
 
 
-def adagrad(rate):
+def make_optimizers(settings, options, experiment):
     """Adagrad that is indifferent to the scale of the loss."""
-    return keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0, epsilon=EPSILON)
+    return tuple(
+        keras.optimizers.Adagrad(
+            settings.learning_rate, initial_accumulator_value=0.0, epsilon=EPSILON
+        )
+        for _ in range(2)
+    )
+
+
+def _paper(name, model, heads, losses):
+    return Paper(
+        name=name,
+        options=AutoencoderOptions,
+        losses=losses,
+        experiments={"dense": Experiment(model, heads, _DEFAULTS)},
+        network_of=lambda dataset: "dense",
+        create=create,
+        optimizers=make_optimizers,
+        dataset_defaults=dataset_defaults,
+    )
+
+
+PAPER = _paper("vae", VAE, 2, {"cross_entropy": cross_entropy})
+AUTOENCODER = _paper("autoencoder", Autoencoder, 1, LOSSES)

@@ -47,19 +47,20 @@ Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight l
     has the numbers, its own, and keeps z in [-1, 1].
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
-from absl import flags
 from keras import ops
 
 from tfgan_papers import layers, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.models import adversarial
-from tfgan_papers.papers import dcgan
+from tfgan_papers.options import option
+from tfgan_papers.papers.contract import Paper
+from tfgan_papers.papers.convolutional import WidthOptions, in_width
 
 SIDE = 8  # Sec. 4.1: the last downsampled image is 8x8 at any resolution
 DEPTH = 2  # the author's `repeat`, by the number of weights (BEGAN-2)
@@ -318,9 +319,11 @@ class BEGAN(adversarial.AdversarialModel):
         images, _, noise = self.start_step(data)
         self.set_carry()
         k = tf.identity(self.k.value)
-        losses, d_gradients, g_gradients = self.island(self.both, noise, images, k)
-        self.descend("discriminator", d_gradients)
-        self.descend("generator", g_gradients)
+        losses, d_gradients, g_gradients = self.run_compiled(
+            self.joint_gradients, noise, images, k
+        )
+        self.apply_gradients("discriminator", d_gradients)
+        self.apply_gradients("generator", g_gradients)
         real, fake = self.over_replicas(*losses)
         balance = self.gamma * real - fake
         self.k.assign(tf.clip_by_value(k + self.lambda_k * balance, 0.0, 1.0))
@@ -331,7 +334,7 @@ class BEGAN(adversarial.AdversarialModel):
             d_loss=real - k * fake, g_loss=fake, d_real=real, k=k, m_global=m_global
         )
 
-    def both(self, real, k):
+    def joint_gradients(self, real, k):
         """L(x) and L(G(z)); the gradients of L(x) - k L(G(z)) for D, of L(G(z)) for G, the
         latter through D(G(z)) and through G(z), the image it is held against."""
         d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
@@ -370,7 +373,7 @@ class BEGAN(adversarial.AdversarialModel):
         for optimizer in (self.d_optimizer, self.g_optimizer):
             optimizer.learning_rate.assign(rate)
 
-    def remark(self):
+    def status_message(self):
         if not self.check_steps:
             return ""
         rate = float(tf.convert_to_tensor(self.g_optimizer.learning_rate))
@@ -418,85 +421,91 @@ OURS_ON_DIGITS = {  # BEGAN-8
     "steps": 2500,  # from here on 5s and 9s crowd out the others
     "report_steps": 250,
 }
-_GAMMA = flags.DEFINE_float(
-    "gamma", 0.5, "Diversity ratio, E L(G(z)) / E L(x) at equilibrium, in [0, 1] (Eq. 4)."
-)
-_LAMBDA_K = flags.DEFINE_float(  # Sec. 3.4
-    "lambda_k", 1e-3, "Proportional gain of the control of k."
-)
-_CARRY_STEPS = flags.DEFINE_integer(  # Sec. 3.5.1
-    "carry_steps", 16_000, "Steps in which residuals vanish; 0: none.", lower_bound=0
-)
-_STALL_STEPS = flags.DEFINE_integer(  # BEGAN-1
-    "stall_steps",
-    5000,
-    "Steps without a new best M_global after which the learning rates are halved.",
-    lower_bound=CHECKS,
-)
-_LEARNING_RATE_FLOOR = flags.DEFINE_float(
-    "learning_rate_floor", PORT_FLOOR, "They are not halved below it.", lower_bound=0.0
-)
-_N_H = flags.DEFINE_integer("n_h", 64, "Size of D's code h.", lower_bound=1)  # BEGAN-2
-_WEIGHT_STD = flags.DEFINE_float(  # BEGAN-3
-    "weight_std", WEIGHT_STD, "Of the first weights of --network=authors.", lower_bound=0.0
-)
-_N_Z = flags.DEFINE_integer("n_z", 64, "Size of z.", lower_bound=1)
 
 
-def style_of(network):
-    if network and network not in NETWORKS:
-        raise UsageError(f"--model=began has the networks {', '.join(NETWORKS)}")
-    return NETWORKS[network or "authors"]
+@dataclasses.dataclass(frozen=True)
+class BEGANOptions(WidthOptions):
+    """Options of the model `began`."""
+
+    gamma: float = option(
+        0.5,
+        "Diversity ratio E L(G(z)) / E L(x) at equilibrium, from 0 to 1 (Eq. 4).",
+        low=0.0,
+        high=1.0,
+    )
+    lambda_k: float = option(  # Sec. 3.4
+        1e-3, "Proportional gain of the control of k.", low=0.0
+    )
+    carry_steps: int = option(  # Sec. 3.5.1
+        16_000, "Steps over which vanishing residuals appear; 0: none.", low=0
+    )
+    stall_steps: int = option(  # BEGAN-1
+        5000,
+        "Steps without a new best M_global after which the learning rates are halved.",
+        low=CHECKS,
+    )
+    learning_rate_floor: float = option(
+        PORT_FLOOR, "The learning rates are not halved below this value.", low=0.0
+    )
+    n_h: int = option(64, "Size of D's code h.", low=1)  # BEGAN-2
+    n_z: int = option(64, "Size of z.", low=1)
+    weight_std: float = option(  # BEGAN-3
+        WEIGHT_STD,
+        "Standard deviation of the first weights of --network=authors.",
+        low=0.0,
+    )
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    style_of(network)
-    follows_code = flags.FLAGS.fidelity == "code"
-    return {
-        "loss": "l1",
-        "learning_rate": PORT_LEARNING_RATE if follows_code else LEARNING_RATE,
-        "batch_size": BATCH_SIZE,
-        "value_range": "symmetric",
-        **(OURS_ON_DIGITS if dataset == "digits" else {}),
-    }
+class Experiment(NamedTuple):
+    style: Style
+    defaults: dict[str, object]
 
 
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled BEGAN.
+_DEFAULTS = {"batch_size": BATCH_SIZE, "value_range": "symmetric"}
+EXPERIMENTS = {name: Experiment(style, _DEFAULTS) for name, style in NETWORKS.items()}
 
-    Args:
-        settings: `training.Settings`.
-    """
-    style, floor = dcgan.with_width(style_of(settings.network)), _LEARNING_RATE_FLOOR.value
+
+def dataset_defaults(dataset, fidelity):
+    rate = PORT_LEARNING_RATE if fidelity == "code" else LEARNING_RATE
+    return {"learning_rate": rate, **(OURS_ON_DIGITS if dataset == "digits" else {})}
+
+
+def create(settings, options, experiment, draw):
+    """The model of `settings` (`contract.Settings`), not compiled."""
+    style, floor = in_width(experiment.style, options), options.learning_rate_floor
     if style.std is not None:
-        style = style._replace(std=_WEIGHT_STD.value)
+        style = style._replace(std=options.weight_std)
     if floor > settings.learning_rate:
         raise UsageError(
             f"--learning_rate_floor={floor} is above --learning_rate="
             f"{settings.learning_rate}"
         )
-    follows_code = settings.fidelity == "code"
-    try:
-        shape, draw = settings.shape, Draw(settings.seed)
-        model = BEGAN(
-            *networks(shape, style, draw, n_h=_N_H.value, n_z=_N_Z.value),
-            loss=settings.loss,
-            gamma=_GAMMA.value,
-            lambda_k=_LAMBDA_K.value,
-            carry_steps=_CARRY_STEPS.value,
-            stall_steps=0 if follows_code else _STALL_STEPS.value,
-            learning_rate_floor=floor,
-            seed=settings.seed,
-        )
-    except ValueError as error:
-        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    rate = settings.learning_rate
-    if follows_code:
-        rate = Halving(rate, PORT_HALVING_STEPS, floor)
-    model.compile(
-        *(optimizers.Adam(rate, epsilon=EPSILON) for _ in range(2)),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
+    return BEGAN(
+        *networks(settings.shape, style, draw, n_h=options.n_h, n_z=options.n_z),
+        loss=settings.loss,
+        gamma=options.gamma,
+        lambda_k=options.lambda_k,
+        carry_steps=options.carry_steps,
+        stall_steps=0 if settings.fidelity == "code" else options.stall_steps,
+        learning_rate_floor=floor,
+        seed=settings.seed,
     )
-    return model
+
+
+def make_optimizers(settings, options, experiment):
+    rate = settings.learning_rate
+    if settings.fidelity == "code":
+        rate = Halving(rate, PORT_HALVING_STEPS, options.learning_rate_floor)
+    return tuple(optimizers.Adam(rate, epsilon=EPSILON) for _ in range(2))
+
+
+PAPER = Paper(
+    name="began",
+    options=BEGANOptions,
+    losses=LOSSES,
+    experiments=EXPERIMENTS,
+    network_of=lambda dataset: "authors",
+    create=create,
+    optimizers=make_optimizers,
+    dataset_defaults=dataset_defaults,
+)

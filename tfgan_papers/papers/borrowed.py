@@ -1,5 +1,5 @@
-"""The techniques of Improved GAN (2016) by flag, on the networks and the loss of any paper
-whose discriminator gives one score an example. Each flag's own default leaves it out.
+"""The techniques of Improved GAN (2016) as options of every paper whose discriminator gives
+one score per example.
 
 Differs: BORROWED-1 | data that features are matched with | not stated | a batch of G's own
     (train_mnist_feature_matching.py) | none | here, but for --model=improved_gan with
@@ -15,12 +15,14 @@ Differs: BORROWED-4 | first pass of minibatch features | not mentioned | 500 ima
     the others, then begin at a mean of 0.
 """
 
+import dataclasses
+
 import tensorflow as tf
-from absl import flags
 
 from tfgan_papers import layers, losses, noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import surgery
+from tfgan_papers.options import Options, option
 
 MATCHING = {
     "squared": losses.feature_matching,
@@ -32,82 +34,96 @@ BEFORE_INITIALIZATION = -2  # the "step" whose noise the reference batch is
 INITIALIZATION = -1  # that of the first pass
 SEEDS_APART = 2**32  # of the order of its images, and that of training
 
-_MATCHING = flags.DEFINE_enum(
-    "feature_matching",
-    None,
-    list(MATCHING),
-    "In place of --loss G descends the squared distance of D's mean features of data and "
-    "samples, its mean over the features, or their mean absolute difference. None by "
-    "default, but with improved_gan squared, or by --fidelity=code what the authors have.",
-)
-_KERNELS = flags.DEFINE_integer(
-    "minibatch_kernels", 0, "Minibatch discrimination before D's last layer, by so many "
-    "kernels; 0: none.", lower_bound=0,
-)  # fmt: skip
-_KERNEL_SIZE = flags.DEFINE_integer(
-    "minibatch_kernel_size", 5, "Dimensions in which each compares.", lower_bound=1
-)
-_HISTORY = flags.DEFINE_float(
-    "historical_averaging", 0.0, "Weight of ||theta - its mean so far||^2 beside each "
-    "player's loss; 0: none.", lower_bound=0.0,
-)  # fmt: skip
-_SMOOTHING = flags.DEFINE_float(
-    "label_smoothing", 0.0, "D's target for data is 1 less this; that for samples stays.",
-    lower_bound=0.0, upper_bound=0.5,
-)  # fmt: skip
-_REFERENCE = flags.DEFINE_integer(
-    "reference_batch", 0, "Virtual batch normalization in G, by so many reference latents, "
-    "in place of batch normalization; 0: none.", lower_bound=0,
-)  # fmt: skip
+
+@dataclasses.dataclass(frozen=True)
+class BorrowedOptions(Options):
+    """Techniques of Improved GAN (2016). The default of each leaves it out."""
+
+    feature_matching: str | None = option(
+        None,
+        "What G minimizes in place of --loss: the squared distance between D's mean "
+        "features of data and of samples, its mean over the features, or their mean "
+        "absolute difference. By default none; for improved_gan squared, or with "
+        "--fidelity=code what the authors use.",
+        choices=tuple(MATCHING),
+    )
+    minibatch_kernels: int = option(
+        0, "Kernels of minibatch discrimination before D's last layer; 0: none.", low=0
+    )
+    minibatch_kernel_size: int = option(
+        5, "Dimensions in which each kernel compares.", low=1
+    )
+    historical_averaging: float = option(
+        0.0,
+        "Weight of the squared distance between each player's weights and their mean so "
+        "far, which is added to its loss; 0: none.",
+        low=0.0,
+    )
+    label_smoothing: float = option(
+        0.0,
+        "D's target for data is 1 minus this value; the target for samples stays 0.",
+        low=0.0,
+        high=0.5,
+    )
+    reference_batch: int = option(
+        0,
+        "Size of the reference batch of virtual batch normalization, which then replaces "
+        "G's batch normalization; 0: none.",
+        low=0,
+    )
 
 
-def applied(generator, discriminator, settings, draw, prior="uniform", matching="none"):
-    """(generator, discriminator, what their model is to be told besides) with the
-    techniques that the flags ask for.
+def apply_techniques(
+    generator, discriminator, settings, options, draw, prior="uniform", matching="none"
+):
+    """The networks with the techniques that the options ask for, and further arguments of
+    their model: (generator, discriminator, dict).
 
     Args:
-        settings: `training.Settings`.
+        settings: `contract.Settings`.
+        options: `BorrowedOptions`.
         draw: `initializers.Draw`, of further weights.
-        prior: law of the latents.
+        prior: distribution of the latents.
         matching: name in `MATCHING` where the user names none.
 
     Raises:
         UsageError: a technique that these networks, or this batch, cannot take.
     """
-    options = {"loss": settings.loss, "history": _HISTORY.value}
-    if _SMOOTHING.value:
-        options["loss"] = losses.one_sided(settings.loss, 1.0 - _SMOOTHING.value)
-    matching = _MATCHING.value or matching
-    options["matching"] = MATCHING[matching]
+    arguments = {"loss": settings.loss, "history": options.historical_averaging}
+    if options.label_smoothing:
+        target = 1.0 - options.label_smoothing
+        arguments["loss"] = losses.one_sided(settings.loss, target)
+    matching = options.feature_matching or matching
+    arguments["matching"] = MATCHING[matching]
     named = any(layer.name == "features" for layer in discriminator.layers)
-    if options["matching"] and not named:
+    if arguments["matching"] and not named:
         network = f"--network={settings.network} " if settings.network else ""
         raise UsageError(
-            f"--feature_matching={matching}: D of --model={flags.FLAGS.model} {network}on "
-            f"--dataset={settings.dataset} has no layer named features"
+            f"--feature_matching={matching}: D {network}on --dataset={settings.dataset} "
+            "has no layer named features"
         )
-    if _KERNELS.value:
-        discriminator = _compared(discriminator, settings, draw)
-    if _REFERENCE.value:
-        generator = _by_reference(generator, settings, draw, prior)
-    return generator, discriminator, options
+    if options.minibatch_kernels:
+        discriminator = _compared(discriminator, settings, options, draw)
+    if options.reference_batch:
+        generator = _by_reference(generator, settings, options, draw, prior)
+    return generator, discriminator, arguments
 
 
-def start(model, examples, value_range):
+def initialize(model, examples, settings, options, value_range):
     """What precedes step 1 where D has minibatch features: they are initialized (nn.py:
-    MinibatchLayer, init) by as many images as they compare in training, else their sum
-    over a batch drowns what else D's last layer sees."""
-    if not _KERNELS.value:
+    MinibatchLayer, init) by as many images as they compare in training; otherwise their
+    sum over a batch drowns what else D's last layer sees."""
+    if not options.minibatch_kernels:
         return
-    rows = flags.FLAGS.batch_size // model.replicas
+    rows = settings.batch_size // model.replicas
     labels, seed = model.classes > 0, model.seed - SEEDS_APART
-    found = next(iter(examples.stream(rows, seed, value_range, labels=labels)))
-    inputs = list(found) if labels else found
+    batch = next(iter(examples.stream(rows, seed, value_range, labels=labels)))
+    inputs = list(batch) if labels else batch
     with noise.use(noise.Stream.of_step(model.seed, tf.constant(INITIALIZATION), 0)):
         surgery.initialize(model.discriminator, inputs)
 
 
-def _compared(discriminator, settings, draw):
+def _compared(discriminator, settings, options, draw):
     share = settings.batch_size // tf.distribute.get_strategy().num_replicas_in_sync
     if share < 2:
         raise UsageError(
@@ -116,17 +132,20 @@ def _compared(discriminator, settings, draw):
         )
     try:
         return surgery.with_minibatch_discrimination(
-            discriminator, _KERNELS.value, _KERNEL_SIZE.value, draw.normal(0.05)
+            discriminator,
+            options.minibatch_kernels,
+            options.minibatch_kernel_size,
+            draw.normal(0.05),
         )  # nn.py: theta
     except ValueError as error:
         raise UsageError(f"--minibatch_kernels: {error}") from error
 
 
-def _by_reference(generator, settings, draw, prior):
-    if _REFERENCE.value < 2:
+def _by_reference(generator, settings, options, draw, prior):
+    if options.reference_batch < 2:
         raise UsageError("--reference_batch=1 has no variance: name 2 or more")
     stream = noise.Stream.of_step(settings.seed, tf.constant(BEFORE_INITIALIZATION), 0)
-    shape = (_REFERENCE.value, *generator.inputs[0].shape[1:])
+    shape = (options.reference_batch, *generator.inputs[0].shape[1:])
     gains = draw.normal(layers.REFERENCE_GAIN_STD, 1.0)
     try:
         return surgery.with_virtual_batch_normalization(

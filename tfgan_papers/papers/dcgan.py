@@ -40,68 +40,41 @@ Differs: DCGAN-9 | that falling rate | not described | set anew each epoch | non
     with every step, to the same zero.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
-from absl import flags
 
 from tfgan_papers import layers, losses, optimizers
-from tfgan_papers.errors import UsageError
-from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
 from tfgan_papers.papers import borrowed
+from tfgan_papers.papers.borrowed import BorrowedOptions
+from tfgan_papers.papers.contract import Paper, needed_classes
+from tfgan_papers.papers.convolutional import (
+    AUTHORS,
+    LEAK,
+    PORT,
+    WEIGHT_STD,
+    Style,
+    WidthOptions,
+    dense,
+    image_shape,
+    in_width,
+    logit,
+    normalized,
+    spread,
+)
 
 LATENT_DIM = 100  # Fig. 1; faces/train_uncond_dcgan.py: nz
 LEARNING_RATE = 2e-4  # Sec. 4
 BETA_1 = 0.5  # Sec. 4
 EPSILON = 1e-8  # lib/updates.py: Adam
-WEIGHT_STD = 0.02  # Sec. 4
-LEAK = 0.2  # Sec. 4
 BATCH_SIZE = 128  # Sec. 4
-MOVING_AVERAGE_DECAY = 0.9  # DCGAN-4; ops.py of the port: momentum
-LOSSES = losses.LOSSES
-
-
-class Style(NamedTuple):
-    """In what the authors' networks and the port's differ."""
-
-    width: int  # channels of the layer next to the image
-    symmetric: bool  # zero padding: Theano's, or TensorFlow's SAME
-    bias: bool  # of convolutions and dense layers
-    per_unit: bool  # G's first batch normalization: a gain a unit, or a channel
-    epsilon: float  # of batch normalization
-    gain_std: float  # its gains start at N(1, gain_std)
-
-
-AUTHORS = Style(128, True, False, True, 1e-8, 0.02)  # faces/train_uncond_dcgan.py
-PORT = Style(64, False, True, False, 1e-5, 0.0)  # the port's model.py, ops.py
 
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
-
-
-def normalized(x, style, draw, affine=True):
-    """Batch normalization with the papers' numbers."""
-    gain = draw.normal(style.gain_std, 1.0) if style.gain_std else "ones"
-    return keras.layers.BatchNormalization(
-        momentum=MOVING_AVERAGE_DECAY,
-        epsilon=style.epsilon,
-        gamma_initializer=gain,
-        center=affine,
-        scale=affine,
-    )(x)
-
-
-def of_images(shape):
-    """(height, width, channels) of an image's `shape`.
-
-    Raises:
-        ValueError: it is a point's.
-    """
-    if len(shape) != 3:
-        raise ValueError("these networks are of images, and the data are points")
-    return shape
 
 
 def levels(shape):
@@ -110,7 +83,7 @@ def levels(shape):
     Raises:
         ValueError: a point's, or a side that is not 4 to 7 times the same power of two.
     """
-    height, width, _ = of_images(shape)
+    height, width, _ = image_shape(shape)
     doublings = 0
     while min(height, width) >= 8 and height % 2 == width % 2 == 0:
         height, width, doublings = height // 2, width // 2, doublings + 1
@@ -171,21 +144,9 @@ def networks(shape, style, draw, latent_dim=LATENT_DIM, in_g=True, in_d=True):
     return generator, keras.Model(images, score, name="discriminator")
 
 
-def dense(units, style, draw):
-    kernel = draw.normal(WEIGHT_STD)
-    return keras.layers.Dense(units, use_bias=style.bias, kernel_initializer=kernel)
-
-
-def logit(x, style, draw):
-    """D's last layer: float32, whatever the policy."""
-    kernel = draw.normal(WEIGHT_STD)
-    kwargs = {"use_bias": style.bias, "kernel_initializer": kernel}
-    return keras.layers.Dense(1, dtype="float32", name="score", **kwargs)(x)
-
-
 def conditional_networks(shape, style, draw, classes):
     """mnist/train_cond_dcgan.py (DCGAN-8); sides divisible by four."""
-    height, width, colours = of_images(shape)
+    height, width, colours = image_shape(shape)
     if height % 4 or width % 4:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
     units, filters = 1024, style.width  # ngfc, ngf
@@ -223,14 +184,6 @@ def conditional_networks(shape, style, draw, classes):
     return generator, keras.Model([images, label], score, name="discriminator")
 
 
-def spread(label, x):
-    """`label` (batch, n) as constant maps where `x` has height and width."""
-    if len(x.shape) == 2:
-        return label
-    maps = keras.layers.Reshape((1, 1, label.shape[-1]))(label)
-    return keras.layers.UpSampling2D(x.shape[1:3])(maps)
-
-
 # The model.
 
 
@@ -249,26 +202,30 @@ class DCGAN(critics.ScalarCriticModel):
 
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
-        z = self.island(self.prior, noise, images) if self.port else None
+        z = self.run_compiled(self.prior, noise, images) if self.port else None
         if not self.port:
-            g_loss, g_gradients = self.island(self.g_side, noise, images, labels)
-            self.descend("generator", g_gradients)
-        fake = self.island(self.samples_for, noise, images, labels, z)
-        scalars, d_gradients = self.island(self.d_side, noise, images, labels, fake)
-        self.descend("discriminator", d_gradients)
+            g_loss, g_gradients = self.run_compiled(self.g_gradients, noise, images, labels)
+            self.apply_gradients("generator", g_gradients)
+        fake = self.run_compiled(self.samples_for, noise, images, labels, z)
+        scalars, d_gradients = self.run_compiled(
+            self.d_gradients, noise, images, labels, fake
+        )
+        self.apply_gradients("discriminator", d_gradients)
         for _ in range(2 if self.port else 0):
-            g_loss, g_gradients = self.island(self.g_side, noise, images, labels, z)
-            self.descend("generator", g_gradients)
+            g_loss, g_gradients = self.run_compiled(
+                self.g_gradients, noise, images, labels, z
+            )
+            self.apply_gradients("generator", g_gradients)
         return self.report(**scalars, g_loss=g_loss)
 
-    def descend(self, network, gradients):
+    def apply_gradients(self, network, gradients):
         if self.weight_decay:
             weights = getattr(self, network).trainable_variables
             gradients = [
                 gradient + self.weight_decay * weight
                 for gradient, weight in zip(gradients, weights, strict=True)
             ]
-        super().descend(network, gradients)
+        super().apply_gradients(network, gradients)
 
 
 # The experiments, by the name of their networks.
@@ -281,100 +238,79 @@ class Experiment(NamedTuple):
     networks: Callable
     style: Style
     weight_decay: float
-    batch_size: int
-    value_range: str = "symmetric"
+    defaults: dict[str, object]
+
+
+def _defaults(batch_size, value_range="symmetric"):
+    return {
+        "learning_rate": LEARNING_RATE,
+        "batch_size": batch_size,
+        "value_range": value_range,
+    }
 
 
 EXPERIMENTS = {
-    "authors": Experiment(networks, AUTHORS, 1e-5, 128),  # faces/train_uncond_dcgan.py: l2
-    "port": Experiment(networks, PORT, 0.0, 64),  # main.py of the port: batch_size
+    "authors": Experiment(  # faces/train_uncond_dcgan.py: l2
+        networks, AUTHORS, 1e-5, _defaults(BATCH_SIZE)
+    ),
+    "port": Experiment(
+        networks, PORT, 0.0, _defaults(64)
+    ),  # main.py of the port: batch_size
     "conditional": Experiment(  # mnist/train_cond_dcgan.py: l2, nbatch
-        conditional_networks, AUTHORS._replace(width=64), 2.5e-5, 128, "unit"
+        conditional_networks,
+        AUTHORS._replace(width=64),
+        2.5e-5,
+        _defaults(BATCH_SIZE, "unit"),
     ),
 }
 FLAT_EPOCHS = 100  # mnist/train_cond_dcgan.py: niter, and as many to decay
 
-_WIDTH = flags.DEFINE_integer(
-    "width",
-    0,
-    "Channels of the layer next to the image; 0 takes the network's own.",
-    lower_bound=0,
-)
+
+@dataclasses.dataclass(frozen=True)
+class DCGANOptions(WidthOptions, BorrowedOptions, LeastSquaresOptions):
+    """Options of the model `dcgan`."""
 
 
-def experiment(network):
-    if network and network not in EXPERIMENTS:
-        raise UsageError(f"--model=dcgan has the networks {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[network or "authors"]
+def dataset_defaults(dataset, fidelity):
+    return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    chosen = experiment(network)
-    lengths = {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
-    return {
-        "loss": "non_saturating",
-        "learning_rate": LEARNING_RATE,
-        "batch_size": chosen.batch_size,
-        "value_range": chosen.value_range,
-        **lengths,
-    }
-
-
-def with_width(style):
-    """`style` in the --width that the user asks for."""
-    return style._replace(width=_WIDTH.value) if _WIDTH.value else style
-
-
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled DCGAN.
-
-    Args:
-        settings: `training.Settings`.
-    """
-    chosen, draw = experiment(settings.network), Draw(settings.seed)
-    classes = ()
-    if chosen.networks is conditional_networks:
-        classes = (needed_classes(settings),)
-    try:
-        generator, discriminator = chosen.networks(
-            settings.shape, with_width(chosen.style), draw, *classes
-        )
-    except ValueError as error:
-        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    generator, discriminator, options = borrowed.applied(
-        generator, discriminator, settings, draw
+def create(settings, options, experiment, draw):
+    """The model of `settings` (`contract.Settings`), not compiled."""
+    conditional = experiment.networks is conditional_networks
+    classes = (needed_classes(settings, "dcgan"),) if conditional else ()
+    style = in_width(experiment.style, options)
+    generator, discriminator, arguments = borrowed.apply_techniques(
+        *experiment.networks(settings.shape, style, draw, *classes), settings, options, draw
     )
-    model = DCGAN(
+    return DCGAN(
         generator,
         discriminator,
-        weight_decay=chosen.weight_decay,
+        weight_decay=experiment.weight_decay,
         port=settings.network == "port",
-        prior="uniform",
         seed=settings.seed,
-        classes=classes[0] if classes else 0,
-        **options,
+        classes=sum(classes),
+        **arguments,
     )
+
+
+def make_optimizers(settings, options, experiment):
     rate = settings.learning_rate
-    if classes:  # their epoch gives each network every second minibatch
-        rate = optimizers.ToZero(rate, max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2))
-    model.compile(
-        *(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2)),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
-    )
-    return model
+    if experiment.networks is conditional_networks:
+        # their epoch gives each network every second minibatch
+        steps = max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2)
+        rate = optimizers.ToZero(rate, steps)
+    return tuple(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2))
 
 
-def needed_classes(settings):
-    """How many classes the data have.
-
-    Raises:
-        UsageError: none.
-    """
-    if not settings.classes:
-        raise UsageError(
-            f"--network={settings.network} is conditioned on classes, and "
-            f"--dataset={settings.dataset} has none"
-        )
-    return settings.classes
+PAPER = Paper(
+    name="dcgan",
+    options=DCGANOptions,
+    losses=losses.LOSSES,
+    experiments=EXPERIMENTS,
+    network_of=lambda dataset: "authors",
+    create=create,
+    optimizers=make_optimizers,
+    dataset_defaults=dataset_defaults,
+    initialize=borrowed.initialize,
+)

@@ -39,19 +39,21 @@ Differs: EBGAN-9 | digits | MNIST's | not released | none | 8x8; the margin is 2
     as large an error of a pixel as 10 is at 32x32.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
-from absl import flags
 from keras import ops
 
 from tfgan_papers import layers, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.models import adversarial
+from tfgan_papers.options import option
+from tfgan_papers.papers import convolutional as shared
 from tfgan_papers.papers import dcgan
+from tfgan_papers.papers.contract import Paper
 
 LATENT_DIM = 100  # secondary: Appendix C, at 64x64; EBGAN-7
 MNIST_G = (800,) * 4  # secondary: nLayerG 5, sizeG 800 of the best EBGAN
@@ -94,7 +96,7 @@ LOSSES = {"norm": norm}
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> as many images.
 
-STYLE = dcgan.PORT  # at 64x64 "as DCGAN" (secondary); biases
+STYLE = shared.PORT  # at 64x64 "as DCGAN" (secondary); biases
 
 
 def mnist_networks(shape, style, draw):
@@ -106,7 +108,7 @@ def mnist_networks(shape, style, draw):
 
     x = z = keras.Input((LATENT_DIM,), name="z")
     for units in MNIST_G:
-        x = dcgan.normalized(dense(units, G_STD)(x), style, draw)
+        x = shared.normalized(dense(units, G_STD)(x), style, draw)
         x = keras.layers.ReLU()(x)
     x = keras.layers.Reshape(shape)(dense(pixels, G_STD)(x))
     samples = keras.layers.Activation("tanh", dtype="float32")(x)
@@ -141,18 +143,18 @@ def convolutional_networks(shape, style, draw):
     x = keras.layers.Reshape((1, 1, LATENT_DIM))(x)
     x = convolution(keras.layers.Conv2DTranspose, 16 * w, G_STD)(x)  # to 4x4
     for filters in (8 * w, 4 * w, 2 * w, colours):
-        x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+        x = keras.layers.ReLU()(shared.normalized(x, style, draw))
         x = convolution(layers.UpConv2D, filters, G_STD)(x)
     samples = keras.layers.Activation("tanh", dtype="float32")(x)
 
     x = images = keras.Input(shape, name="images")
     for level in range(3):
         x = convolution(layers.DownConv2D, 2**level * w, D_STD)(x)
-        x = dcgan.normalized(x, style, draw) if level else x
+        x = shared.normalized(x, style, draw) if level else x
         name = {"name": "code"} if level == 2 else {}
-        x = keras.layers.LeakyReLU(dcgan.LEAK, **name)(x)
+        x = keras.layers.LeakyReLU(shared.LEAK, **name)(x)
     for filters in (2 * w, w):
-        x = dcgan.normalized(convolution(layers.UpConv2D, filters, D_STD)(x), style, draw)
+        x = shared.normalized(convolution(layers.UpConv2D, filters, D_STD)(x), style, draw)
         x = keras.layers.ReLU()(x)
     copies = convolution(layers.UpConv2D, colours, D_STD, dtype="float32")(x)
     return (
@@ -191,12 +193,14 @@ class EBGAN(adversarial.AdversarialModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, d_gradients, g_gradients = self.island(self.both, noise, images)
-        self.descend("discriminator", d_gradients)
-        self.descend("generator", g_gradients)
+        scalars, d_gradients, g_gradients = self.run_compiled(
+            self.joint_gradients, noise, images
+        )
+        self.apply_gradients("discriminator", d_gradients)
+        self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 
-    def both(self, real):
+    def joint_gradients(self, real):
         """The energies, both losses, and their gradients. Data and samples go through D
         apart: batch normalization must not mix them."""
         d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
@@ -224,16 +228,27 @@ class Experiment(NamedTuple):
     """`networks` is (shape, Style, Draw) -> generator, discriminator."""
 
     networks: Callable
-    margin: float
-    learning_rate: float
-    batch_size: int
     beta_1: float
+    defaults: dict[str, object]
+
+
+def _defaults(margin, learning_rate, batch_size):
+    return {
+        "margin": margin,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "value_range": "symmetric",
+    }
 
 
 EXPERIMENTS = {
-    "mnist": Experiment(mnist_networks, 10.0, 1e-3, 100, 0.9),  # Table 1; batch: ours
+    "mnist": Experiment(  # Table 1; batch: ours
+        mnist_networks, 0.9, _defaults(10.0, 1e-3, 100)
+    ),
     "convolutional": Experiment(  # secondary: CelebA's margin; the rest as DCGAN
-        convolutional_networks, 20.0, dcgan.LEARNING_RATE, dcgan.BATCH_SIZE, dcgan.BETA_1
+        convolutional_networks,
+        dcgan.BETA_1,
+        _defaults(20.0, dcgan.LEARNING_RATE, dcgan.BATCH_SIZE),
     ),
 }
 LSUN_MARGIN = 80.0  # secondary: Appendix C
@@ -244,64 +259,54 @@ OURS_ON_DIGITS = {  # EBGAN-9
     "report_steps": 500,
 }
 
-_MARGIN = flags.DEFINE_float(
-    "margin", 10.0, "m, the energy up to which D pushes samples (Eq. 1)."
-)
-_PULL_AWAY = flags.DEFINE_float(
-    "pull_away", PULL_AWAY, "Weight of the pull-away term in G's loss; 0: EBGAN without it."
-)
+
+@dataclasses.dataclass(frozen=True)
+class EBGANOptions(shared.WidthOptions):
+    """Options of the model `ebgan`."""
+
+    margin: float = option(
+        10.0, "m, the energy up to which D pushes samples (Eq. 1).", above=0.0
+    )
+    pull_away: float = option(
+        PULL_AWAY,
+        "Weight of the pull-away term in G's loss; 0 is EBGAN without it.",
+        low=0.0,
+    )
 
 
-def name_of_network(dataset, network):
-    """`network`, or if that is empty the one for `dataset`.
-
-    Raises:
-        UsageError: there are no such networks.
-    """
-    if network and network not in EXPERIMENTS:
-        raise UsageError(f"--model=ebgan has the networks {', '.join(EXPERIMENTS)}")
-    return network or ("mnist" if dataset in MNIST_LIKE else "convolutional")
+def dataset_defaults(dataset, fidelity):
+    if dataset.startswith("lsun"):
+        return {"margin": LSUN_MARGIN}
+    return OURS_ON_DIGITS if dataset == "digits" else {}
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    chosen = EXPERIMENTS[name_of_network(dataset, network)]
-    return {
-        "loss": "norm",
-        "learning_rate": chosen.learning_rate,
-        "batch_size": chosen.batch_size,
-        "value_range": "symmetric",
-        "margin": LSUN_MARGIN if dataset.startswith("lsun") else chosen.margin,
-        **(OURS_ON_DIGITS if dataset == "digits" else {}),
-    }
-
-
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled EBGAN.
-
-    Args:
-        settings: `training.Settings`.
-    """
-    chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
+def create(settings, options, experiment, draw):
+    """The model of `settings` (`contract.Settings`), not compiled."""
     if len(settings.shape) != 3:
         raise UsageError("--model=ebgan is for images")
-    if flags.FLAGS.width and chosen.networks is mnist_networks:
+    if options.width and experiment.networks is mnist_networks:
         raise UsageError("--width is of --network=convolutional: leave it out")
-    style, draw = dcgan.with_width(STYLE), Draw(settings.seed)
-    try:
-        model = EBGAN(
-            *chosen.networks(settings.shape, style, draw),
-            loss=settings.loss,
-            margin=_MARGIN.value,
-            pull_away=_PULL_AWAY.value,
-            seed=settings.seed,
-        )
-    except ValueError as error:
-        raise UsageError(f"--model=ebgan: {error}") from error
-    rates = {"beta_1": chosen.beta_1, "epsilon": dcgan.EPSILON}
-    model.compile(
-        *(optimizers.Adam(settings.learning_rate, **rates) for _ in range(2)),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
+    return EBGAN(
+        *experiment.networks(settings.shape, shared.in_width(STYLE, options), draw),
+        loss=settings.loss,
+        margin=options.margin,
+        pull_away=options.pull_away,
+        seed=settings.seed,
     )
-    return model
+
+
+def make_optimizers(settings, options, experiment):
+    rates = {"beta_1": experiment.beta_1, "epsilon": dcgan.EPSILON}
+    return tuple(optimizers.Adam(settings.learning_rate, **rates) for _ in range(2))
+
+
+PAPER = Paper(
+    name="ebgan",
+    options=EBGANOptions,
+    losses=LOSSES,
+    experiments=EXPERIMENTS,
+    network_of=lambda dataset: "mnist" if dataset in MNIST_LIKE else "convolutional",
+    create=create,
+    optimizers=make_optimizers,
+    dataset_defaults=dataset_defaults,
+)

@@ -7,7 +7,7 @@ gradients, to make samples that D takes for data.
     symbol          here                        paper
     G(z)            generator(z)                Sec. 3
     D(x)            sigmoid(discriminator(x))   Sec. 3; the networks give the logit
-    p_z(z)          prior_law                   Sec. 3
+    p_z(z)          prior_name                   Sec. 3
     V(D, G)         losses.py                   Eq. 1
     k               k                           Algorithm 1
 
@@ -36,6 +36,7 @@ Differs: GAN-8 | pooling of the convolutional D | not stated | windows may hang 
     edge and see only what is there | none | the same, by padding with -inf.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -43,14 +44,16 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags
 from keras import ops
 
-from tfgan_papers import layers, losses
+from tfgan_papers import files, layers, losses
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
+from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed
+from tfgan_papers.papers.borrowed import BorrowedOptions
+from tfgan_papers.papers.contract import Paper
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
 DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
@@ -58,7 +61,6 @@ LEARNING_RATE_FLOOR = 1e-6  # all four: min_lr
 MOMENTUM = (0.5, 0.7)  # all four: init_momentum, final_momentum
 MOMENTUM_EPOCHS = (1, 250)  # all four: start, saturate
 MAX_COLUMN_NORM = 1.9365  # tfd_pretrain/*.yaml: max_col_norm
-LOSSES = losses.LOSSES
 
 
 # The optimizer: heavy-ball momentum, both its rates on the authors' schedules.
@@ -196,11 +198,11 @@ class CeilMaxPool2D(keras.layers.Layer):
         self.pool_size, self.strides = pool_size, strides
 
     def call(self, inputs):
-        hangs = [(0, self.hang(side)) for side in inputs.shape[1:3]]
+        hangs = [(0, self.overhang(side)) for side in inputs.shape[1:3]]
         padded = ops.pad(inputs, [(0, 0), *hangs, (0, 0)], constant_values=-np.inf)
         return ops.max_pool(padded, self.pool_size, self.strides)
 
-    def hang(self, side):
+    def overhang(self, side):
         """Pixels by which the last window leaves an edge of `side` pixels."""
         windows = -(-(side - self.pool_size) // self.strides) + 1
         return (windows - 1) * self.strides + self.pool_size - side
@@ -267,7 +269,7 @@ def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005
         x = Maxout(
             units,
             pieces,
-            kernel_initializer=draw.within(irange),
+            kernel_initializer=draw.uniform(irange),
             kernel_constraint=constraint,
             name=name,
         )(x)
@@ -280,7 +282,7 @@ def logit(draw, irange=0.005, constraint=None):
     """The last layer of every D: float32, whatever the policy."""
     return keras.layers.Dense(
         1,
-        kernel_initializer=draw.within(irange),
+        kernel_initializer=draw.uniform(irange),
         kernel_constraint=constraint,
         dtype="float32",
         name="logit",
@@ -291,7 +293,7 @@ def mnist_networks(shape, mean_image, draw):
     """mnist.yaml; any image size. Sigmoid output where pixels are in [0, 1]."""
 
     def dense(units, activation, **kwargs):
-        kwargs.setdefault("kernel_initializer", draw.within(0.05))
+        kwargs.setdefault("kernel_initializer", draw.uniform(0.05))
         return keras.layers.Dense(units, activation, **kwargs)
 
     bias = marginal_bias(mean_image)
@@ -312,7 +314,7 @@ def tfd_networks(shape, mean_image, draw, front=False):
     cap = keras.constraints.MaxNorm(MAX_COLUMN_NORM, axis=0)
 
     def dense(units, activation, **kwargs):
-        kwargs.setdefault("kernel_initializer", draw.within(0.05))
+        kwargs.setdefault("kernel_initializer", draw.uniform(0.05))
         return keras.layers.Dense(units, activation, kernel_constraint=cap, **kwargs)
 
     low = keras.initializers.Constant(-2.0)  # init_bias: -2.0
@@ -345,10 +347,10 @@ def cifar10_dense_networks(shape, mean_image, draw):
     """cifar10_fully_connected.yaml."""
     generator = generator_from(
         [
-            keras.layers.Dense(8000, "relu", kernel_initializer=draw.within(0.05)),
-            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.within(0.05)),
+            keras.layers.Dense(8000, "relu", kernel_initializer=draw.uniform(0.05)),
+            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.uniform(0.05)),
             keras.layers.Dense(
-                int(np.prod(shape)), kernel_initializer=draw.within(0.5), dtype="float32"
+                int(np.prod(shape)), kernel_initializer=draw.uniform(0.5), dtype="float32"
             ),
         ],
         shape,
@@ -362,8 +364,8 @@ def cifar10_conv_networks(shape, mean_image, draw):
         raise ValueError(f"cifar10_convolutional is for 32x32 images, not {shape[:2]}")
     generator = generator_from(
         [
-            keras.layers.Dense(8000, "relu", kernel_initializer=draw.within(0.05)),
-            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.within(0.05)),
+            keras.layers.Dense(8000, "relu", kernel_initializer=draw.uniform(0.05)),
+            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.uniform(0.05)),
             keras.layers.Reshape((10, 10, 80)),
             keras.layers.Conv2DTranspose(  # 10 -> 3 (10 - 1) + 5 = 32
                 shape[-1],
@@ -371,7 +373,7 @@ def cifar10_conv_networks(shape, mean_image, draw):
                 strides=3,
                 padding="valid",
                 use_bias=False,
-                kernel_initializer=draw.within(0.05),
+                kernel_initializer=draw.uniform(0.05),
             ),
             PixelBias(dtype="float32"),
         ],
@@ -384,10 +386,12 @@ def cifar10_conv_networks(shape, mean_image, draw):
         (0.5, 192, 5, 3, 2),  # 7 -> 9 -> 5
     ):
         x = layers.Dropout(rate)(x)
-        x = MaxoutConv2D(channels, 2, kernel, pad, kernel_initializer=draw.within(0.005))(x)
+        x = MaxoutConv2D(channels, 2, kernel, pad, kernel_initializer=draw.uniform(0.005))(
+            x
+        )
         x = CeilMaxPool2D(pool)(x)
     x = layers.Dropout(0.5)(keras.layers.Flatten()(x))
-    x = Maxout(500, 5, kernel_initializer=draw.within(0.005), name="features")(x)
+    x = Maxout(500, 5, kernel_initializer=draw.uniform(0.005), name="features")(x)
     score = logit(draw)(layers.Dropout(0.5)(x))
     return generator, keras.Model(images, score, name="discriminator")
 
@@ -399,7 +403,7 @@ def point_networks(shape, mean_image, draw):
     def network(name, inputs, last):
         x = ends = keras.Input((inputs,))
         for _ in range(2):
-            x = keras.layers.Dense(64, "tanh", kernel_initializer=draw.within(0.5))(x)
+            x = keras.layers.Dense(64, "tanh", kernel_initializer=draw.uniform(0.5))(x)
         return keras.Model(ends, last(x), name=name)
 
     if len(shape) != 1:
@@ -433,21 +437,27 @@ class GAN(critics.ScalarCriticModel):
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         if self.simultaneous:
-            scalars, d_gradients, g_gradients = self.island(self.both, noise, images, None)
-            self.descend("discriminator", d_gradients)
+            scalars, d_gradients, g_gradients = self.run_compiled(
+                self.joint_gradients, noise, images, None
+            )
+            self.apply_gradients("discriminator", d_gradients)
         else:
             for i in range(self.k):
                 minibatch = images[i :: self.k]  # the same on one replica as over many
-                scalars, d_gradients = self.island(self.d_side, noise, minibatch, None)
-                self.descend("discriminator", d_gradients)
-            g_loss, g_gradients = self.island(self.g_side, noise, minibatch, None)
+                scalars, d_gradients = self.run_compiled(
+                    self.d_gradients, noise, minibatch, None
+                )
+                self.apply_gradients("discriminator", d_gradients)
+            g_loss, g_gradients = self.run_compiled(
+                self.g_gradients, noise, minibatch, None
+            )
             scalars["g_loss"] = g_loss
-        self.descend("generator", g_gradients)
+        self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 
-    def judge(self, real, fake, labels):
+    def discriminator_loss(self, real, fake, labels):
         """-V(D, G) on a batch, or half of it (GAN-2)."""
-        d_loss, verdicts, fake_scores = super().judge(real, fake, labels)
+        d_loss, verdicts, fake_scores = super().discriminator_loss(real, fake, labels)
         return d_loss / 2.0 if self.simultaneous else d_loss, verdicts, fake_scores
 
 
@@ -455,43 +465,51 @@ class GAN(critics.ScalarCriticModel):
 
 
 class Experiment(NamedTuple):
-    """`networks` is (shape, mean image, Draw) -> generator, discriminator."""
+    """`networks` is (shape, mean image, Draw) -> generator, discriminator; `prior` the
+    distribution of z."""
 
     networks: Callable
-    learning_rate: float
-    batch_size: int
     prior: str
-    value_range: str
-    train_split: str = "train"
-    validation_split: str = ""
-    test_split: str = "test"
+    defaults: dict[str, object]
+
+
+def _defaults(learning_rate, batch_size, value_range, splits=()):
+    names = ("train_split", "validation_split", "test_split")
+    return {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "value_range": value_range,
+        **dict(zip(names, splits, strict=False)),
+    }
 
 
 HELD_OUT = ("train[:50000]", "train[50000:]")  # mnist.yaml: start, stop
 CIFAR10_HELD_OUT = ("train[:40000]", "train[40000:]")  # cifar10_*.yaml
 TFD_SPLITS = ("unlabeled", "valid")  # tfd_pretrain/*.yaml: which_set
 
+POINT_SPLITS = ("train[:90%]", "", "train[90%:]")  # ours
+
 EXPERIMENTS = {  # learning rates and batch sizes: each yaml's algorithm section
     "mnist": Experiment(  # mnist.yaml
-        mnist_networks, 0.1, 100, "uniform_sqrt3", "unit", *HELD_OUT
+        mnist_networks, "uniform_sqrt3", _defaults(0.1, 100, "unit", HELD_OUT)
     ),
     "tfd_pretrain": Experiment(  # tfd_pretrain/pretrain.yaml
-        tfd_networks, 0.05, 100, "normal", "unit", *TFD_SPLITS
+        tfd_networks, "normal", _defaults(0.05, 100, "unit", TFD_SPLITS)
     ),
     "tfd": Experiment(  # tfd_pretrain/train.yaml
-        tfd_stacked_networks, 0.05, 100, "normal", "unit", *TFD_SPLITS
+        tfd_stacked_networks, "normal", _defaults(0.05, 100, "unit", TFD_SPLITS)
     ),
     "cifar10": Experiment(  # cifar10_fully_connected.yaml
-        cifar10_dense_networks, 0.025, 100, "normal", "norm55", *CIFAR10_HELD_OUT
+        cifar10_dense_networks, "normal", _defaults(0.025, 100, "norm55", CIFAR10_HELD_OUT)
     ),
     "cifar10_convolutional": Experiment(  # cifar10_convolutional.yaml
-        cifar10_conv_networks, 0.004, 128, "normal", "norm55", *CIFAR10_HELD_OUT
+        cifar10_conv_networks, "normal", _defaults(0.004, 128, "norm55", CIFAR10_HELD_OUT)
     ),
     "points": Experiment(  # ours: the paper gives no numbers for Fig. 1
-        point_networks, 0.05, 512, "uniform", "raw", "train[:90%]", "", "train[90%:]"
+        point_networks, "uniform", _defaults(0.05, 512, "raw", POINT_SPLITS)
     ),
     "images": Experiment(  # mnist.yaml for any other images
-        mnist_networks, 0.1, 100, "uniform_sqrt3", "unit"
+        mnist_networks, "uniform_sqrt3", _defaults(0.1, 100, "unit")
     ),
 }
 NETWORK_OF_DATASET = {
@@ -504,106 +522,84 @@ NETWORK_OF_DATASET = {
 }
 
 
-# What the command line needs of a paper.
-_INIT_FROM = flags.DEFINE_string(
-    "init_from",
-    None,
-    "Run folder of --network=tfd_pretrain, whose generator --network=tfd is put before.",
-)
+@dataclasses.dataclass(frozen=True)
+class GANOptions(BorrowedOptions, LeastSquaresOptions):
+    """Options of the model `gan`."""
+
+    k: int = option(1, "Steps of D before each step of G (Algorithm 1).", low=1)
+    init_from: str | None = option(
+        None,
+        "Run folder of --network=tfd_pretrain whose generator --network=tfd continues.",
+    )
 
 
-_K = flags.DEFINE_integer(
-    "k", 1, "Steps of D before each step of G (Algorithm 1).", lower_bound=1
-)
+def dataset_defaults(dataset, fidelity):
+    return {"steps": 5000, "report_steps": 500} if dataset == "digits" else {}
 
 
-def experiment(dataset, network):
-    """The Experiment of `network`, or if that is empty the one for `dataset`.
-
-    Raises:
-        UsageError: there are no such networks.
-    """
-    if network and network not in EXPERIMENTS:
-        raise UsageError(f"--model=gan has the networks {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[network or NETWORK_OF_DATASET.get(dataset, "images")]
-
-
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    chosen = experiment(dataset, network)._asdict()
-    del chosen["networks"], chosen["prior"]
-    lengths = {"steps": 5000, "report_steps": 500} if dataset == "digits" else {}
-    return {"loss": "non_saturating", **chosen, **lengths}
-
-
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled GAN.
-
-    Args:
-        settings: `training.Settings`.
-    """
-    chosen = experiment(settings.dataset, settings.network)
-    draw = Draw(settings.seed)
-    try:
-        generator, discriminator = chosen.networks(settings.shape, settings.mean, draw)
-    except ValueError as error:
-        raise UsageError(
-            f"--network={settings.network} on --dataset={settings.dataset}: {error}"
-        ) from error
-    generator, discriminator, options = borrowed.applied(
-        generator, discriminator, settings, draw, chosen.prior
+def create(settings, options, experiment, draw):
+    """The model of `settings` (`contract.Settings`), not compiled."""
+    networks = experiment.networks(settings.shape, settings.mean, draw)
+    generator, discriminator, arguments = borrowed.apply_techniques(
+        *networks, settings, options, draw, experiment.prior
     )
     simultaneous = settings.fidelity == "code"
-    if simultaneous and _K.value > 1:
+    if simultaneous and options.k > 1:
         raise UsageError("--k > 1 goes with --fidelity=paper: the authors' code has k = 1")
-    model = GAN(
+    return GAN(
         generator,
         discriminator,
-        k=_K.value,
+        k=options.k,
         simultaneous=simultaneous,
-        prior=chosen.prior,
+        prior=experiment.prior,
         seed=settings.seed,
-        **options,
+        **arguments,
     )
-    # An epoch has minibatches for so many steps, k of D and one of G each.
-    rate, steps = settings.learning_rate, max(1, settings.steps_per_epoch // _K.value)
-    model.compile(
-        d_optimizer=HeavyBall(rate, steps * _K.value),
-        g_optimizer=HeavyBall(rate, steps),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
-    )
-    return model
 
 
-def start(model, examples, value_range):
-    """What precedes step 1: `borrowed.start`; the second stage on TFD takes over the
-    first's generator.
+def make_optimizers(settings, options, experiment):
+    """An epoch has minibatches for so many steps, k of D and one of G each."""
+    rate, steps = settings.learning_rate, max(1, settings.steps_per_epoch // options.k)
+    return HeavyBall(rate, steps * options.k), HeavyBall(rate, steps)
+
+
+def initialize(model, examples, settings, options, value_range):
+    """`borrowed.initialize`; the second stage on TFD takes over the first's generator.
 
     Raises:
-        UsageError: --init_from is missing, or where it has no meaning.
+        UsageError: --init_from is missing, or has no meaning here.
         UserError: there is no such run.
     """
     stacked = any(layer.name == "pretrained" for layer in model.generator.layers)
-    if stacked != bool(_INIT_FROM.value):
+    if stacked != bool(options.init_from):
         raise UsageError("--network=tfd needs --init_from, and no other network takes it")
-    borrowed.start(model, examples, value_range)
+    borrowed.initialize(model, examples, settings, options, value_range)
     if not stacked:
         return
-    folder = pathlib.Path(_INIT_FROM.value).expanduser() / "checkpoints" / "last"
-    found = sorted(folder.glob("step-*.index"))
-    if not found:
+    folder = pathlib.Path(options.init_from).expanduser() / "checkpoints" / "last"
+    indices = sorted(folder.glob("step-*.index"))
+    if not indices:
         raise UserError(f"--init_from: there is no checkpoint in {folder}")
     pretrained = tf.train.Checkpoint(generator=model.generator.get_layer("pretrained"))
     try:
-        status = pretrained.read(str(found[-1].with_suffix("")))
+        with files.without_wildcards(indices[-1].with_suffix("")) as name:
+            status = pretrained.read(name)
         status.expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         raise UserError(
-            f"--init_from: {found[-1]} does not hold a generator of tfd_pretrain"
+            f"--init_from: {indices[-1]} does not hold a generator of tfd_pretrain"
         ) from error
 
 
-def minibatches_per_step():
-    """How many minibatches a training step takes from the data."""
-    return _K.value
+PAPER = Paper(
+    name="gan",
+    options=GANOptions,
+    losses=losses.LOSSES,
+    experiments=EXPERIMENTS,
+    network_of=lambda dataset: NETWORK_OF_DATASET.get(dataset, "images"),
+    create=create,
+    optimizers=make_optimizers,
+    dataset_defaults=dataset_defaults,
+    initialize=initialize,
+    minibatches_per_step=lambda options: options.k,
+)

@@ -12,8 +12,8 @@ labels and much unlabelled data, if the generator matches its features.
     L_unsupervised  losses.py, with score as the logit      Sec. 5
     f(x)            the layer named "features" of D         Sec. 3.1
 
-The techniques are in techniques.py. The authors' code is openai/improved-gan (a file
-without a repository is of its mnist_svhn_cifar10/), on Theano.
+The techniques are in layers/, losses.py and models/averaging.py. The authors' code is
+openai/improved-gan (a file without a repository is of its mnist_svhn_cifar10/), on Theano.
 
 Differs: IMPROVED-1 | weight of L_unsupervised | 1 | 1/2 | --fidelity | the two conflict.
 Differs: IMPROVED-2 | feature matching | squared distance | its mean over the features
@@ -52,11 +52,15 @@ Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels
 Differs: IMPROVED-15 | averaged D | not mentioned | moves towards the weights before the
     step, for Theano's updates read old values (train_*.py: disc_avg_updates) | none |
     towards those after it: the code's average of one step later.
+Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016 .001 for
+    200 epochs, then linearly to zero in 100; since then .003, constant | --learning_rate,
+    --decay_epochs | .003: it comes with the published average.
 Differs: IMPROVED-16 | data that G is shown without labels | not stated | none | none | the
     batch that D has just seen, as BORROWED-1; --feature_matching alone looks at it, and
     Table 3 has none.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -64,16 +68,18 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags
 from keras import ops
 
 from tfgan_papers import layers, losses, noise, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import averaging, critics, surgery
 from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
+from tfgan_papers.papers.borrowed import BorrowedOptions
+from tfgan_papers.papers.contract import Paper
 
 LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
 PRIOR = "uniform_01"  # train_*.py: theano_rng.uniform
@@ -82,9 +88,12 @@ EPSILON = 1e-8  # nn.py: adam_updates, inside the root
 BATCH_SIZE = 100  # train_mnist_feature_matching.py: batch_size
 AVERAGE_RATE = 1e-4  # train_mnist_feature_matching.py: disc_avg_updates
 FIRST_IMAGES = 500  # train_mnist_feature_matching.py: init_param
-FLAGS = flags.FLAGS
 SEEDS_APART = 2**32  # of the orders of the streams
-LOSSES = {**losses.LOSSES, "equilibrium": imagenet.equilibrium}
+LOSSES = {
+    "minimax": losses.LOSSES["minimax"],
+    **losses.LOSSES,
+    "equilibrium": imagenet.equilibrium,
+}
 LEAK = 0.2  # nn.py: lrelu
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-6}  # nn.py: BatchNormLayer
 WEIGHT_EPSILON = 1e-6  # nn.py: l2normalize, WeightNormLayer
@@ -251,15 +260,19 @@ class ImprovedGAN(AdversarialModel):
 
     def train_step(self, data):
         (labelled, unlabelled, others), labels, noise = self.start_step(data)
-        scalars, gradients = self.island(self.d_side, noise, labelled, labels, unlabelled)
-        self.descend("discriminator", gradients)
+        scalars, gradients = self.run_compiled(
+            self.d_gradients, noise, labelled, labels, unlabelled
+        )
+        self.apply_gradients("discriminator", gradients)
         self.average()
         for _ in range(self.g_steps):
-            scalars["g_loss"], gradients = self.island(self.g_side, noise, others)
-            self.descend("generator", gradients)
+            scalars["g_loss"], gradients = self.run_compiled(
+                self.g_gradients, noise, others
+            )
+            self.apply_gradients("generator", gradients)
         return self.report(**scalars)
 
-    def d_side(self, labelled, labels, unlabelled):
+    def d_gradients(self, labelled, labels, unlabelled):
         """D's gradients against a G that stands still."""
         fake = self.generator(self.prior(unlabelled), training=True)
         terms, weight = self.loss_terms, self.unsupervised_weight
@@ -272,8 +285,8 @@ class ImprovedGAN(AdversarialModel):
         wrong = ops.argmax(logits, -1) != ops.cast(labels, "int32")
         scalars = {
             "d_loss": d_loss,
-            "d_real": ops.mean(terms.verdict(real_scores)),
-            "d_fake": ops.mean(terms.verdict(fake_scores)),
+            "d_real": ops.mean(terms.to_probability(real_scores)),
+            "d_fake": ops.mean(terms.to_probability(fake_scores)),
             "train_error": ops.mean(ops.cast(wrong, "float32")),
         }
         return scalars, tape.gradient(d_loss, self.discriminator.trainable_variables)
@@ -289,7 +302,7 @@ class ImprovedGAN(AdversarialModel):
         found = self.discriminator(together, training=True)
         return ops.unstack(ops.reshape(found, (-1, n, found.shape[-1])), n, 1)
 
-    def g_side(self, real):
+    def g_gradients(self, real):
         """G's gradients against D."""
         z = self.prior(real)
         of_real = None if self.matching is None else self.features(real, training=True)
@@ -312,9 +325,9 @@ class ImprovedGAN(AdversarialModel):
     def checkpointed(self):
         return {**super().checkpointed(), "averaged": self.averaged}
 
-    def verdict(self, images, labels=None):
+    def critic_output(self, images, labels=None):
         """D(x), (batch, 1)."""
-        return ops.sigmoid(score(super().verdict(images, labels)))
+        return ops.sigmoid(score(super().critic_output(images, labels)))
 
     @property
     def classifier(self):
@@ -333,20 +346,20 @@ class UnlabelledGAN(critics.ScalarCriticModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, gradients = self.island(self.d_side, noise, images, None)
-        self.descend("discriminator", gradients)
+        scalars, gradients = self.run_compiled(self.d_gradients, noise, images, None)
+        self.apply_gradients("discriminator", gradients)
         for _ in range(self.g_steps):
-            g_loss, gradients = self.island(self.g_side, noise, images, None)
-            self.descend("generator", gradients)
+            g_loss, gradients = self.run_compiled(self.g_gradients, noise, images, None)
+            self.apply_gradients("generator", gradients)
         return self.report(**scalars, g_loss=g_loss)
 
 
-def initialize(model, images, of_generator=False):
+def initialize_by_data(model, images, of_generator=False):
     """Data-dependent initialization (IMPROVED-6) of D, and of G, before step 1."""
     with noise.use(noise.Stream.of_step(model.seed, tf.constant(-1), 0)) as stream:
         surgery.initialize(model.discriminator, images)
         if of_generator:
-            z = stream.latents(model.prior_law, (BATCH_SIZE, model.latent_dim))
+            z = stream.latents(model.prior_name, (BATCH_SIZE, model.latent_dim))
             surgery.initialize(model.generator, z)
 
 
@@ -359,226 +372,200 @@ class Experiment(NamedTuple):
     the data; else both networks, D by labelled images."""
 
     networks: Callable
-    learning_rate: float
+    defaults: dict[str, object]
     matching: str = "none"
     first_of_all: bool = False
-    g_steps: int = 1
-    kernels: int = 0
-    batch_size: int = BATCH_SIZE
-    reference: int = 0
-    smoothing: float = 0.0
-    loss: str = "minimax"
+
+
+def _defaults(learning_rate, batch_size=BATCH_SIZE, **others):
+    return {"learning_rate": learning_rate, "batch_size": batch_size, **others}
 
 
 EXPERIMENTS = {
     "mnist": Experiment(  # train_mnist_feature_matching.py: lr
-        mnist_networks, 3e-3, "mean", first_of_all=True
+        mnist_networks, _defaults(3e-3), "mean", first_of_all=True
     ),
     "cifar10": Experiment(  # train_cifar_feature_matching.py: learning_rate
-        functools.partial(image_networks, filters=96), 3e-4, "absolute"
+        functools.partial(image_networks, filters=96), _defaults(3e-4), "absolute"
     ),
     "svhn": Experiment(  # train_svhn_feature_matching.py: learning_rate
-        functools.partial(image_networks, filters=64), 3e-4, "absolute"
+        functools.partial(image_networks, filters=64), _defaults(3e-4), "absolute"
     ),
     "minibatch": Experiment(  # train_cifar_minibatch_discrimination.py: learning_rate
         functools.partial(image_networks, filters=96, noisy=True),
-        3e-4,
-        g_steps=G_STEPS,
-        kernels=KERNELS,
+        _defaults(3e-4, g_steps=G_STEPS, minibatch_kernels=KERNELS),
     ),
     "imagenet": Experiment(
         imagenet.networks,
-        imagenet.LEARNING_RATE,
-        batch_size=imagenet.BATCH_SIZE,
-        reference=imagenet.BATCH_SIZE,
-        smoothing=imagenet.SMOOTHING,
-        loss="equilibrium",
+        _defaults(
+            imagenet.LEARNING_RATE,
+            imagenet.BATCH_SIZE,
+            loss="equilibrium",
+            value_range="symmetric",
+            label_smoothing=imagenet.SMOOTHING,
+            reference_batch=imagenet.BATCH_SIZE,
+        ),
     ),
 }
 
 
-class OfData(NamedTuple):
-    """What the authors' scripts have for a data set."""
-
-    network: str
-    value_range: str
-    labels: int | None
-    decay_epochs: int
-
-
-OF_DATASET = {
-    "cifar10": OfData(
-        "cifar10", "symmetric128", 4000, 400
-    ),  # train_cifar_*.py, cifar10_data.py
-    "svhn_cropped": OfData("svhn", "symmetric", 1000, 300),  # train_svhn_*.py: count
-    "imagenet2012": OfData(
-        "imagenet", "symmetric", None, 0
-    ),  # convert_imagenet_to_records.py
+NETWORK_OF_DATASET = {
+    "cifar10": "cifar10",
+    "svhn_cropped": "svhn",
+    "imagenet2012": "imagenet",
 }
-MNIST = OfData("mnist", "unit", 100, 0)  # train_mnist_feature_matching.py: count
+DATASET_DEFAULTS = {
+    "cifar10": {  # train_cifar_*.py, cifar10_data.py
+        "value_range": "symmetric128",
+        "labels": 4000,
+        "decay_epochs": 400,
+    },
+    "svhn_cropped": {  # train_svhn_*.py: count
+        "value_range": "symmetric",
+        "labels": 1000,
+        "decay_epochs": 300,
+    },
+    "imagenet2012": {},
+    "digits": {  # so short a run needs a shorter average: fidelity is 18 / steps
+        "value_range": "unit",
+        "labels": 100,
+        "steps": 2000,
+        "report_steps": 250,
+        "train_split": "train[:80%]",
+        "test_split": "train[80%:]",
+        "average": "corrected",
+        "average_rate": 0.009,
+    },
+}
+MNIST = {"value_range": "unit", "labels": 100}  # train_mnist_feature_matching.py: count
 
 
-_LABELS = flags.DEFINE_integer(
-    "labels", None, "Labelled examples, the same number of each class; 0: an unsupervised "
-    "run. By default what the authors have; of --network=imagenet all.", lower_bound=0,
-)  # fmt: skip
-_LABEL_SEED = flags.DEFINE_integer(
-    "label_seed", 1, "Chooses the labelled examples.", lower_bound=0
-)
-_G_STEPS = flags.DEFINE_integer("g_steps", 1, "Steps of G for one of D.", lower_bound=1)
-_DECAY_EPOCHS = flags.DEFINE_integer(
-    "decay_epochs", 0, "The learning rate stays for twice so many epochs and falls to zero "
-    "in as many more; 0: it is constant.", lower_bound=0,
-)  # fmt: skip
-_AVERAGE = flags.DEFINE_enum(
-    "average",
-    "zero",
-    ["zero", "corrected"],
-    "The averaged parameters, which testing uses, start at zero as in the authors' code, "
-    "or are corrected for that start.",
-)
-_AVERAGE_RATE = flags.DEFINE_float(
-    "average_rate", AVERAGE_RATE, "How far they move in a step.",
-    lower_bound=1e-9, upper_bound=0.999,
-)  # fmt: skip
+@dataclasses.dataclass(frozen=True)
+class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
+    """Options of the model `improved_gan`."""
+
+    labels: int | None = option(
+        None,
+        "Labelled examples, the same number of each class; 0 trains without labels. By "
+        "default what the authors use; --network=imagenet uses all labels.",
+        low=0,
+    )
+    label_seed: int = option(1, "Chooses the labelled examples.", low=0)
+    g_steps: int = option(1, "Steps of G for each step of D.", low=1)
+    decay_epochs: int = option(
+        0,
+        "The learning rate is constant for twice this number of epochs and then falls "
+        "linearly to zero within this number; 0: it is constant.",
+        low=0,
+    )
+    average: str = option(
+        "zero",
+        "Start of the averaged parameters, which testing uses: at zero as in the authors' "
+        "code, or corrected for that start.",
+        choices=("zero", "corrected"),
+    )
+    average_rate: float = option(
+        AVERAGE_RATE,
+        "How far the averaged parameters move in a step.",
+        low=1e-9,
+        high=0.999,
+    )
 
 
-def name_of_network(dataset, network):
-    """`network`, or if that is empty the one for `dataset`.
-
-    Raises:
-        UsageError: there are no such networks.
-    """
-    if network and network not in EXPERIMENTS:
-        raise UsageError(f"--model=improved_gan has the networks {', '.join(EXPERIMENTS)}")
-    return network or OF_DATASET.get(dataset, MNIST).network
+def dataset_defaults(dataset, fidelity):
+    return DATASET_DEFAULTS.get(dataset, MNIST)
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    chosen = EXPERIMENTS[name_of_network(dataset, network)]
-    of_data = OF_DATASET.get(dataset, MNIST)
-    lengths = {}
-    if dataset == "digits":  # so short a run needs a shorter average (fidelity: 18 / steps)
-        lengths = {
-            "steps": 2000,
-            "report_steps": 250,
-            "train_split": "train[:80%]",
-            "test_split": "train[80%:]",
-            "average": "corrected",
-            "average_rate": 0.009,
-        }
-    every = chosen.networks is imagenet.networks
-    return {
-        "loss": chosen.loss,
-        "learning_rate": chosen.learning_rate,
-        "batch_size": chosen.batch_size,
-        "value_range": "symmetric" if every else of_data.value_range,
-        "labels": None if every else of_data.labels,
-        "label_smoothing": chosen.smoothing,
-        "reference_batch": chosen.reference,
-        "decay_epochs": of_data.decay_epochs,
-        "g_steps": chosen.g_steps,
-        "minibatch_kernels": chosen.kernels,
-        **lengths,
-    }
-
-
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled ImprovedGAN, UnlabelledGAN or ImageNetGAN.
-
-    Args:
-        settings: `training.Settings`.
-    """
-    chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
-    every = chosen.networks is imagenet.networks
-    if every and _LABELS.value is not None:
-        raise UsageError("--network=imagenet takes all the labels: leave out --labels")
-    if (every or _LABELS.value) and not settings.classes:
+def create(settings, options, experiment, draw):
+    """The ImprovedGAN, UnlabelledGAN or ImageNetGAN of `settings` (`contract.Settings`),
+    not compiled."""
+    every = experiment.networks is imagenet.networks
+    if (every or options.labels) and not settings.classes:
         raise UsageError(
             f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
             "has none: --labels=0 does without"
         )
     if len(settings.shape) != 3:
-        raise UsageError("--model=improved_gan is for images")
-    draw, of_code = Draw(settings.seed), settings.fidelity == "code"
-    classes = settings.classes if every or _LABELS.value else 1
+        raise ValueError("these networks are for images")
+    of_code = settings.fidelity == "code"
+    classes = settings.classes if every or options.labels else 1
     if settings.loss is imagenet.equilibrium:
-        loss = imagenet.equilibrium(FLAGS.label_smoothing)
+        loss = imagenet.equilibrium(options.label_smoothing)
         settings = settings._replace(loss=loss)
     if classes > 1 and settings.loss.real is not losses.real_cross_entropy:
         raise UsageError(
-            "--loss=least_squares is of a D that gives one score: it takes --labels=0, and "
-            "not --network=imagenet"
+            "--loss=least_squares needs a D that gives one score: add --labels=0, and do "
+            "not use --network=imagenet"
         )
-    try:
-        networks = chosen.networks(settings.shape, classes, draw)
-    except ValueError as error:
-        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    matching = chosen.matching if of_code or chosen.matching == "none" else "squared"
+    matching = experiment.matching
+    matching = matching if of_code or matching == "none" else "squared"
     prior = "uniform" if every else PRIOR
-    *networks, options = borrowed.applied(*networks, settings, draw, prior, matching)
-    options |= {"prior": prior, "seed": settings.seed}
-    if every:
-        model = imagenet.ImageNetGAN(*networks, **options)
-    elif _LABELS.value:
-        model = ImprovedGAN(
-            *networks,
-            unsupervised_weight=0.5 if of_code else 1.0,
-            g_steps=_G_STEPS.value,
-            average_rate=_AVERAGE_RATE.value,
-            corrected=_AVERAGE.value == "corrected",
-            **options,
-        )
-    else:
-        model = UnlabelledGAN(*networks, g_steps=_G_STEPS.value, **options)
-    kind = imagenet.optimizer if every else optimizer
-    model.compile(
-        kind(settings),
-        kind(settings, _G_STEPS.value),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
+    *networks, arguments = borrowed.apply_techniques(
+        *experiment.networks(settings.shape, classes, draw),
+        *(settings, options, draw, prior, matching),
     )
-    return model
+    arguments |= {"prior": prior, "seed": settings.seed}
+    if every:
+        return imagenet.ImageNetGAN(*networks, **arguments)
+    if not options.labels:
+        return UnlabelledGAN(*networks, g_steps=options.g_steps, **arguments)
+    return ImprovedGAN(
+        *networks,
+        unsupervised_weight=0.5 if of_code else 1.0,
+        g_steps=options.g_steps,
+        average_rate=options.average_rate,
+        corrected=options.average == "corrected",
+        **arguments,
+    )
 
 
-def optimizer(settings, turns=1):
-    """The authors' Adam, of a network that takes `turns` steps in one of training."""
-    rate, falling = settings.learning_rate, turns * settings.steps_per_epoch
-    if _DECAY_EPOCHS.value:
-        falling *= _DECAY_EPOCHS.value
+def make_optimizers(settings, options, experiment):
+    if experiment.networks is imagenet.networks:
+        rate = settings.learning_rate
+        return tuple(map(imagenet.adam, (rate, rate)))
+    return tuple(adam(settings, options, steps) for steps in (1, options.g_steps))
+
+
+def adam(settings, options, updates_per_step):
+    """The authors' Adam, of a network that is updated so often in a training step."""
+    rate = settings.learning_rate
+    if options.decay_epochs:
+        falling = updates_per_step * settings.steps_per_epoch * options.decay_epochs
         rate = optimizers.ToZero(rate, 2 * falling, falling)
     return optimizers.RootAdam(rate, beta_1=BETA_1, epsilon=EPSILON)
 
 
-def labelled_examples(examples):
+def labelled_examples(examples, options):
     """As many as --labels says, chosen by --label_seed.
 
     Raises:
         UsageError: they do not divide among the classes, or a class has too few.
     """
-    per_class, left = divmod(_LABELS.value, examples.classes)
+    per_class, left = divmod(options.labels, examples.classes)
     if left:
         raise UsageError(
-            f"--labels={_LABELS.value} cannot be the same number of each of "
+            f"--labels={options.labels} cannot be the same number of each of "
             f"{examples.classes} classes"
         )
     try:
-        return examples.balanced(per_class, _LABEL_SEED.value)
+        return examples.balanced(per_class, options.label_seed)
     except ValueError as error:
-        raise UsageError(f"--labels={_LABELS.value}: {error}") from error
+        raise UsageError(f"--labels={options.labels}: {error}") from error
 
 
-def stream(examples, batch_size, seed, value_range, first_step=0):
-    """What `ImprovedGAN` takes, from the batch of `first_step` on: labelled examples, their
-    set repeated in ever new orders; unlabelled ones, of all the data, labels unread; other
-    unlabelled ones for G.
-    """
+def batches(examples, settings, options, batch_size, seed, value_range, first_step=0):
+    """What the model takes, from the batch of `first_step` on. With some labels: labelled
+    examples, their set repeated in ever new orders; unlabelled ones, of all the data,
+    labels unread; other unlabelled ones for G. Without labels images alone, with all of
+    them pairs of images and labels."""
+    if not options.labels:
+        every = chosen_networks(settings) is imagenet.networks
+        return examples.stream(batch_size, seed, value_range, first_step, labels=every)
     unlabelled, others = (
         examples.stream(batch_size, seed + i * SEEDS_APART, value_range, first_step)
         for i in (0, 1)
     )
-    chosen = labelled_examples(examples)
+    chosen = labelled_examples(examples, options)
     labelled = chosen.repeated(batch_size, seed + 2 * SEEDS_APART, value_range, first_step)
     return tf.data.Dataset.zip(labelled, unlabelled, others).map(
         lambda labelled, unlabelled, others: (
@@ -588,7 +575,15 @@ def stream(examples, batch_size, seed, value_range, first_step=0):
     )
 
 
-def start(model, examples, value_range):
+def chosen_networks(settings):
+    return EXPERIMENTS[settings.network or network_of(settings.dataset)].networks
+
+
+def network_of(dataset):
+    return NETWORK_OF_DATASET.get(dataset, "mnist")
+
+
+def initialize(model, examples, settings, options, value_range):
     """What precedes step 1: data-dependent initialization, but of imagenet's networks.
 
     Raises:
@@ -597,11 +592,25 @@ def start(model, examples, value_range):
     if isinstance(model, imagenet.ImageNetGAN):
         return
     seed = model.seed - SEEDS_APART
-    d_alone = EXPERIMENTS[name_of_network(FLAGS.dataset, FLAGS.network)].first_of_all
-    labelled = labelled_examples(examples) if _LABELS.value else None
+    d_alone = EXPERIMENTS[settings.network or network_of(settings.dataset)].first_of_all
+    labelled = labelled_examples(examples, options) if options.labels else None
     if d_alone or labelled is None:
         n = min(FIRST_IMAGES, examples.size)
         images = next(iter(examples.stream(n, seed, value_range)))
     else:
         images, _ = next(iter(labelled.repeated(FIRST_IMAGES, seed, value_range)))
-    initialize(model, images, not d_alone)
+    initialize_by_data(model, images, not d_alone)
+
+
+PAPER = Paper(
+    name="improved_gan",
+    options=ImprovedGANOptions,
+    losses=LOSSES,
+    experiments=EXPERIMENTS,
+    network_of=network_of,
+    create=create,
+    optimizers=make_optimizers,
+    dataset_defaults=dataset_defaults,
+    initialize=initialize,
+    batches=batches,
+)

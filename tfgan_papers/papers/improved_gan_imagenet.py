@@ -255,12 +255,14 @@ class ImageNetGAN(critics.ScalarCriticModel):
 
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
-        scalars, d_gradients, g_gradients = self.island(self.both, noise, images, labels)
-        self.descend("discriminator", d_gradients)
-        self.descend("generator", g_gradients)
+        scalars, d_gradients, g_gradients = self.run_compiled(
+            self.joint_gradients, noise, images, labels
+        )
+        self.apply_gradients("discriminator", d_gradients)
+        self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 
-    def both(self, real, labels):
+    def joint_gradients(self, real, labels):
         """build_model.py: build_model_single_gpu."""
         z, n, terms = self.prior(real), tf.shape(real)[0], self.loss_terms
         labels = ops.cast(labels, "int32")
@@ -278,19 +280,21 @@ class ImageNetGAN(critics.ScalarCriticModel):
         scalars = {
             "d_loss": d_loss,
             "g_loss": g_loss,
-            "d_real": ops.mean(terms.verdict(real_scores)),
-            "d_fake": ops.mean(terms.verdict(fake_scores)),
+            "d_real": ops.mean(terms.to_probability(real_scores)),
+            "d_fake": ops.mean(terms.to_probability(fake_scores)),
             "train_error": ops.mean(ops.cast(wrong, "float32")),
         }
         d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
         g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
         return scalars, d_gradients, g_gradients
 
-    def verdict(self, images, labels=None):
+    def critic_output(self, images, labels=None):
         """D(x), (batch, 1)."""
-        return self.loss_terms.verdict(score(self.discriminator(images, training=False)))
+        return self.loss_terms.to_probability(
+            score(self.discriminator(images, training=False))
+        )
 
 
-def optimizer(settings, turns=1):
+def adam(learning_rate):
     """TensorFlow 1's Adam."""
-    return optimizers.Adam(settings.learning_rate, beta_1=BETA_1, epsilon=EPSILON)
+    return optimizers.Adam(learning_rate, beta_1=BETA_1, epsilon=EPSILON)

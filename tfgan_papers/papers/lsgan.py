@@ -40,54 +40,58 @@ Differs: LSGAN-10 | points of the mixture | not stated | drawn afresh each step
     each epoch: a data set as the others, which a run can go on with.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
-from absl import flags
 
 from tfgan_papers import layers, losses, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
+from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed, dcgan
+from tfgan_papers.papers import convolutional as shared
+from tfgan_papers.papers.borrowed import BorrowedOptions
+from tfgan_papers.papers.contract import Paper, needed_classes
 
 LATENT_DIM = 1024  # train_lsun.py, train_chn.py: z_dim
 MIXTURE_LATENT_DIM = 256  # mixture_gaussian/ls.py: z_dim
 BETA_1 = 0.5  # Sec. 4.1; train_*.py: beta1
 EPSILON = 1e-8  # TensorFlow 1's Adam; mixture_gaussian/ls.py: epsilon
 LABEL_UNITS_PER_WIDTH = 4  # Sec. 3.3, mcgan.py: y_size 256 at 64 channels
-LOSSES = losses.LOSSES
+LOSSES = {"least_squares": losses.LOSSES["least_squares"], **losses.LOSSES}
 
 
 # Networks: z -> images (batch, height, width, channels) -> score (batch, 1).
 
-VGG = dcgan.PORT  # vgg.py and mcgan.py have the port's layers (ops.py)
+STYLE = shared.PORT  # vgg.py and mcgan.py have the port's layers (ops.py)
 
 
 def lsun_networks(shape, style, draw):
     """Fig. 5, vgg.py: 3x3 convolutions in G, D as DCGAN's; sides divisible by 16."""
-    height, width, colours = dcgan.of_images(shape)
+    height, width, colours = shared.image_shape(shape)
     if height % 16 or width % 16:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 16")
 
     def block(x, filters, kind=layers.UpConv2D):
-        kernel = draw.normal(dcgan.WEIGHT_STD)
+        kernel = draw.normal(shared.WEIGHT_STD)
         return kind(filters, 3, padding="same", kernel_initializer=kernel)(x)
 
     w = style.width
     z = keras.Input((LATENT_DIM,), name="z")
-    x = dcgan.dense(height * width // 256 * 4 * w, style, draw)(z)
+    x = shared.dense(height * width // 256 * 4 * w, style, draw)(z)
     x = keras.layers.Reshape((height // 16, width // 16, 4 * w))(x)
-    x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+    x = keras.layers.ReLU()(shared.normalized(x, style, draw))
     same = keras.layers.Conv2DTranspose  # stride 1
     for filters, kind in (
         (4 * w, layers.UpConv2D), (4 * w, same), (4 * w, layers.UpConv2D), (4 * w, same),
         (2 * w, layers.UpConv2D), (w, layers.UpConv2D),
     ):  # fmt: skip
         x = block(x, filters, kind)
-        x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+        x = keras.layers.ReLU()(shared.normalized(x, style, draw))
     x = block(x, colours, same)
     samples = keras.layers.Activation("tanh", dtype="float32")(x)
     generator = keras.Model(z, samples, name="generator")
@@ -95,15 +99,15 @@ def lsun_networks(shape, style, draw):
     x = images = keras.Input(shape, name="images")
     for filters in (w, 2 * w, 4 * w, 8 * w):
         x = convolution(layers.DownConv2D, filters, draw)(x)
-        x = dcgan.normalized(x, style, draw) if filters > w else x
-        x = keras.layers.LeakyReLU(dcgan.LEAK)(x)
-    score = dcgan.logit(keras.layers.Flatten(name="features")(x), style, draw)
+        x = shared.normalized(x, style, draw) if filters > w else x
+        x = keras.layers.LeakyReLU(shared.LEAK)(x)
+    score = shared.logit(keras.layers.Flatten(name="features")(x), style, draw)
     return generator, keras.Model(images, score, name="discriminator")
 
 
 def convolution(kind, filters, draw):
     """5x5, stride 2, as ops.py initializes it."""
-    std = dcgan.WEIGHT_STD
+    std = shared.WEIGHT_STD
     down = kind is layers.DownConv2D
     kernel = draw.truncated_normal(std) if down else draw.normal(std)
     return kind(filters, 5, kernel_initializer=kernel)
@@ -111,25 +115,25 @@ def convolution(kind, filters, draw):
 
 def character_networks(shape, style, draw, classes):
     """Sec. 3.3 and mcgan.py: conditioned on a linear map of the label; pixels in [0, 1]."""
-    height, width, colours = dcgan.of_images(shape)
+    height, width, colours = shared.image_shape(shape)
     if height % 4 or width % 4:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
     w, units = style.width, LABEL_UNITS_PER_WIDTH * style.width
 
     def label_map(label):
-        return dcgan.dense(units, style, draw)(layers.OneHot(classes)(label))
+        return shared.dense(units, style, draw)(layers.OneHot(classes)(label))
 
     def with_label(x, y):
-        return keras.layers.Concatenate()([x, dcgan.spread(y, x)])
+        return keras.layers.Concatenate()([x, shared.spread(y, x)])
 
     z = keras.Input((LATENT_DIM,), name="z")
     label = keras.Input((), dtype="int32", name="label")
     x = with_label(z, label_map(label))
-    x = dcgan.dense(height * width // 16 * 2 * w, style, draw)(x)
-    x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))  # a gain a unit
+    x = shared.dense(height * width // 16 * 2 * w, style, draw)(x)
+    x = keras.layers.ReLU()(shared.normalized(x, style, draw))  # a gain a unit
     x = keras.layers.Reshape((height // 4, width // 4, 2 * w))(x)
     x = convolution(layers.UpConv2D, 2 * w, draw)(x)
-    x = keras.layers.ReLU()(dcgan.normalized(x, style, draw))
+    x = keras.layers.ReLU()(shared.normalized(x, style, draw))
     x = convolution(layers.UpConv2D, colours, draw)(x)
     samples = keras.layers.Activation("sigmoid", dtype="float32")(x)
     generator = keras.Model([z, label], samples, name="generator")
@@ -137,19 +141,19 @@ def character_networks(shape, style, draw, classes):
     x = images = keras.Input(shape, name="images")
     label = keras.Input((), dtype="int32", name="label")
     y, leaky = label_map(label), keras.layers.LeakyReLU
-    x = leaky(dcgan.LEAK)(convolution(layers.DownConv2D, colours + units, draw)(x))
+    x = leaky(shared.LEAK)(convolution(layers.DownConv2D, colours + units, draw)(x))
     x = convolution(layers.DownConv2D, w + units, draw)(with_label(x, y))
-    x = leaky(dcgan.LEAK)(dcgan.normalized(x, style, draw))
-    x = dcgan.dense(16 * w, style, draw)(with_label(keras.layers.Flatten()(x), y))
-    x = leaky(dcgan.LEAK, name="features")(dcgan.normalized(x, style, draw))
-    score = dcgan.logit(with_label(x, y), style, draw)
+    x = leaky(shared.LEAK)(shared.normalized(x, style, draw))
+    x = shared.dense(16 * w, style, draw)(with_label(keras.layers.Flatten()(x), y))
+    x = leaky(shared.LEAK, name="features")(shared.normalized(x, style, draw))
+    score = shared.logit(with_label(x, y), style, draw)
     return generator, keras.Model([images, label], score, name="discriminator")
 
 
-def stability_networks(shape, style, draw):
+def stability_networks(shape, style, draw, batch_norm="both"):
     """Sec. 4.4, stability_comparison/*/dcgan64.py: DCGAN's shape, with or without batch
     normalization in each network, whose gains start at N(1, .02) there."""
-    in_g, in_d = _BATCH_NORM.value == "both", _BATCH_NORM.value != "none"
+    in_g, in_d = batch_norm == "both", batch_norm != "none"
     style = style._replace(gain_std=0.02)  # stability_comparison/*/ops.py: gamma
     return dcgan.networks(shape, style, draw, LATENT_DIM, in_g, in_d)
 
@@ -196,26 +200,30 @@ class LSGAN(critics.ScalarCriticModel):
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
         if self.simultaneous:
-            scalars, d_gradients, g_gradients = self.island(
-                self.both, noise, images, labels
+            scalars, d_gradients, g_gradients = self.run_compiled(
+                self.joint_gradients, noise, images, labels
             )
-            self.descend("discriminator", d_gradients)
+            self.apply_gradients("discriminator", d_gradients)
         else:
             with tf.GradientTape() as tape:  # over G's one pass
-                fake = self.island(self.samples_for, noise, images, labels)
-            scalars, d_gradients = self.island(self.d_side, noise, images, labels, fake)
-            self.descend("discriminator", d_gradients)
-            scalars["g_loss"], pull = self.island(self.pull_on, noise, fake, images, labels)
+                fake = self.run_compiled(self.samples_for, noise, images, labels)
+            scalars, d_gradients = self.run_compiled(
+                self.d_gradients, noise, images, labels, fake
+            )
+            self.apply_gradients("discriminator", d_gradients)
+            scalars["g_loss"], pull = self.run_compiled(
+                self.sample_gradients, noise, fake, images, labels
+            )
             weights = self.generator.trainable_variables
             g_gradients = tape.gradient(fake, weights, output_gradients=pull)
-        self.descend("generator", g_gradients)
+        self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 
-    def pull_on(self, fake, real, labels):
+    def sample_gradients(self, fake, real, labels):
         """G's loss on `fake` by the D that has just moved, and its gradient there."""
         with tf.GradientTape() as tape:
             tape.watch(fake)
-            g_loss = self.loss_of_g(fake, real, labels)
+            g_loss = self.generator_loss(fake, real, labels)
         return g_loss, tape.gradient(g_loss, fake)
 
 
@@ -227,20 +235,33 @@ class Experiment(NamedTuple):
     conditional ones. `d_rate`: D's learning rate as a multiple of G's."""
 
     networks: Callable
-    learning_rate: float
-    batch_size: int = 64  # train_lsun.py, train_chn.py, dcgan64.py
-    value_range: str = "symmetric"
+    defaults: dict[str, object]
     prior: str = "uniform"
     d_rate: float = 1.0
     sum_of_code: float = 1.0  # times the batch is the code's scale (LSGAN-1)
 
 
+def _defaults(learning_rate, value_range="symmetric", batch_size=64):
+    """A batch of 64: train_lsun.py, train_chn.py, dcgan64.py."""
+    return {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "value_range": value_range,
+    }
+
+
 EXPERIMENTS = {
-    "lsun": Experiment(lsun_networks, 1e-3),  # Sec. 4.1; train_lsun.py: learning_rate
-    "characters": Experiment(character_networks, 2e-4, value_range="unit"),  # train_chn.py
-    "stability": Experiment(stability_networks, 2e-4),  # stability_comparison/*/train.py
+    "lsun": Experiment(  # Sec. 4.1; train_lsun.py: learning_rate
+        lsun_networks, _defaults(1e-3)
+    ),
+    "characters": Experiment(  # train_chn.py
+        character_networks, _defaults(2e-4, "unit")
+    ),
+    "stability": Experiment(  # stability_comparison/*/train.py
+        stability_networks, _defaults(2e-4)
+    ),
     "mixture": Experiment(  # mixture_gaussian/ls.py: params
-        mixture_networks, 1e-3, 512, "raw", "normal", d_rate=0.1, sum_of_code=0.5
+        mixture_networks, _defaults(1e-3, "raw", 512), "normal", d_rate=0.1, sum_of_code=0.5
     ),
 }
 NETWORK_OF_DATASET = {
@@ -250,90 +271,78 @@ NETWORK_OF_DATASET = {
     "glyphs": "characters",
 }
 
-_BATCH_NORM = flags.DEFINE_enum(
-    "batch_norm",
-    "both",
-    ["both", "discriminator", "none"],
-    "Networks of --network=stability with batch normalization: the paper's BN_G is "
-    "discriminator, its BN_GD none.",
-)
-_OPTIMIZER = flags.DEFINE_enum(
-    "optimizer",
-    "adam",
-    ["adam", "rmsprop"],
-    "Adam with beta_1 .5, or RMSProp as in TensorFlow 1 (Sec. 4.4).",
-)
+
+@dataclasses.dataclass(frozen=True)
+class LSGANOptions(shared.WidthOptions, BorrowedOptions, LeastSquaresOptions):
+    """Options of the model `lsgan`."""
+
+    batch_norm: str = option(
+        "both",
+        "Networks of --network=stability with batch normalization: discriminator is the "
+        "paper's BN_G, none its BN_GD.",
+        choices=("both", "discriminator", "none"),
+    )
+    optimizer: str = option(
+        "adam",
+        "Adam with beta_1 = 0.5, or RMSProp as in TensorFlow 1 (Sec. 4.4).",
+        choices=("adam", "rmsprop"),
+    )
 
 
-def name_of_network(dataset, network):
-    """`network`, or if that is empty the one for `dataset`.
-
-    Raises:
-        UsageError: there are no such networks.
-    """
-    if network and network not in EXPERIMENTS:
-        raise UsageError(f"--model=lsgan has the networks {', '.join(EXPERIMENTS)}")
+def network_of(dataset):
     lsun = "lsun" if dataset.startswith("lsun") else "stability"
-    return network or NETWORK_OF_DATASET.get(dataset, lsun)
+    return NETWORK_OF_DATASET.get(dataset, lsun)
 
 
-def defaults(dataset, network):
-    """Values of shared flags where the user gives none."""
-    chosen = EXPERIMENTS[name_of_network(dataset, network)]
-    lengths = {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
-    return {
-        "loss": "least_squares",
-        "learning_rate": chosen.learning_rate,
-        "batch_size": chosen.batch_size,
-        "value_range": chosen.value_range,
-        **lengths,
-    }
+def dataset_defaults(dataset, fidelity):
+    return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
 
-def build(settings, jit_compile, steps_per_execution=1):
-    """A compiled LSGAN.
-
-    Args:
-        settings: `training.Settings`.
-    """
-    chosen = EXPERIMENTS[name_of_network(settings.dataset, settings.network)]
-    classes, draw = (), Draw(settings.seed)
-    if _BATCH_NORM.value != "both" and chosen.networks is not stability_networks:
-        raise UsageError(f"--batch_norm={_BATCH_NORM.value} is of --network=stability")
-    if chosen.networks is character_networks:
-        classes = (dcgan.needed_classes(settings),)
-    try:
-        generator, discriminator = chosen.networks(
-            settings.shape, dcgan.with_width(VGG), draw, *classes
-        )
-    except ValueError as error:
-        raise UsageError(f"--dataset={settings.dataset}: {error}") from error
-    generator, discriminator, options = borrowed.applied(
-        generator, discriminator, settings, draw, chosen.prior
+def create(settings, options, experiment, draw):
+    """The model of `settings` (`contract.Settings`), not compiled."""
+    networks, further = experiment.networks, ()
+    classes = 0
+    if networks is stability_networks:
+        further = (options.batch_norm,)
+    elif options.batch_norm != "both":
+        raise UsageError(f"--batch_norm={options.batch_norm} is of --network=stability")
+    if networks is character_networks:
+        further = (classes := needed_classes(settings, "lsgan"),)
+    style = shared.in_width(STYLE, options)
+    generator, discriminator, arguments = borrowed.apply_techniques(
+        *networks(settings.shape, style, draw, *further),
+        *(settings, options, draw, experiment.prior),
     )
     # of least squares alone: cross entropy is a mean (dcgan64.py: loss; sig.py: D_loss)
     if settings.fidelity == "code" and settings.loss.real is not losses.real_cross_entropy:
-        factor = settings.batch_size * chosen.sum_of_code
-        options["loss"] = losses.scaled(options["loss"], factor)
-    model = LSGAN(
+        factor = settings.batch_size * experiment.sum_of_code
+        arguments["loss"] = losses.scaled(arguments["loss"], factor)
+    return LSGAN(
         generator,
         discriminator,
-        simultaneous=chosen.networks is mixture_networks,
-        prior=chosen.prior,
+        simultaneous=networks is mixture_networks,
+        prior=experiment.prior,
         seed=settings.seed,
-        classes=classes[0] if classes else 0,
-        **options,
+        classes=classes,
+        **arguments,
     )
-    rates = settings.learning_rate * chosen.d_rate, settings.learning_rate
-    model.compile(
-        *map(optimizer, rates),
-        jit_compile=jit_compile,
-        steps_per_execution=steps_per_execution,
-    )
-    return model
 
 
-def optimizer(rate):
-    if _OPTIMIZER.value == "rmsprop":
-        return optimizers.TF1RMSprop(rate)
-    return optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON)
+def make_optimizers(settings, options, experiment):
+    rates = settings.learning_rate * experiment.d_rate, settings.learning_rate
+    if options.optimizer == "rmsprop":
+        return tuple(map(optimizers.TF1RMSprop, rates))
+    return tuple(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for rate in rates)
+
+
+PAPER = Paper(
+    name="lsgan",
+    options=LSGANOptions,
+    losses=LOSSES,
+    experiments=EXPERIMENTS,
+    network_of=network_of,
+    create=create,
+    optimizers=make_optimizers,
+    dataset_defaults=dataset_defaults,
+    initialize=borrowed.initialize,
+)

@@ -1,5 +1,8 @@
-"""What watches a run. Each acts at the end of a report period, a Keras epoch, so that
-nothing from Python runs between the steps."""
+"""Keras callbacks that watch a run.
+
+Each acts at the end of a report period, which is a Keras epoch. Between the steps they
+look at nothing but the clock.
+"""
 
 import math
 import signal
@@ -8,22 +11,25 @@ import time
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
+from tqdm.auto import tqdm
 
 from tfgan_papers import figures
 from tfgan_papers.errors import TrainingFailure
+from tfgan_papers.runs import tensorboard
 
-HISTOGRAM_VALUES = 2**14  # of a weight, for its histogram
+FIRST_CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = 600.0
+SHEET_SECONDS = 60.0
 STOPPED = (
     "stopped. The checkpoints are from before; try a lower --learning_rate, in another "
     "--logdir"
 )
 
 
-class Interruption(keras.callbacks.Callback):
-    """As a context: SIGINT and SIGTERM end the training after the step under way.
-    A second one ends the process as usual. `signum` is the signal, or 0."""
+class GracefulStop(keras.callbacks.Callback):
+    """As a context: SIGINT and SIGTERM end the training after the step under way, and a
+    second signal ends the process as usual. `signum` is the signal, or 0."""
 
     signum = 0
 
@@ -46,7 +52,7 @@ class Interruption(keras.callbacks.Callback):
         self.model.stop_training = bool(self.signum)  # came between two calls of fit
 
 
-class Guard(keras.callbacks.Callback):
+class StopOnNonFinite(keras.callbacks.Callback):
     """Stops a run whose scalars are no longer finite.
 
     Looks at the means of a report period, which one bad step spoils for good, and not at
@@ -70,24 +76,26 @@ class Guard(keras.callbacks.Callback):
                 )
 
 
-class Reporter(Guard):
-    """Times the periods and reports the scalars: to TensorBoard, and as a line a period
-    where no progress bar shows them.
+class Reporter(StopOnNonFinite):
+    """Times the periods and reports the scalars: to TensorBoard, and as a line or on the
+    progress bar.
 
     Args:
         writer: TensorBoard's `tf.summary` writer.
         total_steps: steps of the whole run.
+        period: steps from one report to the next.
         images_per_step: examples of the global batch.
-        lines: whether to print lines.
+        bar: `Progress`, or None: then each report is a line.
     """
 
-    def __init__(self, writer, total_steps, images_per_step, lines):
+    def __init__(self, writer, total_steps, period, images_per_step, bar=None):
         super().__init__()
-        self.writer, self.total_steps, self.lines = writer, total_steps, lines
-        self.images_per_step = images_per_step
+        self.writer, self.total_steps, self.period = writer, total_steps, period
+        self.images_per_step, self.bar = images_per_step, bar
         self.seconds_per_step, self.scalars = [], {}
+        self.timed_steps = 0
         self.steady_since = self.steady_seconds = 0.0  # after the first period
-        self.remark = ""
+        self.status_message = ""
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
@@ -98,28 +106,40 @@ class Reporter(Guard):
     def on_epoch_end(self, epoch, logs=None):
         seconds, step = time.perf_counter() - self.begin, self.model.steps_done
         super().on_epoch_end(epoch, logs)
+        compiled_before = bool(self.seconds_per_step)
         self.seconds_per_step.append(seconds / (step - self.first_step))
         self.steady_seconds += seconds
         self.scalars = {name: float(value) for name, value in logs.items()}
         images_per_second = self.images_per_step / self.seconds_per_step[-1]
-        logs["images_per_s"] = images_per_second  # for the progress bar
+        if compiled_before:
+            self.timed_steps += step - self.first_step
+        if not is_report(step, self.period, self.total_steps):
+            return
         with self.writer.as_default(step):
             for name, value in logs.items():
-                tf.summary.scalar(name, value)
+                tensorboard.scalar(name, value)
+            if compiled_before:
+                tensorboard.scalar("images_per_s", images_per_second)
         self.writer.flush()
-        if self.lines:
-            values = "  ".join(f"{k} {v:7.4f}" for k, v in self.scalars.items())
-            print(
-                f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {values}  "
-                f"{images_per_second:,.0f} images/s",
-                flush=True,
-            )
-        if self.model.remark() != self.remark:
-            self.remark = self.model.remark()
-            logging.info("step %d: %s", step, self.remark)
+        self.show(step, images_per_second)
+        if self.model.status_message() != self.status_message:
+            self.status_message = self.model.status_message()
+            logging.info("step %d: %s", step, self.status_message)
+
+    def show(self, step, images_per_second):
+        values = "  ".join(f"{k} {v:7.4f}" for k, v in self.scalars.items())
+        if self.bar:
+            self.bar.show(self.scalars)
+            return
+        left = clock((self.total_steps - step) * self.ms_per_step() / 1e3)
+        print(
+            f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {values}  "
+            f"{images_per_second:,.0f} images/s  {left} left",
+            flush=True,
+        )
 
     def ms_per_step(self):
-        """Median over the periods, but for the first, in which the step is compiled."""
+        """Median over the periods, except the first, in which the step is compiled."""
         return 1e3 * statistics.median(self.seconds_per_step[1:] or self.seconds_per_step)
 
     def reporting_share(self):
@@ -133,7 +153,60 @@ class Reporter(Guard):
         return max(0.0, self.seconds_per_step[0] - self.ms_per_step() / 1e3)
 
 
-class Samples(keras.callbacks.Callback):
+def is_report(step: int, period: int, total_steps: int) -> bool:
+    """Whether a step ends in a report, wherever the run was interrupted."""
+    return step % period == 0 or step in (1, total_steps)
+
+
+def clock(seconds: float) -> str:
+    """A time for people: 45 s, 3 min, 2 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress(keras.callbacks.Callback):
+    """One progress bar over all steps of the run, for a terminal.
+
+    Args:
+        total_steps: steps of the whole run.
+        done: steps that earlier processes took.
+        images_per_step: examples of the global batch.
+    """
+
+    def __init__(self, total_steps, done, images_per_step):
+        super().__init__()
+        self.bar = tqdm(
+            total=total_steps * images_per_step,
+            initial=done * images_per_step,
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left, "
+            "{rate_fmt}{postfix}",
+        )
+        self.done, self.images_per_step = done, images_per_step
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps = max(1, self.model.steps_per_execution)
+        self.bar.update(steps * self.images_per_step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.n = self.model.steps_done * self.images_per_step
+        self.bar.refresh()
+
+    def show(self, scalars):
+        shown = list(scalars.items())[:2]
+        self.bar.set_postfix_str("  ".join(f"{name} {v:.3f}" for name, v in shown))
+
+    def close(self):
+        self.bar.close()
+
+
+class SampleSheets(keras.callbacks.Callback):
     """Pictures of the samples at fixed latents, and histograms of the weights. Points are
     kept too, as they are, from before the first step on.
 
@@ -141,25 +214,40 @@ class Samples(keras.callbacks.Callback):
         writer: TensorBoard's writer.
         draw: model -> samples, and a uint8 picture of them.
         folder: where the pictures go, as step-NNN.png, and points, as step-NNN.npy.
+            latest.png is the newest, at most a minute old.
+        period: steps from one report to the next.
+        total_steps: steps of the whole run.
     """
 
-    def __init__(self, writer, draw, folder):
+    def __init__(self, writer, draw, folder, period, total_steps):
         super().__init__()
         self.writer, self.draw, self.folder = writer, draw, folder
+        self.period, self.total_steps = period, total_steps
+        self.drawn = time.monotonic()
 
     def on_train_begin(self, logs=None):
         if not self.model.steps_done:
             self.keep_points(self.draw(self.model)[0])
 
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() - self.drawn > SHEET_SECONDS:
+            figures.save(self.draw(self.model)[1], self.folder / "latest.png")
+            self.drawn = time.monotonic()
+
     def on_epoch_end(self, epoch, logs=None):
-        step, (samples, picture) = self.model.steps_done, self.draw(self.model)
+        step = self.model.steps_done
+        if not is_report(step, self.period, self.total_steps):
+            return
+        samples, picture = self.draw(self.model)
         figures.save(picture, self.folder / f"step-{step:09d}.png")
+        figures.save(picture, self.folder / "latest.png")
+        self.drawn = time.monotonic()
         self.keep_points(samples)
         with self.writer.as_default(step):
-            tf.summary.image("samples", picture[None])
-            for network in (self.model.generator, self.model.discriminator):
-                for weight in network.trainable_variables:
-                    tf.summary.histogram(weight.path, spread_out(weight.value))
+            tensorboard.image("samples", picture)
+            tensorboard.histograms(
+                generator=self.model.generator, discriminator=self.model.discriminator
+            )
 
     def keep_points(self, samples):
         if samples.ndim == 2:
@@ -167,29 +255,34 @@ class Samples(keras.callbacks.Callback):
             np.save(self.folder / f"step-{self.model.steps_done:09d}.npy", samples)
 
 
-def spread_out(values: tf.Tensor) -> tf.Tensor:
-    """Up to HISTOGRAM_VALUES of `values`, at even distances: a histogram of millions takes
-    TensorBoard a second, and looks the same."""
-    values = tf.reshape(values, [-1])
-    every = -(-values.shape[0] // HISTOGRAM_VALUES)
-    return values[:: every + 1 - every % 2]  # odd: else it meets some columns only
-
-
-class Keeper(keras.callbacks.Callback):
-    """Checkpoints every `every` steps: the last ones, the best, a sparse history.
+class CheckpointCallback(keras.callbacks.Callback):
+    """Keeps checkpoints: the last ones, the best, a sparse history. By steps, and by time:
+    one after the first minute and one every ten minutes.
 
     Args:
         checkpoints: `Checkpoints` of the model.
         every: steps, a multiple of the report period.
+        total_steps: steps of the whole run.
         writer: TensorBoard's writer.
         score: model -> float, higher is better, or None: then there is no best. Its curve
-            is TensorBoard's `selection`.
+            is TensorBoard's `score/selection`.
     """
 
-    def __init__(self, checkpoints, every, writer, score=None):
+    def __init__(self, checkpoints, every, total_steps, writer, score=None):
         super().__init__()
         self.checkpoints, self.every = checkpoints, every
+        self.total_steps = total_steps
         self.writer, self.score = writer, score
+        self.due = time.monotonic() + FIRST_CHECKPOINT_SECONDS
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() < self.due:
+            return
+        step = self.model.steps_done
+        if step % self.every and step < self.total_steps:  # else `keep` comes next
+            self.check(self.model)
+            self.checkpoints.save(step)
+        self.due = time.monotonic() + CHECKPOINT_SECONDS
 
     def on_epoch_end(self, epoch, logs=None):
         if self.model.steps_done % self.every == 0:
@@ -205,23 +298,37 @@ class Keeper(keras.callbacks.Callback):
         step = model.steps_done
         if step == self.checkpoints.good_step:
             return
-        networks = (model.generator, model.discriminator)
-        optimizers = (model.d_optimizer, model.g_optimizer)
-        for weight in (v for each in (*networks, *optimizers) for v in each.variables):
-            if not np.isfinite(weight.numpy()).all():
-                raise TrainingFailure(
-                    f"{weight.path} is not finite at step {step}", STOPPED
-                )
+        self.check(model)
         if self.score is not None:
-            score = self.score(model)
-            logging.info("step %d: %.4g by the score that chooses the best", step, score)
-            with self.writer.as_default(step):
-                tf.summary.scalar("selection", score)
-            self.writer.flush()
-            if score > float(self.checkpoints.best_score):
-                self.checkpoints.best_score.assign(score)
-                self.checkpoints.save(step, "best", keep=1)
+            self.select(model, step)
         number, remainder = divmod(step, self.every)
         if number and not remainder and not number & (number - 1):  # 1, 2, 4, 8, ...
             self.checkpoints.save(step, "history", keep=None)
         self.checkpoints.save(step)  # last: a run killed before it comes by here again
+        self.due = time.monotonic() + CHECKPOINT_SECONDS
+
+    def check(self, model):
+        """
+        Raises:
+            TrainingFailure: a weight is not finite.
+        """
+        parts = (
+            *(model.generator, model.discriminator),
+            *(model.d_optimizer, model.g_optimizer),
+        )
+        for weight in (v for part in parts for v in part.variables):
+            if not np.isfinite(weight.numpy()).all():
+                raise TrainingFailure(
+                    f"{weight.path} is not finite at step {model.steps_done}", STOPPED
+                )
+
+    def select(self, model, step):
+        """Score the model, and keep it where it is the best so far."""
+        score = self.score(model)
+        logging.info("step %d: %.4g by the score that chooses the best", step, score)
+        with self.writer.as_default(step):
+            tensorboard.scalar("selection", score)
+        self.writer.flush()
+        if score > float(self.checkpoints.best_score):
+            self.checkpoints.best_score.assign(score)
+            self.checkpoints.save(step, "best", keep=1)

@@ -15,22 +15,23 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tfgan_papers import files
 from tfgan_papers.errors import UserError
 from tfgan_papers.models.adversarial import AdversarialModel
 
 KEPT = 3  # in last/: should the newest be unreadable, the one before it is used
 
 
-DISK_TROUBLES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EIO")
+DISK_ERRORS = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EIO")
 
 
-def disk_trouble(error):
+def describe_disk_error(error):
     """What a disk refuses, in the operating system's words, or None: another error.
 
     Args:
         error: an OSError or TensorFlow's, which has the words in its message only.
     """
-    said = (os.strerror(getattr(errno, name)) for name in DISK_TROUBLES)
+    said = (os.strerror(getattr(errno, name)) for name in DISK_ERRORS)
     return next((words for words in said if words in str(error)), None)
 
 
@@ -71,7 +72,7 @@ class Checkpoints:
             shutil.rmtree(aside, ignore_errors=True)
             older = self.all(kind)
             kept = f"the newest kept is {older[-1].name}" if older else "none is kept"
-            reason = disk_trouble(error) or str(error).splitlines()[0]
+            reason = describe_disk_error(error) or str(error).splitlines()[0]
             raise UserError(
                 f"the checkpoint of step {step} cannot be written ({reason}); {kept}. "
                 "Free some space and run the same command again"
@@ -113,8 +114,8 @@ class Checkpoints:
         paths = [p for p in self.all(kind) if before is None or _step(p) < before]
         for path in reversed(paths):
             try:
-                status = self.checkpoint.read(str(path))
-                status.assert_consumed()
+                with files.without_wildcards(path) as name:
+                    self.checkpoint.read(name).assert_consumed()
                 self.good_step = _step(path)
                 return self.good_step
             except Exception as error:  # a cut or garbled file raises any of a dozen

@@ -20,20 +20,13 @@ resumed run does what the uninterrupted one would have done.
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags, logging
+from absl import logging
 from scipy.stats import rankdata
 
 from tfgan_papers import noise
 from tfgan_papers.errors import TrainingFailure, UsageError
 from tfgan_papers.metrics.diversity import mean_distance
-
-ON_COLLAPSE = flags.DEFINE_enum(
-    "on_collapse",
-    "warn",
-    ["warn", "stop", "rollback"],
-    "When the samples no longer vary: say so; end the run at the checkpoint from before; "
-    "or go on from there with other noise, three times at most.",
-)
+from tfgan_papers.runs import tensorboard
 
 EXAMPLES = 128  # samples, and examples: 8,128 pairs of each
 SEED = 0  # of both, the same in every run
@@ -63,38 +56,38 @@ def first_low(reports: list[dict]) -> int | None:
     return since
 
 
-def verdict(reports: list[dict]) -> str:
-    """On the last reports: collapsed, if the samples have ceased to vary; unvaried, if they
-    never did; saturated, if D never errs; else healthy. unknown before the first."""
+def diagnose(reports: list[dict]) -> str:
+    """On the last reports: collapsed, if the samples have ceased to vary; low_diversity, if
+    they never did; saturated, if D never errs; else healthy. unknown before the first."""
     last = reports[-REPORTS:]
     if not last:
         return "unknown"
     if len(last) == REPORTS:
         if all(report["diversity"] < LEAST_DIVERSITY for report in last):
             began = any(report["diversity"] >= LEAST_DIVERSITY for report in reports)
-            return "collapsed" if began else "unvaried"
+            return "collapsed" if began else "low_diversity"
         if all(report.get("d_auc", 0.0) > MOST_AUC for report in last):
             return "saturated"
     return "healthy"
 
 
-def check(strategy: tf.distribute.Strategy):
+def check(strategy: tf.distribute.Strategy, on_collapse: str):
     """
     Raises:
         UsageError: the workers of a cluster would not all stop.
     """
     several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    if several and ON_COLLAPSE.value != "warn":
+    if several and on_collapse != "warn":
         raise UsageError(
-            f"--on_collapse={ON_COLLAPSE.value} works on one machine; on several, warn"
+            f"--on_collapse={on_collapse} works on one machine; on several, warn"
         )
 
 
 class Watch(keras.callbacks.Callback):
-    """Looks at the end of each whole report period, and does what `--on_collapse` says.
+    """Looks at the end of each whole report period, and does what `on_collapse` says.
 
     Args:
-        run: `training.Run`.
+        folder: `RunFolder`.
         model: as it stands when the run begins or goes on.
         checkpoints: its `Checkpoints`, for going back.
         writer: TensorBoard's writer.
@@ -102,17 +95,21 @@ class Watch(keras.callbacks.Callback):
             are classes: the samples are then of the same classes.
         period: steps; reports in between, which depend on where a run was interrupted,
             do not count.
+        on_collapse: warn, stop or rollback.
     """
 
-    def __init__(self, run, model, checkpoints, writer, real, period):
+    def __init__(
+        self, folder, model, checkpoints, writer, real, period, on_collapse="warn"
+    ):
         super().__init__()
-        self.run, self.checkpoints, self.writer = run, checkpoints, writer
+        self.folder, self.checkpoints, self.writer = folder, checkpoints, writer
+        self.on_collapse = on_collapse
         self.period, done = period, model.steps_done
         self.real, self.labels = real if model.classes else (real, None)
         self.real_distance = mean_distance(self.real) or np.nan  # all are the same
         seed, shape = tf.constant([SEED, 0], tf.int64), (len(self.real), model.latent_dim)
-        self.z = noise.latents(model.prior_law, seed, shape)
-        stored = run.read("collapse.json") or {"reports": [], "rollbacks": []}
+        self.z = noise.latents(model.prior_name, seed, shape)
+        stored = folder.read("collapse.json") or {"reports": [], "rollbacks": []}
         self.reports = [r for r in stored["reports"] if r["step"] <= done]
         self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
         self.first_seed, self.said = model.seed, None
@@ -133,33 +130,35 @@ class Watch(keras.callbacks.Callback):
         step = self.model.steps_done
         if step % self.period:
             return
-        before, report = verdict(self.reports), self.look(step)
+        before, report = diagnose(self.reports), self.look(step)
         self.reports.append(report)
         with self.writer.as_default(step):
             for name in report.keys() - {"step"}:
-                tf.summary.scalar(name, report[name])
-        now = verdict(self.reports)
+                tensorboard.scalar(name, report[name])
+        now = diagnose(self.reports)
         if now != before and (before, now) != ("unknown", "healthy"):
             logging.warning(self.sentence(now))
             self.said = now
-        if now == "collapsed" and ON_COLLAPSE.value != "warn":
+        if now == "collapsed" and self.on_collapse != "warn":
             self.go_back()
-        self.run.write("collapse.json", self.state())
+        self.folder.write("collapse.json", self.state())
 
     def conclude(self):
         """Log the verdict at the end of the run, unless it is the last that was said."""
-        now = verdict(self.reports)
+        now = diagnose(self.reports)
         if now not in ("unknown", self.said):
             logging.info(self.sentence(now))
 
     def look(self, step):
-        given = self.model.given(self.z, self.labels)
+        given = self.model.with_labels(self.z, self.labels)
         fake = self.model.generator(given, training=False)  # what trains, not its average
         report = {"step": step, "diversity": mean_distance(fake) / self.real_distance}
         if not self.model.adversary:
             return report
         scores = (
-            np.reshape(self.model.verdict(images, self.labels), (len(images), -1)).mean(1)
+            np.reshape(
+                self.model.critic_output(images, self.labels), (len(images), -1)
+            ).mean(1)
             for images in (self.real, fake)
         )
         return report | {"d_auc": separation(*scores)}
@@ -171,7 +170,7 @@ class Watch(keras.callbacks.Callback):
         return {
             "collapsed": f"collapse: samples at {step} vary {times} as the data "
             f"(threshold {LEAST_DIVERSITY} for {REPORTS} reports)",
-            "unvaried": f"no variety yet: samples at {step} vary {times} as the data",
+            "low_diversity": f"no variety yet: samples at {step} vary {times} as the data",
             "saturated": f"saturation: D tells samples at {step} from data without error "
             f"(AUC over {MOST_AUC} for {REPORTS} reports)",
             "healthy": f"no collapse, no saturation: samples at {step} vary {times} as "
@@ -182,17 +181,18 @@ class Watch(keras.callbacks.Callback):
         """To the newest checkpoint from before the samples ceased to vary."""
         said = self.sentence("collapsed")
         seen, noise_number = self.reports[-1]["step"], self.noise_number + 1
-        goes_on = ON_COLLAPSE.value == "rollback" and noise_number <= ROLLBACKS
+        goes_on = self.on_collapse == "rollback" and noise_number <= ROLLBACKS
         back = self.checkpoints.rewind(first_low(self.reports))
         if back is None:
             raise TrainingFailure(said, "stopped; no checkpoint is from before")
         self.reports = [report for report in self.reports if report["step"] <= back]
         if not goes_on:
             tried = f", after {ROLLBACKS} rollbacks" if noise_number > ROLLBACKS else ""
-            self.run.write("collapse.json", self.state())
+            self.folder.write("collapse.json", self.state())
             raise TrainingFailure(
                 said, f"stopped{tried}. The run stands at step {back:,}, from before"
             )
+        self.writer.restart(back)
         self.rollbacks.append({"seen": seen, "to": back, "noise": noise_number})
         self.use_noise(self.model)
         self.model.make_train_function(force=True)  # the old one has the old noise in it
@@ -208,4 +208,4 @@ class Watch(keras.callbacks.Callback):
     def summary(self):
         """What summary.json says: the verdict, and the last report behind it."""
         last = self.reports[-1] if self.reports else {}
-        return {"verdict": verdict(self.reports), **last, "rollbacks": self.noise_number}
+        return {"verdict": diagnose(self.reports), **last, "rollbacks": self.noise_number}

@@ -1,6 +1,7 @@
 """The machine's side of a run: devices, precision, XLA, determinism."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import statistics
@@ -8,67 +9,68 @@ import time
 
 import keras
 import tensorflow as tf
-from absl import flags
 
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.options import Options, option
 
 EXECUTION_SECONDS = 0.1  # of a call into the graph: short enough to interrupt at once
 
-_STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    "one",
-    ["one", "mirrored", "multi_worker"],
-    "one device, all devices of this machine, or those of the machines in $TF_CONFIG.",
-)
-_JIT_COMPILE = flags.DEFINE_enum(
-    "jit_compile",
-    "auto",
-    ["auto", "true", "false"],
-    "Compile the step with XLA. auto times both ways on this network and machine and "
-    "keeps the faster; the run folder remembers which.",
-)
-_MIXED_PRECISION = flags.DEFINE_enum(
-    "mixed_precision",
-    "float32",
-    ["float32", "mixed_bfloat16"],
-    "Precision of the networks' arithmetic; losses, scores and images stay float32.",
-)
-_DETERMINISTIC = flags.DEFINE_bool(
-    "deterministic",
-    False,
-    "The same command gives the same weights, bit for bit (turns XLA off).",
-)
-_STEPS_PER_EXECUTION = flags.DEFINE_integer(
-    "steps_per_execution",
-    0,
-    "Steps a call into the graph; one device only. 0 is as many as take "
-    f"{EXECUTION_SECONDS} s by what --jit_compile=auto times, else 1.",
-    lower_bound=0,
-)
-_CPU_DEVICES = flags.DEFINE_integer(
-    "cpu_devices", 1, "Split the CPU into so many devices, to try mirrored.", lower_bound=1
-)
+
+@dataclasses.dataclass(frozen=True)
+class MachineOptions(Options):
+    """Devices, precision and compilation."""
+
+    strategy: str = option(
+        "one",
+        "one device, mirrored over all devices of this machine, or multi_worker over the "
+        "machines in $TF_CONFIG.",
+        choices=("one", "mirrored", "multi_worker"),
+    )
+    jit_compile: str = option(
+        "auto",
+        "Compile the step with XLA. auto times both ways on this network and machine and "
+        "keeps the faster one; the run folder remembers which.",
+        choices=("auto", "true", "false"),
+    )
+    mixed_precision: str = option(
+        "float32",
+        "Precision of the networks' arithmetic; losses, scores and images stay float32.",
+        choices=("float32", "mixed_bfloat16"),
+    )
+    deterministic: bool = option(
+        False, "The same command gives the same weights, bit for bit; turns XLA off."
+    )
+    steps_per_execution: int = option(
+        0,
+        "Training steps in one call of the graph, on one device only. 0 takes as many as "
+        f"last {EXECUTION_SECONDS} s where --jit_compile=auto has timed them, else 1.",
+        low=0,
+    )
+    cpu_devices: int = option(
+        1, "Split the CPU into this number of devices, to try mirrored.", low=1
+    )
+
 
 TIMED_STEPS = 7  # of each way, by --jit_compile=auto
 
 
-def start(seed: int) -> tf.distribute.Strategy:
-    """Configure TensorFlow from the flags, before its first operation; the strategy."""
+def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
+    """Configure TensorFlow, before its first operation; the strategy."""
     keras.utils.set_random_seed(seed)
-    if _DETERMINISTIC.value:
+    if machine.deterministic:
         tf.config.experimental.enable_op_determinism()
-        if _JIT_COMPILE.value == "true":
+        if machine.jit_compile == "true":
             raise UsageError("--deterministic and --jit_compile=true exclude each other")
-    keras.config.set_dtype_policy(_MIXED_PRECISION.value)
-    if _CPU_DEVICES.value > 1:
+    keras.config.set_dtype_policy(machine.mixed_precision)
+    if machine.cpu_devices > 1:
         device = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration()] * _CPU_DEVICES.value
+        parts = [tf.config.LogicalDeviceConfiguration()] * machine.cpu_devices
         tf.config.set_logical_device_configuration(device, parts)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    if _STRATEGY.value == "multi_worker":
+    if machine.strategy == "multi_worker":
         return _multi_worker()
-    if _STRATEGY.value == "mirrored":
+    if machine.strategy == "mirrored":
         kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         return tf.distribute.MirroredStrategy(
             [device.name for device in tf.config.list_logical_devices(kind)]
@@ -92,7 +94,7 @@ def _multi_worker():
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def check(strategy: tf.distribute.Strategy, batch_size: int):
+def check(strategy: tf.distribute.Strategy, batch_size: int, steps_per_execution: int):
     """Refuse what the strategy cannot run.
 
     Raises:
@@ -103,11 +105,11 @@ def check(strategy: tf.distribute.Strategy, batch_size: int):
         raise UsageError(
             f"--batch_size={batch_size} is not divisible by {replicas} replicas"
         )
-    if replicas > 1 and _STEPS_PER_EXECUTION.value > 1:
+    if replicas > 1 and steps_per_execution > 1:
         raise UsageError("--steps_per_execution works on one device only")
 
 
-def check_standing(strategy: tf.distribute.Strategy, done: int):
+def check_same_step(strategy: tf.distribute.Strategy, done: int):
     """
     Raises:
         UserError: the workers of a cluster would go on from different steps.
@@ -129,18 +131,19 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return not (resolver and resolver.task_id)
 
 
-def compile_options(strategy, model_of, batch_of, period):
-    """How to compile: Keras' options, and one line that says why.
+def compile_options(strategy, machine, model_of, batch_of, period):
+    """How to compile: Keras' options, and facts for run.json: `jit_compile_why`, and
+    `timed_ms_per_step` where the step was timed.
 
     Args:
         period: steps between two reports, which the steps a call must divide.
         model_of: jit_compile -> a fresh compiled model, for timing alone.
         batch_of: model -> what it takes in one step.
     """
-    steps = _STEPS_PER_EXECUTION.value or 1
-    chosen, why = _JIT_COMPILE.value == "true", "as --jit_compile says"
-    if _JIT_COMPILE.value == "auto":
-        if _DETERMINISTIC.value:
+    steps, timed = machine.steps_per_execution or 1, {}
+    chosen, why = machine.jit_compile == "true", "as --jit_compile says"
+    if machine.jit_compile == "auto":
+        if machine.deterministic:
             why = "--deterministic excludes XLA"
         elif strategy.num_replicas_in_sync > 1:
             chosen = bool(tf.config.list_physical_devices("GPU"))
@@ -151,12 +154,14 @@ def compile_options(strategy, model_of, batch_of, period):
             )
             chosen = compiled < plain
             why = f"measured {1e3 * plain:.1f} ms plain, {1e3 * compiled:.1f} ms XLA"
-            if not _STEPS_PER_EXECUTION.value:
-                steps = steps_a_call(min(plain, compiled), period)
-    return {"steps_per_execution": steps, "jit_compile": chosen}, why
+            timed = {"timed_ms_per_step": 1e3 * min(plain, compiled)}
+            if not machine.steps_per_execution:
+                steps = steps_per_execution(min(plain, compiled), period)
+    options = {"steps_per_execution": steps, "jit_compile": chosen}
+    return options, {"jit_compile_why": why, **timed}
 
 
-def steps_a_call(seconds: float, period: int) -> int:
+def steps_per_execution(seconds: float, period: int) -> int:
     """How many steps of so many seconds fit into EXECUTION_SECONDS and divide `period`."""
     fitting = min(period, int(EXECUTION_SECONDS / seconds))
     return max(n for n in range(1, max(1, fitting) + 1) if period % n == 0)

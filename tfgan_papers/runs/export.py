@@ -36,9 +36,13 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         facts: further entries of the manifest.
     """
     generator, discriminator = map(
-        surgery.clone_with_weights, (model.sampled, model.critic)
+        surgery.clone_with_weights, (model.sampling_generator, model.critic)
     )
-    law, width, to_pixels = model.prior_law, model.latent_dim, RANGES[value_range].to_pixels
+    law, width, to_pixels = (
+        model.prior_name,
+        model.latent_dim,
+        RANGES[value_range].to_pixels,
+    )
 
     def given(inputs, label):
         if not label:
@@ -108,7 +112,7 @@ def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, fact
         "value_range": value_range,
         "latent_law": law,
         "classes": model.classes,
-        "generator": model.sampled_is,
+        "generator": model.sampling_generator_name,
         "batch_normalization": SERVING_BATCH_NORM,
         **facts,
     }

@@ -1,24 +1,22 @@
-"""Records of claims: one JSON file a claim, written by the run that bears it out. And the
-scalars that a run has left."""
+"""Records: one JSON file for each result, written by the run that found it."""
 
 import datetime
 import itertools
-import json
 import os
 import pathlib
 import platform
+import shlex
 import subprocess
+import sys
 
-import tensorflow as tf
-from tensorboard.compat.proto import event_pb2
-from tensorboard.util import tensor_util
+from tfgan_papers import files
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 UNJUDGED = "not judged"
 VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # what steps' times depend on
 
 
-def verdict(
+def compare_with_paper(
     value: float,
     paper_value: float | None,
     paper_spread: float | None,
@@ -52,6 +50,11 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
+def command() -> str:
+    """The command line of this process."""
+    return shlex.join(["python", *sys.argv])
+
+
 def commit() -> str | None:
     """The commit of the code that runs, "-dirty" if it is changed; None outside git."""
     here = pathlib.Path(__file__).parent
@@ -69,25 +72,4 @@ def write(path: str | pathlib.Path, **fields):
     """Write one record, whole or not at all; machine, commit and date are added."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     record = {**fields, "machine": machine(), "commit": commit(), "date": date}
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    partial.replace(path)
-
-
-def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
-    """Scalar -> step -> value, of TensorBoard's files; of a step that was done again, after
-    a resume or a rollback, what it gave last."""
-    found = {}
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        try:
-            for written in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                event = event_pb2.Event.FromString(written)
-                for value in event.summary.value:
-                    if value.metadata.plugin_data.plugin_name == "scalars":
-                        number = float(tensor_util.make_ndarray(value.tensor))
-                        found.setdefault(value.tag, {})[event.step] = number
-        except tf.errors.DataLossError:
-            continue  # the last event of a run that was killed
-    return found
+    files.write_json(path, record)

@@ -1,0 +1,28 @@
+"""Keeps TensorFlow's own messages from a user's terminal. Import it before TensorFlow."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def native_stderr():
+    """Within the block nothing reaches stderr, not even from TensorFlow's C++, which writes
+    there before its log level counts. If the block fails, all of it is printed."""
+    with tempfile.TemporaryFile() as hidden:
+        sys.stderr.flush()
+        visible = os.dup(2)
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(visible, 2)
+            hidden.seek(0)
+            os.write(2, hidden.read())
+            raise
+        finally:
+            os.dup2(visible, 2)
+            os.close(visible)

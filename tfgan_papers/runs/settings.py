@@ -1,0 +1,213 @@
+"""The options of a run, and how the values of several sources come together.
+
+The code's default < the paper's experiment < the run folder < what the user gives.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tfgan_papers import options
+from tfgan_papers.data import DataOptions
+from tfgan_papers.errors import UsageError
+from tfgan_papers.options import Options, option
+from tfgan_papers.papers import PAPERS, contract
+from tfgan_papers.runs.distribution import MachineOptions
+
+EDITION = 2  # of run folders; run.json of the first edition has none
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions(Options):
+    """How a model is trained, and where the run is kept."""
+
+    loss: str | None = option(None, "Adversarial loss; the paper's own by default.")
+    fidelity: str = option(
+        "paper",
+        "What to follow where the paper and its authors' code conflict.",
+        choices=("paper", "code"),
+    )
+    network: str = option(
+        "", "Networks of the paper by name; those for the data set by default."
+    )
+    batch_size: int = option(100, "Images in a minibatch, over all replicas.", low=1)
+    learning_rate: float | None = option(
+        None, "Learning rate of both optimizers at the start.", low=0.0
+    )
+    steps: int = option(20_000, "Training steps in all.", low=1)
+    seed: int = option(1, "Seed of weights, data order and noise.", low=0, high=2**31 - 1)
+    generator_average: float = option(
+        0.0,
+        "Keep an exponential moving average of G's weights, which moves by this share of "
+        "the way in each step of G, for example 0.001; 0 keeps none.",
+        low=0.0,
+        high=0.999,
+    )
+    generator: str = option(
+        "averaged",
+        "Generator to sample, score and export where the run keeps an average.",
+        choices=("averaged", "raw"),
+    )
+    on_collapse: str = option(
+        "warn",
+        "When the samples no longer vary: warn; stop at the checkpoint from before; or "
+        "roll back to it and continue with other noise, at most three times.",
+        choices=("warn", "stop", "rollback"),
+    )
+    logdir: str | None = option(
+        None,
+        "The run folder, by default runs/MODEL-DATASET. The same command continues the "
+        "run that is there.",
+    )
+    report_steps: int = option(
+        1000, "Steps between two reports, each with a sheet of samples.", low=1
+    )
+    checkpoint_steps: int = option(
+        5000,
+        "Steps between two checkpoints. There is also one after the first minute and then "
+        "every ten minutes.",
+        low=1,
+    )
+    tensorboard_port: int = option(
+        0,
+        "Serve TensorBoard on this port during the training; 0 does not.",
+        low=0,
+        high=65_535,
+    )
+
+
+# Options that say where a run is kept and how far it goes, not what it computes.
+LOCATION = {
+    "logdir", "steps", "report_steps", "checkpoint_steps", "tensorboard_port", "data_dir",
+    "download",
+}  # fmt: skip
+# Free to change when a run continues: these, and those of its scores and its machine.
+FREE = LOCATION | {
+    "validation_split", "test_split", "generator", "on_collapse", "strategy", "jit_compile",
+    "steps_per_execution", "cpu_devices",
+}  # fmt: skip
+KEPT_ALTHOUGH_FREE = ("steps", "data_dir", "on_collapse")  # in flags.txt
+SHARED = (DataOptions, TrainingOptions, MachineOptions)
+
+
+class Values(NamedTuple):
+    """The options of a run."""
+
+    model: str
+    paper: Options
+    data: DataOptions
+    training: TrainingOptions
+    machine: MachineOptions
+
+    def flat(self) -> dict[str, object]:
+        """Name -> value of all of them."""
+        parts = (self.data, self.training, self.machine, self.paper)
+        return {
+            "model": self.model,
+            **{name: value for part in parts for name, value in vars(part).items()},
+        }
+
+    def defining(self) -> dict[str, object]:
+        """Those that decide what the run computes, by name in order."""
+        flat = self.flat()
+        return {name: flat[name] for name in sorted(flat.keys() - FREE)}
+
+
+def all_fields() -> dict[str, dataclasses.Field]:
+    """The fields of every option that some run can have, by name."""
+    return options.fields(*SHARED, *(paper.options for paper in PAPERS.values()))
+
+
+def paper_of(model: str) -> contract.Paper:
+    """
+    Raises:
+        UsageError: there is no such model.
+    """
+    if model not in PAPERS:
+        raise UsageError(f"--model={model}: choose one of {', '.join(PAPERS)}")
+    return PAPERS[model]
+
+
+def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Values:
+    """The values of a run.
+
+    Args:
+        given: option -> value, from the user; `model` among them.
+        stored: option -> text, as the folder of the run has them; empty for a new run.
+
+    Raises:
+        UsageError: a value makes no sense, an option is of another model, or the user's
+            values contradict the run's.
+    """
+    paper = paper_of(given.get("model") or stored.get("model") or next(iter(PAPERS)))
+    fields = options.fields(*SHARED, paper.options)
+    if foreign := sorted(name for name in given if name in all_fields().keys() - fields):
+        flags = ", ".join(f"--{name}" for name in foreign)
+        raise UsageError(f"--model={paper.name} does not take {flags}")
+    values = options.defaults((*SHARED, paper.options))
+    old = {
+        name: options.from_text(fields[name], text)
+        for name, text in stored.items()
+        if name in fields
+    }
+    known = {**values, **old, **given}
+    special = contract.defaults(
+        paper, known["dataset"], known["network"], known["fidelity"]
+    )
+    if stored:  # the folder says all that defines the run
+        special = {name: value for name, value in special.items() if name in FREE}
+    chosen = {**values, **special, **old, **given}
+    chosen["logdir"] = chosen["logdir"] or default_folder(paper.name, chosen["dataset"])
+    built = (options.build(of, chosen) for of in (paper.options, *SHARED))
+    resolved = Values(paper.name, *built)
+    contract.loss(paper, resolved.training.loss, resolved.paper)
+    if stored and (contradicted := contradictions(resolved, stored)):
+        raise UsageError(
+            f"the run in {chosen['logdir']} was started with other options: "
+            f"{', '.join(contradicted)}. Choose another --logdir, or leave these options "
+            "out to continue the run"
+        )
+    return resolved
+
+
+def default_folder(model: str, dataset: str) -> str:
+    """runs/MODEL-DATASET."""
+    return f"runs/{model}-{dataset.replace('/', '-')}"
+
+
+def contradictions(
+    values: Values, stored: Mapping[str, str], except_for: tuple[str, ...] = ()
+) -> list[str]:
+    """Each defining option whose value is not the stored one, for people. An option that
+    is not stored had no value, or did not exist yet: then its default counts."""
+    defaults = {"model": None, **options.defaults((*SHARED, type(values.paper)))}
+    there = {
+        name: stored.get(name, options.to_text(defaults[name]))
+        for name in values.defining()
+        if name not in except_for
+    }
+    return [
+        f"--{name}={options.to_text(value)} (there: {there[name]})"
+        for name, value in values.defining().items()
+        if name in there and not _same(name, value, there[name])
+    ]
+
+
+def _same(name, value, text):
+    if name == "model":
+        return value == text
+    return value == options.from_text(all_fields()[name], text)
+
+
+def lines(values: Values, steps: int) -> str:
+    """flags.txt of a run that has taken, or is to take, so many steps."""
+    flat = values.flat()
+    chosen = values.defining() | {name: flat[name] for name in KEPT_ALTHOUGH_FREE}
+    if flat["generator_average"]:
+        chosen["generator"] = flat["generator"]
+    chosen["steps"] = steps
+    return "".join(
+        f"--{name}={options.to_text(value)}\n"
+        for name, value in chosen.items()
+        if value is not None
+    )

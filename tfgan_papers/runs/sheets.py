@@ -1,0 +1,55 @@
+"""The sheets of a run: its samples at fixed latents, and examples in the same layout."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_papers import data, figures, noise
+from tfgan_papers.models.adversarial import AdversarialModel
+
+LAYOUT = (8, 8)  # rows and columns
+POINTS = 5120  # samples in a picture of points (LSGAN, mixture_gaussian/: 10 batches)
+SEED = 0  # of the latents, the same in every run, so that runs compare
+
+
+def drawer(model: AdversarialModel, examples: data.Examples, value_range: str):
+    """model -> its samples at latents that are the same in every run, and their picture:
+    a sheet of images, a scatter of points, or Fig. 1 of GAN (2014) for a line."""
+    rows, columns = LAYOUT
+    images = len(examples.shape) == 3
+    n = rows * columns if images else POINTS
+    seed = tf.constant([SEED, 0], tf.int64)
+    z = noise.latents(model.prior_name, seed, (n, model.latent_dim))
+    labels = row_labels(model, rows, columns)
+    real = None if images else examples.all(value_range, POINTS)
+    to_pixels = data.RANGES[value_range].to_pixels
+
+    def draw(model):
+        samples = to_pixels(model.generate(z, labels)).numpy()
+        if images:
+            return samples, figures.sheet(samples, columns)
+        if examples.shape == (1,):
+            picture = figures.line(
+                z.numpy(), samples, real, lambda x: model.critic_output(x).numpy()
+            )
+            return samples, picture
+        return samples, figures.plane(samples, real)
+
+    return draw
+
+
+def row_labels(model: AdversarialModel, rows: int, columns: int):
+    """A class for each row, evenly over all of them, int32; None without classes."""
+    if not model.classes:
+        return None
+    classes = np.linspace(0, model.classes - 1, min(rows, model.classes))
+    of_row = np.resize(np.rint(classes), rows)
+    return tf.constant(np.repeat(of_row, columns), tf.int32)
+
+
+def of_examples(examples: data.Examples) -> np.ndarray | None:
+    """The first examples, in the layout of the samples' sheet; None of points."""
+    rows, columns = LAYOUT
+    if len(examples.shape) != 3:
+        return None
+    blocks = examples.blocks(min(rows * columns, examples.size))
+    return figures.sheet(np.concatenate([np.asarray(block) for block in blocks]), columns)

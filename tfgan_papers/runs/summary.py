@@ -1,0 +1,134 @@
+"""What a run says of itself: at its start, in run.json and summary.json, at its end."""
+
+import importlib.metadata
+import platform
+import resource
+import shlex
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_papers.runs import records
+from tfgan_papers.runs.callbacks import clock
+
+PACKAGES = ("tfgan-papers", "tensorflow", "keras", "numpy")
+
+
+def run_id(values) -> str:
+    """A name for a new run: model, data set, time and seed."""
+    now = time.strftime("%Y%m%d-%H%M%S")
+    return f"{values.model}-{values.data.dataset}-{now}-seed{values.training.seed}"
+
+
+def versions() -> dict:
+    """The versions of what a result depends on."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"versions": {**found, "python": platform.python_version()}}
+
+
+def manifest(run, step: int) -> dict:
+    """Further entries of the export's manifest.json."""
+    facts = {"model": run.values.model, "run_id": run.facts["run_id"], "step": step}
+    if names := run.facts.get("class_names"):
+        facts["class_names"] = names
+    return {**facts, **versions()}
+
+
+def opening(run, model, examples, strategy, done: int):
+    """Lines that say what is trained, where and for how long."""
+    values = run.values
+    training, machine = values.training, values.machine
+    form = "x".join(map(str, examples.shape))
+    kind = "images" if len(examples.shape) == 3 else "points"
+    labels = f", {examples.classes} classes" if examples.classes else ""
+    network = f" --network={training.network}" if training.network else ""
+    sizes = (trainable(net) for net in (model.generator, model.discriminator))
+    yield (
+        f"{values.model}{network} on {values.data.dataset}: {examples.size:,} {kind} of "
+        f"{form}{labels}"
+    )
+    yield "generator {:,} weights, discriminator {:,} weights".format(*sizes)
+    devices = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    replicas = strategy.num_replicas_in_sync
+    compiled = "XLA" if run.facts["jit_compile"] else "no XLA"
+    yield (
+        f"{replicas} {devices}{'s' if replicas > 1 else ''}, {machine.mixed_precision}, "
+        f"{compiled} ({run.facts['jit_compile_why']})"
+    )
+    left = training.steps - done
+    measured = run.facts.get("measured", {}).get("ms_per_step")
+    ms = measured or run.facts.get("timed_ms_per_step")
+    takes = f", about {clock(left * ms / 1e3)}" if ms and left > 0 else ""
+    since = f" from step {done:,}" if done else ""
+    yield (
+        f"{max(0, left):,} steps{since} with {training.batch_size} images each{takes}; run "
+        f"folder {run.folder}"
+    )
+
+
+def closing(run, model):
+    """Lines that say where things are, and what to do next."""
+    folder = shlex.quote(str(run.folder))
+    took = run.facts["measured"]["ms_per_step"] * model.steps_done / 1e3
+    newest = max(run.folder.sheets(), default=None)
+    yield f"{model.steps_done:,} steps, {clock(took)} of training"
+    if newest is not None:
+        yield f"newest sheet   {run.folder.sheets()[newest]}"
+    yield f"watch          tensorboard --logdir={folder}"
+    yield f"more samples   python main.py --mode=sample --logdir={folder}"
+    yield f"serve          {run.folder / 'export'} is a SavedModel"
+
+
+def trainable(network) -> int:
+    """How many trainable weights: the figure that papers give."""
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+def measure(run, reporter, images_per_step: int):
+    """Put into run.json what summary.json says of speed and scalars. The times are those
+    of the process that has timed most steps."""
+    measured = run.facts.setdefault("measured", {})
+    if not measured or reporter.timed_steps > measured.get("timed_steps", 0):
+        ms_per_step = reporter.ms_per_step()
+        measured |= {
+            "images_per_second": 1e3 * images_per_step / ms_per_step,
+            "ms_per_step": ms_per_step,
+            "timed_steps": reporter.timed_steps,
+            "compile_seconds": reporter.compile_seconds(),
+            "reporting_share": reporter.reporting_share(),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+    measured["scalars"] = reporter.scalars
+    run.folder.write("run.json", run.facts)
+
+
+def write(run, model, watch, strategy):
+    """summary.json."""
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    training, machine = run.values.training, run.values.machine
+    run.folder.write(
+        "summary.json",
+        {
+            "run_id": run.facts["run_id"],
+            "command": run.facts["command"],
+            "last_command": records.command(),
+            "model": run.values.model,
+            "loss": training.loss,
+            "dataset": run.values.data.dataset,
+            "steps": model.steps_done,
+            "batch_size": training.batch_size,
+            "seed": training.seed,
+            **run.facts["measured"],
+            "parameters": {name: trainable(net) for name, net in networks.items()},
+            "generator": model.sampling_generator_name,
+            "collapse": watch.summary(),
+            "jit_compile": run.facts["jit_compile"],
+            "jit_compile_why": run.facts["jit_compile_why"],
+            "mixed_precision": machine.mixed_precision,
+            "strategy": machine.strategy,
+            "replicas": strategy.num_replicas_in_sync,
+            "machine": records.machine(),
+            **versions(),
+        },
+    )

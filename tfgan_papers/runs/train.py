@@ -1,0 +1,267 @@
+"""Training: from a `Run` to a run folder with samples, checkpoints and an export."""
+
+import contextlib
+import sys
+
+import keras
+from absl import logging
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tfgan_papers import data, figures
+from tfgan_papers.errors import TrainingFailure, UsageError
+from tfgan_papers.runs import (
+    callbacks,
+    collapse,
+    distribution,
+    export,
+    records,
+    settings,
+    sheets,
+    summary,
+    tensorboard,
+)
+from tfgan_papers.runs.checkpoints import Checkpoints
+from tfgan_papers.runs.run import Run
+
+
+def train(run: Run, make_score=None):
+    """Train, or continue, the run.
+
+    Args:
+        make_score: the training examples -> (model -> float, higher is better), which
+            chooses the best checkpoint. Called when TensorFlow is configured, before
+            training.
+    """
+    values = run.values
+    strategy = distribution.start(values.training.seed, values.machine)
+    chief = distribution.is_chief(strategy)
+    if chief and run.facts:  # else when nothing is left to refuse
+        run.folder.lock()
+    check(values, strategy, run.minibatches_per_step())
+    known = bool(run.facts)
+    examples = data.load(values.data.train_split, values.data)
+    run.check_data(examples)
+    value_range = values.data.value_range
+    of = run.settings(
+        examples.shape, examples.mean(value_range), examples.size, examples.classes
+    )
+    score = make_score(examples) if make_score else None
+    options, facts = _compile_options(strategy, run, of, examples)
+    with distribution.scope(strategy):
+        model = run.build(of, **options)
+    checkpoints = Checkpoints(run.folder / "checkpoints", model)
+    done = checkpoints.restore() or 0
+    distribution.check_same_step(strategy, done)
+    if not done:
+        if known:
+            logging.info("there is no checkpoint in %s yet: starting over", run.folder)
+        if run.paper.initialize:
+            run.paper.initialize(model, examples, of, values.paper, value_range)
+    if chief:
+        run.folder.lock()
+    if not done and values.training.on_collapse == "rollback":
+        checkpoints.save(0, "history", keep=None)  # one to go back to in any case
+    if chief:
+        _note(run, options | facts, done)
+    _fit(run, model, of, checkpoints, score, strategy, examples, done)
+
+
+def check(values: settings.Values, strategy, minibatches_per_step: int):
+    """Refuse what cannot run, before the data are read.
+
+    Raises:
+        UsageError: the options do not fit the strategy, or each other.
+    """
+    training, steps = values.training, values.machine.steps_per_execution
+    distribution.check(strategy, training.batch_size * minibatches_per_step, steps)
+    collapse.check(strategy, training.on_collapse)
+    if training.report_steps % (steps or 1):
+        raise UsageError(
+            f"--report_steps={training.report_steps} is not a multiple of "
+            f"--steps_per_execution={steps}"
+        )
+
+
+def _note(run, options, done):
+    """Write run.json and flags.txt before the first step."""
+    run.facts |= options
+    run.facts.setdefault("run_id", summary.run_id(run.values))
+    run.facts.setdefault("edition", settings.EDITION)
+    run.facts.setdefault("commit", records.commit())
+    run.facts.setdefault("command", records.command())
+    run.folder.write("run.json", run.facts)
+    (run.folder / "failure.json").unlink(missing_ok=True)  # it is tried again
+    steps = max(run.values.training.steps, done)
+    run.folder.write_text("flags.txt", settings.lines(run.values, steps))
+
+
+def _compile_options(strategy, run, of, examples):
+    """`distribution.compile_options`, or what this run began with: a resumed run must not
+    change its arithmetic."""
+    machine, period = run.values.machine, run.values.training.report_steps
+    if "jit_compile" in run.facts and machine.jit_compile == "auto":
+        steps = machine.steps_per_execution or run.facts.get("steps_per_execution", 1)
+        if period % steps:  # the period is another now
+            steps = 1
+        options = {"jit_compile": run.facts["jit_compile"], "steps_per_execution": steps}
+        return options, {}
+
+    def model_of(jit_compile):
+        return run.build(of, jit_compile=jit_compile)
+
+    def batch_of(model):
+        return next(iter(run.batches(examples, model, of, seed=0)))
+
+    return distribution.compile_options(strategy, machine, model_of, batch_of, period)
+
+
+def _fit(run, model, of, checkpoints, score, strategy, examples, done):
+    """Train to --steps; then the export and the summary."""
+    training = run.values.training
+    chief = distribution.is_chief(strategy)
+    stop = callbacks.GracefulStop()
+    if not chief:  # the chief alone writes the run folder
+        watchers = [stop, callbacks.StopOnNonFinite()]
+        with stop:
+            _train_segments(run, model, of, strategy, examples, done, watchers, stop)
+        sys.exit(128 + stop.signum if stop.signum else 0)
+    images = training.batch_size * run.minibatches_per_step()
+    for line in summary.opening(run, model, examples, strategy, done):
+        print(line, flush=True)
+    if training.tensorboard_port:
+        address = tensorboard.serve(run.folder.path, training.tensorboard_port)
+        print(f"TensorBoard: {address}", flush=True)
+    writer = tensorboard.Writer(run.folder / "tensorboard", done)
+    bar = sys.stdout.isatty() and callbacks.Progress(training.steps, done, images)
+    reporter, watch, keeper, watchers = _watchers(
+        run, model, examples, checkpoints, score, writer, bar, images
+    )
+    with stop, _failure_kept(run), _around(bar):
+        watchers = [stop, *watchers]
+        done = _train_segments(run, model, of, strategy, examples, done, watchers, stop)
+        keeper.keep(model)
+    if stop.signum:
+        print(f"interrupted at step {done}: the same command continues from there")
+        sys.exit(128 + stop.signum)
+    if reporter.seconds_per_step:
+        summary.measure(run, reporter, images)
+    elif run.folder.steps() == done:
+        print(f"the run in {run.folder} is complete; --steps=N takes it further")
+        return
+    facts = summary.manifest(run, done)
+    export.export(model, run.folder / "export", run.values.data.value_range, facts)
+    watch.conclude()
+    summary.write(run, model, watch, strategy)
+    for line in summary.closing(run, model):
+        print(line, flush=True)
+
+
+def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
+    """The callbacks of the process that writes the run folder."""
+    training, value_range = run.values.training, run.values.data.value_range
+    total, period = training.steps, training.report_steps
+    tensorboard.flags(writer, run.values.defining(), run.facts["run_id"])
+    _draw_examples(run, examples, writer)
+    reporter = callbacks.Reporter(writer, total, period, images, bar)
+    draw = sheets.drawer(model, examples, value_range)
+    samples = callbacks.SampleSheets(writer, draw, run.folder / "samples", period, total)
+    every = -(-training.checkpoint_steps // period) * period  # whole report periods
+    keeper = callbacks.CheckpointCallback(checkpoints, every, total, writer, score)
+    watch = collapse.Watch(
+        *(run.folder, model, checkpoints, writer),
+        *(_watched_examples(model, examples, value_range), period, training.on_collapse),
+    )
+    # measured before the last checkpoint, after which there may be no step to time
+    measure = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: summary.measure(run, reporter, images)
+    )
+    watchers = [reporter, samples, watch, measure, keeper]
+    return reporter, watch, keeper, [*watchers, bar] if bar else watchers
+
+
+def _draw_examples(run, examples, writer):
+    """The sheet of examples, once."""
+    path = run.folder / "samples" / "real.png"
+    picture = None if path.is_file() else sheets.of_examples(examples)
+    if picture is not None:
+        figures.save(picture, path)
+        with writer.as_default(0):
+            tensorboard.image("real", picture)
+
+
+def _watched_examples(model, examples, value_range):
+    """What the collapse watch compares samples with, from all over the data."""
+    n, labels = min(collapse.EXAMPLES, examples.size), model.classes > 0
+    stream = examples.stream(n, collapse.SEED, value_range, labels=labels)
+    return next(iter(stream))
+
+
+@contextlib.contextmanager
+def _around(bar):
+    """Log lines above the progress bar, where there is one."""
+    if not bar:
+        yield
+        return
+    with logging_redirect_tqdm([logging.get_absl_logger()]), contextlib.closing(bar):
+        yield
+
+
+def _train_segments(run, model, of, strategy, examples, done, watchers, stop):
+    """`fit` from step `done` to the end of the run, or of the process; the step reached."""
+    training = run.values.training
+    total, period = training.steps, training.report_steps
+    steps_per_execution = run.facts.get("steps_per_execution", model.steps_per_execution)
+    segments = _segments(done, total, period)
+    while segment := next(segments, None):
+        steps, periods = segment
+        planned = done + steps * periods
+        stream = run.batches(examples, model, of, training.seed, done)
+        _set_steps_per_execution(model, steps, steps_per_execution)
+        model.fit(
+            distribution.distribute(strategy, stream),
+            steps_per_epoch=steps,
+            initial_epoch=done // period,
+            epochs=done // period + periods,
+            callbacks=watchers,
+            shuffle=False,  # it is
+            verbose=0,
+        )
+        done = model.steps_done
+        if stop.signum:
+            break
+        if done != planned:  # rolled back
+            segments = _segments(done, total, period)
+    return done
+
+
+@contextlib.contextmanager
+def _failure_kept(run):
+    """failure.json for a training that failed: unlike any other end, it is a result."""
+    try:
+        yield
+    except TrainingFailure as failure:
+        run.folder.write("failure.json", {"reason": failure.reason})
+        raise
+
+
+def _set_steps_per_execution(model, steps, asked):
+    """As asked, where an epoch of `steps` divides by it: Keras would overrun."""
+    fitting = asked if steps % asked == 0 else 1
+    if model.steps_per_execution != fitting:
+        model.steps_per_execution = fitting
+        model.make_train_function(force=True)
+
+
+def _segments(done, total, period):
+    """(steps of an epoch, epochs) from step `done` to `total`: one step alone, which
+    shows what compiling takes; up to the next report; whole periods; what is left."""
+    if done < total:
+        yield 1, 1
+        done += 1
+    aligned = min(total, -(-done // period) * period)
+    if done < aligned:
+        yield aligned - done, 1
+    if (total - aligned) // period:
+        yield period, (total - aligned) // period
+    if aligned < total and (total - aligned) % period:
+        yield (total - aligned) % period, 1
