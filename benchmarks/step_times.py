@@ -308,7 +308,7 @@ def ours(name, kind, precision):
         begin = time.perf_counter()
         model.fit(stream, steps_per_epoch=steps, verbose=0)
     seconds = (time.perf_counter() - begin) / burst
-    model.steps_per_execution = distribution.steps_a_call(
+    model.steps_per_execution = distribution.steps_per_execution(
         seconds, burst
     )  # as the command line
     model.make_train_function(force=True)

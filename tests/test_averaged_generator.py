@@ -98,10 +98,10 @@ def test_samples_are_of_the_average_unless_the_raw_generator_is_asked_for():
     assert np.abs(averaged - raw).max() > 1e-3
     np.testing.assert_array_equal(model.generate(z), averaged)
     np.testing.assert_array_equal(model(z), averaged)
-    assert model.sampled_is == "averaged"
-    model.sampled = model.generator
+    assert model.sampling_generator_name == "averaged"
+    model.sampling_generator = model.generator
     np.testing.assert_array_equal(model.generate(z), raw)
-    assert model.sampled_is == "raw"
+    assert model.sampling_generator_name == "raw"
 
 
 def test_rate_without_bias_gives_a_constant_back_from_the_first_move_on():

@@ -57,7 +57,7 @@ def test_separation_is_scikit_learns_auc_in_the_larger_direction(rng):
     [
         (reports(), "unknown", None),
         (reports(0.1, 0.1), "healthy", 100),
-        (reports(0.1, 0.1, 0.1), "unvaried", 100),
+        (reports(0.1, 0.1, 0.1), "low_diversity", 100),
         (reports(0.9, 0.19, 0.0, 0.1), "collapsed", 200),
         (reports(0.1, 0.1, 0.21, 0.1, 0.1), "healthy", 400),
         (reports(0.1, 0.1, 0.1, 0.2), "healthy", None),
@@ -67,7 +67,7 @@ def test_separation_is_scikit_learns_auc_in_the_larger_direction(rng):
     ],
 )
 def test_three_reports_in_a_row_are_a_verdict(found, verdict, since):
-    assert collapse.verdict(found) == verdict
+    assert collapse.diagnose(found) == verdict
     assert collapse.first_low(found) == since
 
 

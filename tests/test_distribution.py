@@ -110,9 +110,9 @@ def test_xla_changes_no_more_than_rounding(strategy, cls):
 class Unscaled(GAN):
     """The mistake that Keras invites: each replica's own mean, summed."""
 
-    def descend(self, network, gradients):
+    def apply_gradients(self, network, gradients):
         self.replicas, replicas = 1, self.replicas
-        super().descend(network, gradients)
+        super().apply_gradients(network, gradients)
         self.replicas = replicas
 
 
@@ -143,7 +143,7 @@ class NoiseProbe(adversarial.AdversarialModel):
             kept = self.discriminator.layers[-1](tf.ones_like(images), training=True)
             return self.prior(images), kept
 
-        z, kept = self.island(draw, stream, images)
+        z, kept = self.run_compiled(draw, stream, images)
         self.report(d_loss=tf.reduce_mean(z))
         return z, kept
 

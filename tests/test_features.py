@@ -325,13 +325,13 @@ def test_a_score_of_another_kind_of_network_is_refused():
 @pytest.mark.parametrize("prior", noise.PRIORS)
 def test_samples_in_parts_are_those_of_one_draw(prior):
     model = types.SimpleNamespace(
-        prior_law=prior,
+        prior_name=prior,
         latent_dim=5,
         classes=3,
         generate_in_graph=lambda z, labels: z + 10 * tf.cast(labels, tf.float32)[:, None],
     )
     with flagsaver.flagsaver(score_batch_size=4, score_seed=6):
-        images, labels = evaluate.Generated(model).labelled(10)
+        images, labels = evaluate.GeneratorSamples(model).labelled(10)
     z = noise.latents(prior, tf.constant([6, 0], tf.int64), (10, 5))
     np.testing.assert_array_equal(labels, np.arange(10) % 3)
     np.testing.assert_array_equal(images, z + 10 * np.float32(labels)[:, None])
@@ -343,7 +343,7 @@ def test_samples_in_parts_are_those_of_one_draw(prior):
 def generator(images):
     """A model that draws these images, whatever the latents."""
     return types.SimpleNamespace(
-        prior_law="uniform",
+        prior_name="uniform",
         latent_dim=2,
         classes=0,
         classifier=None,
@@ -366,7 +366,7 @@ def test_data_are_loaded_and_seen_once_and_the_lower_distance_is_chosen(
         assert scorer.select(generator(real)) > scorer.select(generator(noise))
         found = {
             name: score
-            for name, _, score in scorer.scores(evaluate.Generated(generator(real)))
+            for name, _, score in scorer.scores(evaluate.GeneratorSamples(generator(real)))
         }
         with pytest.raises(UserError, match="samples are not finite"):
             scorer.select(generator(np.full_like(real, np.nan)))

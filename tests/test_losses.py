@@ -89,7 +89,7 @@ def test_least_squares_is_half_the_squared_distance_to_each_target(targets):
     loss = losses.least_squares(*targets)
     for part, target in zip((loss.fake, loss.real, loss.generator), targets, strict=True):
         np.testing.assert_allclose(part(scores), (scores - target) ** 2 / 2)
-    np.testing.assert_array_equal(loss.verdict(scores), scores)
+    np.testing.assert_array_equal(loss.to_probability(scores), scores)
 
 
 def test_a_scaled_loss_has_its_factor_in_what_is_descended_alone():
@@ -98,7 +98,7 @@ def test_a_scaled_loss_has_its_factor_in_what_is_descended_alone():
     for part in ("real", "fake", "generator"):
         expected = 64.0 * np.asarray(getattr(loss, part)(scores))
         np.testing.assert_allclose(getattr(scaled, part)(scores), expected)
-    np.testing.assert_array_equal(scaled.verdict(scores), loss.verdict(scores))
+    np.testing.assert_array_equal(scaled.verdict(scores), loss.to_probability(scores))
 
 
 def test_minimax_is_a_zero_sum_game():

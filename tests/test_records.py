@@ -30,12 +30,12 @@ STUDY_FIELDS = {
     + [(222.9, "not reached"), (0.0, "not reached")],
 )
 def test_verdict_at_the_paper_s_225_plus_minus_2(value, verdict):
-    assert records.verdict(value, 225, 2) == verdict
+    assert records.compare_with_paper(value, 225, 2) == verdict
 
 
 def test_without_a_spread_of_the_paper_short_is_short_and_without_a_value_nothing():
-    assert records.verdict(7.9, 8, None) == "not reached"
-    assert records.verdict(7.9, None, None) == "not judged"
+    assert records.compare_with_paper(7.9, 8, None) == "not reached"
+    assert records.compare_with_paper(7.9, None, None) == "not judged"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_without_a_spread_of_the_paper_short_is_short_and_without_a_value_nothin
     ],
 )
 def test_verdict_where_less_is_better_or_neither(value, better, verdict):
-    assert records.verdict(value, 93, 6.5, better) == verdict
+    assert records.compare_with_paper(value, 93, 6.5, better) == verdict
 
 
 def test_a_written_record_has_every_field_and_names_this_machine(tmp_path):
@@ -78,7 +78,7 @@ def test_every_record_of_the_project_is_whole_and_its_verdict_follows(path):
     assert record["paper_value"] == claim.paper_value
     assert record["paper_spread"] == claim.paper_spread
     numbers = (record[name] for name in ("value", "paper_value", "paper_spread"))
-    assert record["verdict"] == records.verdict(*numbers, claim.better)
+    assert record["verdict"] == records.compare_with_paper(*numbers, claim.better)
 
 
 class FakeRun:

@@ -52,7 +52,7 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
     "ms, period, steps", [(9, 1000, 10), (9, 25, 5), (9, 7, 7), (40, 1000, 2), (300, 8, 1)]
 )
 def test_as_many_steps_a_call_as_take_a_tenth_of_a_second(ms, period, steps):
-    assert distribution.steps_a_call(ms / 1e3, period) == steps
+    assert distribution.steps_per_execution(ms / 1e3, period) == steps
 
 
 def test_auto_measures_the_real_step_both_ways():

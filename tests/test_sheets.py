@@ -145,7 +145,7 @@ def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
     model = types.SimpleNamespace(
         classes=0,
         latent_dim=2,
-        prior_law="uniform",
+        prior_name="uniform",
         generate=generate,
         classifier=classifier,
     )

@@ -298,7 +298,7 @@ def toy_game(averaging, steps=5000, rate=0.02):
         for player, gradient, history in zip(players, gradients, histories, strict=True):
             found = [tf.constant(gradient, tf.float64)]
             if averaging:
-                found = history.descend_from(found, [player])
+                found = history.penalized_gradients(found, [player])
             player.assign_sub(rate * found[0])
     x, y = (float(v) for v in players)
     return np.hypot(x - 1, y - 1)
@@ -315,7 +315,7 @@ def test_historical_averaging_is_an_online_mean(rng):
     history = averaging.HistoricalAveraging([variable], weight=0.5)
     for t, theta in enumerate(thetas, 1):
         variable.assign(theta)
-        (found,) = history.descend_from([tf.constant(gradient)], [variable])
+        (found,) = history.penalized_gradients([tf.constant(gradient)], [variable])
         expected = gradient + (theta - thetas[:t].mean(0))
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 

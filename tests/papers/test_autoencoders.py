@@ -162,10 +162,10 @@ def test_a_bound_that_is_not_finite_is_refused():
 
 
 def test_scores_are_of_what_the_model_has():
-    vae = evaluate.Generated(compiled())
+    vae = evaluate.GeneratorSamples(compiled())
     assert vae.part("bound") == vae.model.bound
     with pytest.raises(UsageError, match="is of a bound"):
-        evaluate.Generated(compiled(autoencoders.Autoencoder)).part("bound")
+        evaluate.GeneratorSamples(compiled(autoencoders.Autoencoder)).part("bound")
     with pytest.raises(UsageError, match="is of a classifier"):
         vae.part("classifier")
 
@@ -287,7 +287,7 @@ def test_the_export_copies_by_the_mean_code_and_scores_by_the_error(kind, tmp_pa
     mean = codes[0] if kind is autoencoders.VAE else codes
     copies = model.generator(mean).numpy()
     error = model.energy(x, copies).numpy()[:, None]
-    np.testing.assert_allclose(model.verdict(x), error, rtol=1e-5)
+    np.testing.assert_allclose(model.critic_output(x), error, rtol=1e-5)
     export.export(model, tmp_path / "export", "unit", {})
     served = tf.saved_model.load(str(tmp_path / "export"))
     np.testing.assert_allclose(served.reconstruct(x), copies, atol=1e-6)
@@ -302,9 +302,9 @@ def test_the_export_copies_by_the_mean_code_and_scores_by_the_error(kind, tmp_pa
 
 def test_without_an_adversary_nothing_is_saturated():
     reports = [{"step": i, "diversity": 0.9} for i in range(5)]
-    assert collapse.verdict(reports) == "healthy"
+    assert collapse.diagnose(reports) == "healthy"
     certain = [report | {"d_auc": 1.0} for report in reports]
-    assert collapse.verdict(certain) == "saturated"
+    assert collapse.diagnose(certain) == "saturated"
 
 
 # Pictures.

@@ -119,7 +119,7 @@ def images(rng, n=8):
 
 def latents_of_step(model, rows):
     base = noise.Stream.of_step(model.seed, model.step.value, 0).branch()
-    return noise.latents(model.prior_law, base, (rows, model.latent_dim))
+    return noise.latents(model.prior_name, base, (rows, model.latent_dim))
 
 
 def test_step_is_the_papers_equations_with_two_passes(rng):
@@ -191,7 +191,7 @@ def test_g_feels_both_paths(rng):
     model.set_carry()
     real, z = images(rng), latents_of_step(model, 8)
     stream = noise.Stream.of_step(model.seed, model.step.value, 0)
-    _, _, found = model.island(model.both, stream, real, tf.constant(0.3))
+    _, _, found = model.run_compiled(model.joint_gradients, stream, real, tf.constant(0.3))
     g, d = model.generator, model.discriminator
 
     def gradient(target, output):
@@ -228,13 +228,13 @@ def test_rates_halve_when_m_global_stalls_and_end_at_the_floor():
     np.testing.assert_allclose(rates[21:41], 0.05)
     np.testing.assert_allclose(rates[41:61], 0.025)
     np.testing.assert_allclose(rates[61:], 0.02)
-    assert "stalled" in model.remark() and "0.02" in model.remark()
+    assert "stalled" in model.status_message() and "0.02" in model.status_message()
 
 
 def test_rates_stay_while_m_global_falls():
     model, rates = halved(np.linspace(1, 0.5, 100))
     np.testing.assert_allclose(rates, 0.1)
-    assert model.remark() == "both learning rates are 0.1"
+    assert model.status_message() == "both learning rates are 0.1"
 
 
 def test_a_new_best_puts_the_halving_off():
@@ -312,7 +312,7 @@ def test_the_verdict_and_the_export_are_the_error_of_reconstruction(tmp_path, rn
     copies = model.discriminator(x).numpy()
     error = np.abs(x - copies).mean((1, 2, 3))[:, None]
     assert np.ptp(error) > 1e-4
-    np.testing.assert_allclose(model.verdict(x), error, rtol=1e-5)
+    np.testing.assert_allclose(model.critic_output(x), error, rtol=1e-5)
     export.export(model, tmp_path / "export", "symmetric", {})
     served = tf.saved_model.load(str(tmp_path / "export"))
     np.testing.assert_allclose(served.reconstruct(x), copies, atol=1e-6)
@@ -347,7 +347,7 @@ def test_adam_has_its_defaults_and_both_networks_the_papers_rate():
     for optimizer in (model.d_optimizer, model.g_optimizer):
         assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
         np.testing.assert_allclose(optimizer.learning_rate, 1e-4)
-    assert model.latent_dim == 7 and model.prior_law == "uniform"
+    assert model.latent_dim == 7 and model.prior_name == "uniform"
 
 
 @pytest.mark.parametrize(

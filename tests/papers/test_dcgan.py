@@ -183,7 +183,7 @@ def built(network, shape=(8, 8, 1), steps_per_epoch=390, classes=0):
 @pytest.mark.parametrize("network", ["authors", "port"])
 def test_built_model_has_the_law_of_z_the_order_and_adam_of_its_script(network):
     model = built(network)
-    assert (model.prior_law, model.latent_dim, model.classes) == ("uniform", 100, 0)
+    assert (model.prior_name, model.latent_dim, model.classes) == ("uniform", 100, 0)
     assert (model.weight_decay, model.port) == (NUMBERS[network][1], network == "port")
     for adam in (model.d_optimizer, model.g_optimizer):
         assert float(adam.learning_rate) == pytest.approx(2e-4)

@@ -207,7 +207,7 @@ def test_samples_beyond_the_margin_do_not_concern_d():
     model = compiled(margin=1e-3, pull_away=0.0)
     stream = noise.Stream.of_step(model.seed, model.step.value, 0)
     real, d = batch(0), model.discriminator
-    scalars, found, _ = model.island(model.both, stream, real)
+    scalars, found, _ = model.run_compiled(model.joint_gradients, stream, real)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(ebgan.norm(real, d(real)))
     np.testing.assert_allclose(scalars["d_loss"], loss, rtol=1e-6)
@@ -246,7 +246,7 @@ def test_the_verdict_and_the_export_are_the_energy(tmp_path):
     model, x = compiled(), batch(9)
     copies = model.discriminator(x).numpy()
     energies = np.linalg.norm((x - copies).numpy().reshape(8, -1), axis=1)[:, None]
-    np.testing.assert_allclose(model.verdict(x), energies, rtol=1e-5)
+    np.testing.assert_allclose(model.critic_output(x), energies, rtol=1e-5)
     export.export(model, tmp_path / "export", "symmetric", {})
     served = tf.saved_model.load(str(tmp_path / "export"))
     np.testing.assert_allclose(served.reconstruct(x), copies, atol=1e-6)

@@ -82,7 +82,7 @@ class Walk:
     def scores(self, x):
         return x @ self.p["w"] + self.p["c"]
 
-    def d_side(self, real, branch):
+    def d_gradients(self, real, branch):
         """Loss (sum of both terms), gradients, verdicts."""
         fake = self.fakes(self.z(branch, len(real)))
         real = real * self.masked(real, branch, 1)
@@ -96,7 +96,7 @@ class Walk:
         }
         return loss, gradients, (sigmoid(s_real).mean(), sigmoid(s_fake).mean())
 
-    def g_side(self, n, branch, mask_number):
+    def g_gradients(self, n, branch, mask_number):
         z = self.z(branch, n)
         mask = self.masked(np.empty((n, DATA_DIM)), branch, mask_number)
         scores = self.scores(self.fakes(z) * mask)
@@ -107,26 +107,26 @@ class Walk:
         at_fakes = mask * (slopes @ self.p["w"].T) / n
         return loss.mean(), {"A": z.T @ at_fakes, "a": at_fakes.sum(0)}
 
-    def descend(self, gradients, rate):
+    def apply_gradients(self, gradients, rate):
         for name, gradient in gradients.items():
             self.p[name] = self.p[name] - rate * gradient
 
     def alternate(self, batch, k):
         """D moves k times, each on its part of the batch and fresh fakes, then G."""
         for i in range(k):
-            d_loss, gradients, verdicts = self.d_side(batch[i::k], branch=1 + i)
-            self.descend(gradients, D_RATE)
-        g_loss, gradients = self.g_side(len(batch) // k, branch=1 + k, mask_number=1)
-        self.descend(gradients, G_RATE)
+            d_loss, gradients, verdicts = self.d_gradients(batch[i::k], branch=1 + i)
+            self.apply_gradients(gradients, D_RATE)
+        g_loss, gradients = self.g_gradients(len(batch) // k, branch=1 + k, mask_number=1)
+        self.apply_gradients(gradients, G_RATE)
         self.step += 1
         return d_loss, g_loss, *verdicts
 
     def move_at_once(self, batch):
         """Both gradients from the same fakes, under the same masks, before any move."""
-        d_loss, d_gradients, verdicts = self.d_side(batch, branch=1)
-        g_loss, g_gradients = self.g_side(len(batch), branch=1, mask_number=2)
-        self.descend({name: g / 2 for name, g in d_gradients.items()}, D_RATE)
-        self.descend(g_gradients, G_RATE)
+        d_loss, d_gradients, verdicts = self.d_gradients(batch, branch=1)
+        g_loss, g_gradients = self.g_gradients(len(batch), branch=1, mask_number=2)
+        self.apply_gradients({name: g / 2 for name, g in d_gradients.items()}, D_RATE)
+        self.apply_gradients(g_gradients, G_RATE)
         self.step += 1
         return d_loss / 2, g_loss, *verdicts
 

@@ -57,7 +57,7 @@ def test_d_is_the_softmax_over_k_plus_1_logits_of_which_the_last_is_zero(rng):
     scores, loss = improved_gan.score(logits), losses.LOSSES["minimax"]
     np.testing.assert_allclose(loss.real(scores), -of_data, rtol=1e-9)
     np.testing.assert_allclose(loss.fake(scores), -of_sample, rtol=1e-9)
-    np.testing.assert_allclose(loss.verdict(scores), np.exp(of_data), rtol=1e-9)
+    np.testing.assert_allclose(loss.to_probability(scores), np.exp(of_data), rtol=1e-9)
 
 
 def test_the_supervised_loss_is_the_softmax_over_k_classes_alone(rng):
@@ -607,7 +607,7 @@ def test_table_3_has_its_six_rows_each_without_its_technique():
 def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):
     networks = improved_gan.image_networks((16, 16, 3), 10, Draw(0), filters=4)
     model = types.SimpleNamespace(
-        generator=networks[0], discriminator=networks[1], seed=1, prior_law="uniform_01",
+        generator=networks[0], discriminator=networks[1], seed=1, prior_name="uniform_01",
         latent_dim=improved_gan.LATENT_DIM,
     )  # fmt: skip
     images = rng.uniform(-1, 1, (60, 16, 16, 3)).astype("float32")

@@ -152,7 +152,7 @@ def latents_of_step(model, branch, rows):
     stream = noise.Stream.of_step(model.seed, model.step.value, 0)
     for _ in range(branch):
         base = stream.branch()
-    return noise.latents(model.prior_law, base, (rows, model.latent_dim))
+    return noise.latents(model.prior_name, base, (rows, model.latent_dim))
 
 
 def by_hand(generator, discriminator, real, z, simultaneous, rate=0.1):
@@ -246,7 +246,7 @@ def test_built_model_has_the_numbers_of_its_script(network):
     wanted = settings("any", shape, network=network, learning_rate=rate, classes=3)
     with flagsaver.flagsaver(width=4, value_range=value_range):
         model = lsgan.build(wanted, jit_compile=False)
-    assert (model.prior_law, model.latent_dim) == (law, latent_dim)
+    assert (model.prior_name, model.latent_dim) == (law, latent_dim)
     assert model.simultaneous == (network == "mixture")
     adams = model.d_optimizer, model.g_optimizer
     rates = [float(adam.learning_rate) for adam in adams]
@@ -263,7 +263,7 @@ def test_fidelity_to_the_code_sums_over_the_batch(network, factor):
         model = lsgan.build(settings("any", shape, network=network, fidelity="code"), False)
     score = tf.constant(3.0)
     np.testing.assert_allclose(model.loss_terms.real(score), factor * 0.5 * (3 - 1) ** 2)
-    assert float(model.loss_terms.verdict(score)) == 3.0
+    assert float(model.loss_terms.to_probability(score)) == 3.0
 
 
 def test_fidelity_to_the_code_leaves_cross_entropy_a_mean():
