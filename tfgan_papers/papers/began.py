@@ -39,9 +39,11 @@ Differs: BEGAN-6 | k | in [0, 1] | tensorpack's port does not clip it, an early 
     the port clipped a copy | none | the stored value is clipped.
 Differs: BEGAN-7 | data | 360,000 faces, not public | the port: celeb_a, 128x128 from (50,
     25), every second pixel | none | any images; --crop=128 is centred.
-Differs: BEGAN-8 | digits | 32x32 and more | the same | none | 16x16, few channels and all
-    schedules shortened, so that the default run takes minutes; a code that is narrower
-    than these images, or samples collapse into the one digit that is copied best.
+Differs: BEGAN-8 | digits | 32x32 and more | the same | --image_noise --d_rate
+    --halving_steps | 16x16, few channels and short schedules, so that the default run takes
+    minutes. With gamma = .5 the error of samples has to be half that of data. Clean digits
+    have no texture that samples could leave out, so only the digits that are copied best
+    would remain: noise on the data is that texture, and a slow D keeps up the pressure.
 Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight lines | the
     port: by default no step of it, and great circles | none | as the paper; embedding.py
     has the numbers, its own, and keeps z in [-1, 1].
@@ -55,7 +57,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import layers, optimizers
+from tfgan_papers import layers, noise, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import adversarial
 from tfgan_papers.options import option
@@ -269,6 +271,8 @@ class BEGAN(adversarial.AdversarialModel):
         stall_steps: without a new best mean of M_global after which both learning rates
             are halved; 0: they are the optimizers' own.
         learning_rate_floor: below which they are not halved.
+        image_noise: standard deviation of the noise that is added to the data (BEGAN-8).
+        d_rate: D's learning rate as a multiple of G's.
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "k", "m_global")
@@ -283,9 +287,12 @@ class BEGAN(adversarial.AdversarialModel):
         carry_steps=16_000,
         stall_steps=0,
         learning_rate_floor=0.0,
+        image_noise=0.0,
+        d_rate=1.0,
         **kwargs,
     ):
         super().__init__(generator, discriminator, **kwargs)
+        self.image_noise, self.d_rate = image_noise, d_rate
         if not 0.0 <= gamma <= 1.0:
             raise ValueError(f"gamma is {gamma}: it is in [0, 1]")
         if not lambda_k >= 0.0:
@@ -338,8 +345,12 @@ class BEGAN(adversarial.AdversarialModel):
         """L(x) and L(G(z)); the gradients of L(x) - k L(G(z)) for D, of L(G(z)) for G, the
         latter through D(G(z)) and through G(z), the image it is held against."""
         d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
+        z = self.prior(real)
+        if self.image_noise:
+            shape = (tf.shape(real)[0], *real.shape[1:])
+            real += self.image_noise * noise.active().normal(shape)
         with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(self.prior(real), training=True)
+            fake = self.generator(z, training=True)
             real_loss, fake_loss = (
                 ops.mean(self.energy(v, self.discriminator(v, training=True)))
                 for v in (real, fake)
@@ -370,8 +381,8 @@ class BEGAN(adversarial.AdversarialModel):
         self.m_best.assign(tf.where(better, mean, self.m_best.value))
         self.stalled.assign(tf.where(halve, 0.0, stalled))
         self.m_sum.assign(tf.where(due, 0.0, m_sum))
-        for optimizer in (self.d_optimizer, self.g_optimizer):
-            optimizer.learning_rate.assign(rate)
+        self.g_optimizer.learning_rate.assign(rate)
+        self.d_optimizer.learning_rate.assign(self.d_rate * rate)
 
     def status_message(self):
         if not self.check_steps:
@@ -411,14 +422,15 @@ OURS_ON_DIGITS = {  # BEGAN-8
     "image_size": 16,  # the least: 8x8 digits, halved once
     "width": 16,  # for minutes on two cores
     "weight_std": 0.08,  # near 1 / sqrt(9 n), at which a convolution keeps its input's size
-    "n_h": 8,  # 64 elements would be the 64 pixels: an autoencoder of anything
-    "n_z": 16,  # twice h, so that G can draw whatever D can copy
+    "n_h": 16,  # 64 elements would be the 64 pixels: an autoencoder of anything
     "batch_size": 32,  # for steadier L's where steps are few
-    "learning_rate": 1.5e-4,  # at 3e-4 nearly all samples are 1s and 8s by step 3,000
-    "lambda_k": 0.01,  # this and below: for a run a hundredth as long as the author's
-    "carry_steps": 500,
-    "stall_steps": 500,
-    "steps": 2500,  # from here on 5s and 9s crowd out the others
+    "image_noise": 0.2,
+    "d_rate": 0.25,
+    "learning_rate": 8e-4,
+    "lambda_k": 0.1,  # this and below: for a run a hundredth as long as the author's
+    "carry_steps": 300,
+    "halving_steps": 600,
+    "steps": 2500,
     "report_steps": 250,
 }
 
@@ -444,11 +456,26 @@ class BEGANOptions(WidthOptions):
         "Steps without a new best M_global after which the learning rates are halved.",
         low=CHECKS,
     )
+    halving_steps: int = option(
+        0,
+        "Halve both learning rates every so many steps; 0: by --stall_steps, or with "
+        "--fidelity=code as the port does.",
+        low=0,
+    )
     learning_rate_floor: float = option(
         PORT_FLOOR, "The learning rates are not halved below this value.", low=0.0
     )
     n_h: int = option(64, "Size of D's code h.", low=1)  # BEGAN-2
     n_z: int = option(64, "Size of z.", low=1)
+    image_noise: float = option(  # BEGAN-8
+        0.0,
+        "Standard deviation of the Gaussian noise that is added to the training images, in "
+        "their value range.",
+        low=0.0,
+    )
+    d_rate: float = option(  # BEGAN-8
+        1.0, "Learning rate of D as a multiple of G's.", above=0.0
+    )
     weight_std: float = option(  # BEGAN-3
         WEIGHT_STD,
         "Standard deviation of the first weights of --network=authors.",
@@ -486,17 +513,28 @@ def create(settings, options, experiment, draw):
         gamma=options.gamma,
         lambda_k=options.lambda_k,
         carry_steps=options.carry_steps,
-        stall_steps=0 if settings.fidelity == "code" else options.stall_steps,
+        stall_steps=0 if _halving_steps(settings, options) else options.stall_steps,
         learning_rate_floor=floor,
+        image_noise=options.image_noise,
+        d_rate=options.d_rate,
         seed=settings.seed,
     )
 
 
+def _halving_steps(settings, options):
+    """Steps from one halving to the next; 0 where a stall decides."""
+    follows_code = settings.fidelity == "code"
+    return options.halving_steps or (PORT_HALVING_STEPS if follows_code else 0)
+
+
 def make_optimizers(settings, options, experiment):
-    rate = settings.learning_rate
-    if settings.fidelity == "code":
-        rate = Halving(rate, PORT_HALVING_STEPS, options.learning_rate_floor)
-    return tuple(optimizers.Adam(rate, epsilon=EPSILON) for _ in range(2))
+    def adam(factor):
+        rate = factor * settings.learning_rate
+        if steps := _halving_steps(settings, options):
+            rate = Halving(rate, steps, factor * options.learning_rate_floor)
+        return optimizers.Adam(rate, epsilon=EPSILON)
+
+    return adam(options.d_rate), adam(1.0)
 
 
 PAPER = Paper(

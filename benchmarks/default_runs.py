@@ -1,0 +1,107 @@
+"""How many of the ten digits the samples of a default run show.
+
+    python benchmarks/default_runs.py --model=began --gamma=0.5 --seeds=5 --times=4 \\
+        --record=results/began_digits.json
+
+trains the bare command of a model with several seeds, to its own number of steps and to
+--times as many. Each time 500 samples of its export are resized to 8x8 pixels and named by
+the nearest five of scikit-learn's digits; a digit counts as shown if it is 2% of the
+samples or more. Further flags go to main.py.
+"""
+
+import argparse
+import collections
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import sklearn.datasets
+from PIL import Image
+from sklearn.neighbors import KNeighborsClassifier
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+SAMPLES, NEIGHBOURS, SHARE = 500, 5, 0.02
+
+
+def names(images: np.ndarray) -> np.ndarray:
+    """The digit of each uint8 image (n, height, width, channels), by its neighbours."""
+    small = [
+        np.asarray(Image.fromarray(image[..., 0]).resize((8, 8), Image.Resampling.BOX))
+        for image in images
+    ]
+    digits = sklearn.datasets.load_digits()
+    neighbours = KNeighborsClassifier(NEIGHBOURS).fit(digits.data, digits.target)
+    return neighbours.predict(np.reshape(small, (len(small), -1)) * 16 / 255)
+
+
+def shown(folder: pathlib.Path) -> list[int]:
+    """Samples of each digit, of the export in a run folder."""
+    import tensorflow as tf
+
+    served = tf.saved_model.load(str(folder / "export"))
+    images = served.sample(tf.constant(SAMPLES), tf.constant(1, tf.int64)).numpy()
+    counts = collections.Counter(names(images).tolist())
+    return [counts[digit] for digit in range(10)]
+
+
+def train(arguments, folder):
+    """Train by the command line, or end with what it says."""
+    command = [sys.executable, "main.py", *arguments, f"--logdir={folder}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr[-2000:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--record")
+    parser.add_argument("--folder", help="keeps the runs, which then continue")
+    own, flags = parser.parse_known_args()
+    from tfgan_papers.files import read_json
+    from tfgan_papers.runs import records
+
+    runs = []
+    with tempfile.TemporaryDirectory() as temporary:
+        root = pathlib.Path(own.folder or temporary)
+        for seed in range(1, own.seeds + 1):
+            folder = root / f"seed-{seed}"
+            arguments = [*flags, f"--seed={seed}"]
+            train(arguments, folder)
+            steps = read_json(folder / "summary.json")["steps"]
+            for factor in dict.fromkeys((1, own.times)):
+                if factor > 1:
+                    train([*arguments, f"--steps={factor * steps}"], folder)
+                counts = shown(folder)
+                digits = sum(count >= SHARE * SAMPLES for count in counts)
+                summary = read_json(folder / "summary.json")
+                runs.append(
+                    {
+                        "seed": seed,
+                        "steps": summary["steps"],
+                        "digits": digits,
+                        "samples_of_each_digit": counts,
+                        "ms_per_step": summary["ms_per_step"],
+                        "watch": summary["collapse"],
+                    }
+                )
+                print(f"seed {seed}, {summary['steps']} steps: {digits} digits {counts}")
+    if own.record:
+        records.write(
+            own.record,
+            claim=None,
+            quantity="digits with 2% of the samples or more, of ten",
+            dataset="digits",
+            value=min(run["digits"] for run in runs),
+            runs=runs,
+            flags=flags,
+            command=records.command(),
+        )
+
+
+if __name__ == "__main__":
+    main()
