@@ -34,7 +34,7 @@ def names(images: np.ndarray) -> np.ndarray:
     ]
     digits = sklearn.datasets.load_digits()
     neighbours = KNeighborsClassifier(NEIGHBOURS).fit(digits.data, digits.target)
-    return neighbours.predict(np.reshape(small, (len(small), -1)) * 16 / 255)
+    return neighbours.predict(np.reshape(small, (len(small), -1)) * (16 / 255))
 
 
 def shown(folder: pathlib.Path) -> list[int]:
