@@ -1,6 +1,7 @@
 """Feature networks: the classifier on digits, frozen graphs made here with the nodes of the
 real ones, and the command that scores images by them."""
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -58,6 +59,7 @@ def test_the_classifier_learns_and_says_how_well(network, digits):
     accuracy = (probabilities.argmax(1) == labels).mean()
     assert accuracy > 0.85
     assert network.facts["classifier_accuracy"] == pytest.approx(accuracy)
+    assert network.facts["chance_accuracy"] == np.bincount(labels).max() / len(labels)
 
 
 def test_it_is_trained_once_and_again_where_the_file_is_damaged(
@@ -97,9 +99,59 @@ def test_training_it_is_repeatable_and_leaves_keras_chance_alone(
 
 
 def test_without_labels_there_is_no_classifier(tmp_path):
-    plain = data.HeldExamples("plain", np.zeros((20, 8, 8, 1), np.uint8))
-    with pytest.raises(UsageError, match="plain has no labels"):
-        features.classifier(plain, plain, tmp_path)
+    images = np.zeros((20, 8, 8, 1), np.uint8)
+    one_class = np.zeros(20, int), ["all"]
+    for labels in ((), one_class):
+        plain = data.HeldExamples("plain", images, *labels)
+        with pytest.raises(UsageError, match="plain has no labels of two classes: take"):
+            features.classifier(plain, plain, tmp_path)
+
+
+def test_a_classifier_no_better_than_chance_is_refused(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "STEPS", 30)
+    without_meaning = {}
+    for name, split in digits.items():
+        labels = np.random.default_rng(0).permutation(np.arange(split.size) % 10)
+        without_meaning[name] = data.HeldExamples(
+            "folder", split.stored, labels, split.class_names
+        )
+    said = r"folder is right about \d+\.\d% of 359 .* largest class about 10\.0%: .*"
+    with pytest.raises(UsageError, match=said + "--features=inception_v3"):
+        features.classifier(**without_meaning, cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "chance", "n", "refused"),
+    [
+        (0.1899, 0.1, 10_000, True),  # a tenth of the way to no error is .19
+        (0.1901, 0.1, 10_000, False),
+        (0.9, 0.9, 500, True),  # always the larger class
+        (0.95, 0.9, 500, False),
+        (0.95, 0.9, 300, True),  # three standard errors of .9 among 300 are .052
+        (1.0, 0.5, 4, True),
+        (1.0, 0.5, 20, False),
+    ],
+)
+def test_clearly_better_than_chance_is_a_tenth_of_the_way_and_no_luck(
+    accuracy, chance, n, refused
+):
+    test = types.SimpleNamespace(name="made", size=n)
+    with pytest.raises(UsageError) if refused else contextlib.nullcontext():
+        features._check_skill(test, test, accuracy, chance)
+
+
+def test_of_one_split_the_classifier_is_judged_on_what_it_has_not_seen(
+    digits, tmp_path, monkeypatch
+):
+    seen, train = [], features._train
+    monkeypatch.setattr(features, "STEPS", 150)
+    monkeypatch.setattr(features, "_train", lambda m, t: (seen.append(t), train(m, t)))
+    network = features.classifier(digits["train"], digits["train"], tmp_path)
+    assert [split.size for split in seen] == [int(0.9 * digits["train"].size)]
+    unseen = subsets.Subset(digits["train"], seen[0].size, digits["train"].size)
+    images, labels = unseen.labelled("raw")
+    found = np.argmax(network.apply(np.uint8(images))[1], 1)
+    assert network.facts["classifier_accuracy"] == pytest.approx((found == labels).mean())
 
 
 def test_what_it_sees_is_kept_by_the_datas_hash(network, digits, cache, monkeypatch):

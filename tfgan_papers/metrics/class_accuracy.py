@@ -36,13 +36,14 @@ class Score(NamedTuple):
     samples: int
     classifier_sha256: str
     classifier_accuracy: float  # 0 to 1, on the train split
+    chance_accuracy: float  # of naming always the largest class
 
 
 def reference(value_range: str, train, test) -> Reference:
     """A classifier of the test split, trained anew: minutes at most.
 
     Raises:
-        UsageError: the data are points, or have no labels.
+        UsageError: the data are points, have no labels, or teach a classifier nothing.
     """
     if len(test.shape) != 3:
         raise UsageError(f"{test.name} holds points, and class accuracy is of images")
@@ -69,8 +70,9 @@ def score(samples: tuple[np.ndarray, np.ndarray], real: Reference) -> Score:
         right += int((np.argmax(probabilities, 1) == labels[rows]).sum())
     share = right / n
     error = (share * (1.0 - share) / n) ** 0.5
-    facts = real.classifier.sha256, real.classifier.facts["classifier_accuracy"]
-    return Score(100.0 * share, 100.0 * error, n, *facts)
+    facts = real.classifier.facts
+    accuracies = facts["classifier_accuracy"], facts["chance_accuracy"]
+    return Score(100.0 * share, 100.0 * error, n, real.classifier.sha256, *accuracies)
 
 
 def selection(samples, real: Reference) -> float:

@@ -39,7 +39,13 @@ FEATURES = 64  # of the classifier: fewer than the examples of small test splits
 WIDTHS = (16, 32, 64)  # of its convolutions, each at half the size of the one before
 STEPS, EPOCHS = 2000, 30  # of its training, whichever is less; ours
 BATCH_SIZE, LEARNING_RATE = 128, 1e-3  # ours
+SKILL = 0.1  # of the way from chance to no error: a classifier below has not learned; ours
+HELD_OUT = 0.1  # of the data, where train and test are the same split; ours
 RECIPE = (1, FEATURES, WIDTHS, STEPS, EPOCHS, BATCH_SIZE, LEARNING_RATE)  # 1: its version
+WITHOUT_CLASSIFIER = (
+    "take --features=inception_v3, or a score that needs no features, such as "
+    "--metrics=diversity"
+)
 INCEPTION_SIZE = 299  # pixels, of all Inception networks here
 BILINEAR = "bilinear to 299x299, not antialiased"
 
@@ -155,20 +161,47 @@ def of_examples(network: Network, examples: Examples, limit: int, size: int, cac
 
 def classifier(train: Examples, test: Examples, cache: pathlib.Path) -> Network:
     """Trained on `train` with its labels, unless that was done here before; a function of
-    the data alone, but for the rounding of the machine.
+    the data alone, but for the rounding of the machine. It is judged on `test`; where that
+    is the same split, on a tenth that it does not learn from.
 
     Raises:
-        UsageError: there are no labels.
+        UsageError: there are no two classes, or the classifier has learned nothing.
     """
-    data = f"{train.digest(labels=True)} {test.digest(labels=True)} {RECIPE}"
-    key = hashlib.sha256(data.encode()).hexdigest()
+    if train.classes < 2:
+        raise UsageError(f"{train.name} has no labels of two classes: {WITHOUT_CLASSIFIER}")
+    digests = [split.digest(labels=True) for split in (train, test)]
+    if digests[0] == digests[1]:
+        kept = train.size - int(np.ceil(HELD_OUT * train.size))
+        ends = (0, kept), (kept, train.size)
+        train, test = (subsets.Subset(train, *each) for each in ends)
+        digests = [split.digest(labels=True) for split in (train, test)]
+    model, accuracy = _trained(train, test, (*digests, RECIPE), cache)
+    chance = float(subsets.class_shares(test).max())
+    _check_skill(train, test, accuracy, chance)
+    return _classifier_network(model, train, accuracy, chance)
+
+
+def _check_skill(train, test, accuracy, chance):
+    """Features of a classifier that is no better than chance say nothing."""
+    luck = 3 * np.sqrt(chance * (1 - chance) / test.size)  # three standard errors
+    if accuracy < chance + max(luck, SKILL * (1 - chance)):
+        raise UsageError(
+            f"the classifier of {train.name} is right about {accuracy:.1%} of {test.size} "
+            f"examples that it has not seen, and always naming the largest class about "
+            f"{chance:.1%}: its features say nothing of these images. {WITHOUT_CLASSIFIER}"
+        )
+
+
+def _trained(train, test, key, cache):
+    """The classifier and its accuracy on `test`, by `key` from the cache if it is there."""
+    key = hashlib.sha256(" ".join(map(str, key)).encode()).hexdigest()
     path, model = cache / f"classifier-{key[:16]}.npz", _untrained(train)
     if path.is_file():
         try:
             with np.load(path) as stored:
                 accuracy = float(stored["accuracy"])
                 model.set_weights([stored[f"w{i}"] for i in range(len(model.weights))])
-            return _classifier_network(model, train, accuracy)
+            return model, accuracy
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             logging.warning("%s cannot be read (%s): once more", path, one_line(error))
     logging.info("training a classifier of %s for its features", train.name)
@@ -176,7 +209,7 @@ def classifier(train: Examples, test: Examples, cache: pathlib.Path) -> Network:
     accuracy = _accuracy(model, test)
     weights = {f"w{i}": weight for i, weight in enumerate(model.get_weights())}
     written(path, lambda file: np.savez(file, accuracy=accuracy, **weights))
-    return _classifier_network(model, train, accuracy)
+    return model, accuracy
 
 
 def _untrained(train):
@@ -232,7 +265,7 @@ def _accuracy(model, test):
     return right / test.size
 
 
-def _classifier_network(model, train, accuracy):
+def _classifier_network(model, train, accuracy, chance):
     sha256 = hashlib.sha256()
     for weight in model.get_weights():
         sha256.update(weight.tobytes())
@@ -242,7 +275,11 @@ def _classifier_network(model, train, accuracy):
         features, logits = model(tf.cast(images, tf.float32) / 255.0, training=False)
         return features, tf.nn.softmax(logits)
 
-    facts = {"classifier_of": train.name, "classifier_accuracy": accuracy}
+    facts = {
+        "classifier_of": train.name,
+        "classifier_accuracy": accuracy,
+        "chance_accuracy": chance,
+    }
     return Network("classifier", sha256.hexdigest(), "none", apply, facts)
 
 
