@@ -1,22 +1,17 @@
-"""What every test needs: two CPU devices, parsed flags, a fixed global seed."""
+"""What every test needs: two CPU devices, a fixed global seed."""
 
-import os
+from tfgan_papers import quiet  # before TensorFlow, to which it tells how much to log
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-from absl import flags
-
-from tfgan_papers.runs import training  # defines the flags  # noqa: F401
+with quiet.native_stderr():
+    import keras
+    import numpy as np
+    import pytest
+    import tensorflow as tf
 
 # Before the first operation: tests of tf.distribute need more than one device.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-flags.FLAGS(["test"])
 
 
 @pytest.fixture(autouse=True)

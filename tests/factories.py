@@ -1,0 +1,49 @@
+"""Values that tests build on, each complete: settings, options, models, runs."""
+
+import pathlib
+
+import numpy as np
+
+from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers.options import Options
+from tfgan_papers.papers import PAPERS, contract
+from tfgan_papers.runs import settings as run_settings
+from tfgan_papers.runs.run import Run, open_run
+
+
+def settings(model: str = "gan", shape=(8, 8, 1), **changes) -> contract.Settings:
+    """Settings of a paper's model, with its own loss; `changes` go before these values."""
+    values = {
+        "dataset": "any",
+        "network": "",
+        "loss": next(iter(PAPERS[model].losses.values())),
+        "fidelity": "paper",
+        "seed": 1,
+        "learning_rate": 1e-3,
+        "batch_size": 16,
+        "steps_per_epoch": 50,
+        "shape": shape,
+        "mean": np.zeros(shape),
+        "classes": 0,
+    }
+    return contract.Settings(**{**values, **changes})
+
+
+def options_of(model: str, **given) -> Options:
+    """The paper's own options: the code's defaults and `given`."""
+    return PAPERS[model].options(**given)
+
+
+def build(model: str, of: contract.Settings, jit_compile=False, **given) -> AdversarialModel:
+    """The paper's compiled model; `given` are its options."""
+    return contract.build(PAPERS[model], of, options_of(model, **given), jit_compile)
+
+
+def values(model: str, **given) -> run_settings.Values:
+    """All options of a new run, as from a command line that gives these."""
+    return run_settings.resolve({"model": model, **given})
+
+
+def run(folder: pathlib.Path, model: str = "gan", **given) -> Run:
+    """The run in `folder`, new or old."""
+    return open_run({"model": model, "logdir": str(folder), **given})
