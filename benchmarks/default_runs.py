@@ -60,22 +60,23 @@ def main():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--record")
-    parser.add_argument("--folder", help="keeps the runs, which then continue")
+    parser.add_argument("--folder", help="of the runs, which are kept")
     own, flags = parser.parse_known_args()
     from tfgan_papers.files import read_json
-    from tfgan_papers.runs import records
+    from tfgan_papers.options import from_text
+    from tfgan_papers.runs import records, settings
 
-    runs = []
+    pairs = (flag.removeprefix("--").split("=", 1) for flag in flags)
+    fields = settings.all_fields()
+    given = {k: v if k == "model" else from_text(fields[k], v) for k, v in pairs}
+    steps, runs = settings.resolve(given).training.steps, []
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(own.folder or temporary)
         for seed in range(1, own.seeds + 1):
             folder = root / f"seed-{seed}"
             arguments = [*flags, f"--seed={seed}"]
-            train(arguments, folder)
-            steps = read_json(folder / "summary.json")["steps"]
             for factor in dict.fromkeys((1, own.times)):
-                if factor > 1:
-                    train([*arguments, f"--steps={factor * steps}"], folder)
+                train([*arguments, f"--steps={factor * steps}"], folder)
                 counts = shown(folder)
                 digits = sum(count >= SHARE * SAMPLES for count in counts)
                 summary = read_json(folder / "summary.json")

@@ -1,3 +1,36 @@
-"""GAN (2014), and the papers after it, in TensorFlow and Keras."""
+"""GAN (2014), Improved GAN (2016), LSGAN (2016), BEGAN (2017), and the models that they are
+compared with, as Keras models.
 
-__version__ = "0.1.0"
+    from tfgan_papers import BEGAN
+
+Classes and submodules are imported when they are first used; none of them defines a flag.
+"""
+
+import importlib
+
+_CLASSES = {
+    "GAN": "papers.gan",
+    "DCGAN": "papers.dcgan",
+    "ImprovedGAN": "papers.improved_gan",
+    "LSGAN": "papers.lsgan",
+    "BEGAN": "papers.began",
+    "EBGAN": "papers.ebgan",
+    "VAE": "papers.autoencoders",
+    "Autoencoder": "papers.autoencoders",
+}
+_MODULES = ("data", "layers", "losses", "metrics", "optimizers", "papers")
+
+__all__ = [*_CLASSES, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _CLASSES:
+        module = importlib.import_module(f"tfgan_papers.{_CLASSES[name]}")
+        return getattr(module, name)
+    if name in _MODULES:
+        return importlib.import_module(f"tfgan_papers.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

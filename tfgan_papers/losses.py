@@ -32,12 +32,21 @@ class LeastSquaresOptions(Options):
 
 
 class AdversarialLoss(NamedTuple):
-    """What each player descends. `generator` takes the scores of fakes."""
+    """What each player minimizes, as functions of D's scores (batch, 1).
 
-    real: Callable  # D's loss on data, from its scores there
-    fake: Callable  # D's loss on samples
+    Attributes:
+        real: D's loss on data.
+        fake: D's loss on samples.
+        generator: G's loss on samples.
+        to_probability: what a score says, for people: D(x) under cross entropy.
+        config: name and arguments from which `get` makes the loss again.
+    """
+
+    real: Callable
+    fake: Callable
     generator: Callable
-    to_probability: Callable  # what a score says, for people: D(x) under cross entropy
+    to_probability: Callable
+    config: dict | None = None
 
 
 def real_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
@@ -81,7 +90,10 @@ def least_squares(
     def towards(target):
         return lambda scores: 0.5 * ops.square(scores - target)
 
-    return AdversarialLoss(towards(b), towards(a), towards(c), lambda scores: scores)
+    config = {"name": "least_squares", "a": a, "b": b, "c": c}
+    return AdversarialLoss(
+        towards(b), towards(a), towards(c), lambda scores: scores, config
+    )
 
 
 def scaled(loss: AdversarialLoss, factor: float) -> AdversarialLoss:
@@ -90,15 +102,24 @@ def scaled(loss: AdversarialLoss, factor: float) -> AdversarialLoss:
     def times(term):
         return lambda scores: factor * term(scores)
 
-    return AdversarialLoss(*map(times, loss[:3]), loss.to_probability)
+    config = {"name": "scaled", "loss": loss.config, "factor": factor}
+    return AdversarialLoss(*map(times, loss[:3]), loss.to_probability, config)
 
 
 LOSSES = {
     "non_saturating": AdversarialLoss(
-        real_cross_entropy, fake_cross_entropy, non_saturating, ops.sigmoid
+        real_cross_entropy,
+        fake_cross_entropy,
+        non_saturating,
+        ops.sigmoid,
+        {"name": "non_saturating"},
     ),
     "minimax": AdversarialLoss(
-        real_cross_entropy, fake_cross_entropy, minimax, ops.sigmoid
+        real_cross_entropy,
+        fake_cross_entropy,
+        minimax,
+        ops.sigmoid,
+        {"name": "minimax"},
     ),
     "least_squares": least_squares(),
 }
@@ -114,7 +135,21 @@ def one_sided(loss: AdversarialLoss, alpha: float) -> AdversarialLoss:
     def real(scores):
         return alpha * loss.real(scores) + (1.0 - alpha) * loss.fake(scores)
 
-    return loss._replace(real=real)
+    config = {"name": "one_sided", "loss": loss.config, "alpha": alpha}
+    return loss._replace(real=real, config=config)
+
+
+def equilibrium(smoothing: float) -> AdversarialLoss:
+    """Cross entropy, in which G's target is what the best D says where p_g = p_data
+    (imagenet/build_model.py: generator_target_prob), with D's target for data
+    1 - `smoothing`."""
+    target = (1.0 - smoothing) / 2.0
+
+    def towards_target(scores):
+        return target * ops.softplus(-scores) + (1.0 - target) * ops.softplus(scores)
+
+    config = {"name": "equilibrium", "smoothing": smoothing}
+    return LOSSES["non_saturating"]._replace(generator=towards_target, config=config)
 
 
 def feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -130,3 +165,50 @@ def mean_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
 def absolute_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """Mean absolute difference of the mean features (train_cifar_feature_matching.py)."""
     return ops.mean(ops.abs(ops.mean(real, 0) - ops.mean(fake, 0)))
+
+
+MATCHING = {
+    "squared": feature_matching,
+    "mean": mean_feature_matching,
+    "absolute": absolute_feature_matching,
+    "none": None,
+}
+WITH_ARGUMENTS = {
+    "least_squares": least_squares,
+    "scaled": scaled,
+    "one_sided": one_sided,
+    "equilibrium": equilibrium,
+}
+
+
+def get(identifier: str | dict | AdversarialLoss) -> AdversarialLoss:
+    """The loss of a name in `LOSSES`, of a `config`, or the loss itself.
+
+    Raises:
+        ValueError: there is no such loss.
+    """
+    if isinstance(identifier, AdversarialLoss):
+        return identifier
+    if isinstance(identifier, str):
+        identifier = {"name": identifier}
+    arguments = dict(identifier)
+    name = arguments.pop("name")
+    if name in LOSSES and not arguments:
+        return LOSSES[name]
+    if name not in WITH_ARGUMENTS:
+        raise ValueError(f"loss {name!r} is none of {', '.join(LOSSES)}")
+    if "loss" in arguments:
+        arguments["loss"] = get(arguments["loss"])
+    return WITH_ARGUMENTS[name](**arguments)
+
+
+def name_of(table: dict, function: Callable):
+    """The name of a function in a table, by which a config keeps it.
+
+    Raises:
+        ValueError: it has none, so that a model with it cannot be saved.
+    """
+    for name, each in table.items():
+        if each is function:
+            return name
+    raise ValueError(f"{function} is none of {', '.join(table)}: it cannot be saved")

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgan_papers import keras_internals
+
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class TF1RMSprop(keras.optimizers.Optimizer):
@@ -32,7 +34,7 @@ class TF1RMSprop(keras.optimizers.Optimizer):
         ]
 
     def update_step(self, gradient, variable, learning_rate):
-        s = self.mean_squares[self._get_variable_index(variable)]
+        s = self.mean_squares[keras_internals.index_of(self, variable)]
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         self.assign(s, self.rho * s + (1.0 - self.rho) * ops.square(gradient))
@@ -49,12 +51,12 @@ class Adam(keras.optimizers.Adam):
     uncorrected root."""
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+        momentum, velocity = keras_internals.moments(self, variable)
         step = ops.cast(self.iterations + 1, "float32")
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=momentum.value.handle,
+            v=velocity.value.handle,
             beta1_power=ops.power(self.beta_1, step),
             beta2_power=ops.power(self.beta_2, step),
             lr=ops.cast(learning_rate, "float32"),
@@ -89,7 +91,7 @@ class RootAdam(Adam):
         self.root_epsilon = epsilon
 
     def update_step(self, gradient, variable, learning_rate):
-        velocity = self._velocities[self._get_variable_index(variable)]
+        _, velocity = keras_internals.moments(self, variable)
         share = self.root_epsilon * (1.0 - self.beta_2) / self.beta_2
         self.assign_add(velocity, ops.full_like(velocity, share))
         super().update_step(gradient, variable, learning_rate)

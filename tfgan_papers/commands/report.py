@@ -242,10 +242,16 @@ def _numbers(runs):
         "images/s": [f"{run.summary['images_per_second']:,.0f}" for run in runs],
         "ms a step": [f"{run.summary['ms_per_step']:.1f}" for run in runs],
         "weights of G": [f"{run.summary['parameters']['generator']:,}" for run in runs],
-        "weights of D": [f"{run.summary['parameters']['discriminator']:,}" for run in runs],
+        "weights of D or encoder": [f"{_partner_size(run):,}" for run in runs],
         "machine": [run.summary.get("machine", "not recorded") for run in runs],
     }
     return _table("Numbers", [_heading(i, run) for i, run in enumerate(runs)], rows)
+
+
+def _partner_size(run):
+    """Weights of the network that trains beside the generator."""
+    sizes = run.summary["parameters"]
+    return sum(size for name, size in sizes.items() if name != "generator")
 
 
 def _score(metric, entry):

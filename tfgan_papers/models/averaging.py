@@ -23,27 +23,35 @@ def debiased_rate(rate: float, moves: tf.Tensor) -> tf.Tensor:
     return -rate / tf.math.expm1(t * math.log1p(-rate))
 
 
-class HistoricalAveraging(tf.Module):
-    """||theta - mean of all theta so far||^2, beside a player's loss (Sec. 3.3), the mean
-    for a constant.
+@keras.saving.register_keras_serializable("tfgan_papers")
+class HistoricalAveraging(keras.layers.Layer):
+    """||theta - mean of all theta so far||^2, beside a player's loss (Improved GAN, 2016,
+    Sec. 3.3), with the mean for a constant.
 
     Args:
         variables: theta, a list.
         weight: of the penalty.
     """
 
-    def __init__(self, variables, weight=1.0):
-        super().__init__()
+    def __init__(self, variables, weight=1.0, **kwargs):
+        super().__init__(**kwargs)
         self.weight = weight
-        first = tf.VariableAggregation.ONLY_FIRST_REPLICA  # they are all the same
-        once = {"trainable": False, "aggregation": first}
-        self.count = tf.Variable(0, dtype=tf.int64, **once)
-        self.means = [tf.Variable(tf.zeros(v.shape, v.dtype), **once) for v in variables]
+        once = {"trainable": False, "aggregation": "only_first_replica"}  # all the same
+        self.count = self.add_weight(
+            name="count", shape=(), dtype="int64", initializer="zeros", **once
+        )
+        self.means = [
+            self.add_weight(
+                name=f"mean_{i}", shape=v.shape, dtype=v.dtype, initializer="zeros", **once
+            )
+            for i, v in enumerate(variables)
+        ]
+        self.built = True
 
     def penalized_gradients(self, gradients, variables):
         """`gradients` and that of the penalty, when `variables` are in the mean."""
         self.count.assign_add(1)
-        count, penalized = self.count.read_value(), []
+        count, penalized = tf.convert_to_tensor(self.count), []
         for gradient, theta, mean in zip(gradients, variables, self.means, strict=True):
             theta = tf.convert_to_tensor(theta)
             mean.assign_add((theta - mean) / tf.cast(count, theta.dtype))

@@ -5,7 +5,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers.losses import LOSSES
+from tfgan_papers import losses
 from tfgan_papers.models import adversarial
 
 
@@ -13,9 +13,13 @@ class ScalarCriticModel(adversarial.AdversarialModel):
     """The pieces of a step, pure functions for `run_compiled`.
 
     Args:
-        loss: an `AdversarialLoss`, or the name of one in `LOSSES`.
-        matching: (real features, fake features) -> what G descends instead; or None.
-            They are the output of D's layer named "features".
+        loss: an `AdversarialLoss`, the name of one in `losses.LOSSES`, or its config.
+        matching: (real features, fake features) -> what G minimizes instead, one of
+            `losses.MATCHING` or its name; None: nothing. Features are the output of D's
+            layer named "features".
+
+    Raises:
+        ValueError: D gives no score (batch, 1), or there is no such loss.
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -29,13 +33,19 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         **kwargs,
     ):
         super().__init__(generator, discriminator, **kwargs)
-        if isinstance(loss, str) and loss not in LOSSES:
-            raise ValueError(f"loss {loss!r} is none of {', '.join(LOSSES)}")
-        self.loss_terms = LOSSES[loss] if isinstance(loss, str) else loss
-        self.matching = matching
-        if matching is not None:
+        self.loss_terms = losses.get(loss)
+        named = isinstance(matching, str)
+        self.matching = losses.MATCHING[matching] if named else matching
+        if self.matching is not None:
             features = discriminator.get_layer("features").output
             self.features = keras.Model(discriminator.input, features)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss": self.loss_terms.config,
+            "matching": losses.name_of(losses.MATCHING, self.matching),
+        }
 
     def critic_output(self, images, labels=None):
         """What D's scores say, (batch, 1): a probability under cross entropy."""
@@ -96,3 +106,18 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         with tf.GradientTape() as tape:
             g_loss = self.generator_loss(self.samples_for(real, labels, z), real, labels)
         return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
+
+    def held_out_scalars(self, images, labels):
+        fake = self.generator(self.with_labels(self.prior(images), labels), training=False)
+        real_scores, fake_scores = (
+            self.discriminator(self.with_labels(x, labels), training=False)
+            for x in (images, fake)
+        )
+        terms = self.loss_terms
+        d_loss = ops.mean(terms.real(real_scores)) + ops.mean(terms.fake(fake_scores))
+        return {
+            "d_loss": d_loss,
+            "g_loss": ops.mean(terms.generator(fake_scores)),
+            "d_real": ops.mean(terms.to_probability(real_scores)),
+            "d_fake": ops.mean(terms.to_probability(fake_scores)),
+        }

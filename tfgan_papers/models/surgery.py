@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgan_papers import keras_internals
 from tfgan_papers.layers import (
     MinibatchDiscrimination,
     VirtualBatchNormalization,
@@ -16,7 +17,7 @@ def initialize(network: keras.Model, inputs: tf.Tensor):
     with dropout and noise, each `WeightNormalization` and `MinibatchDiscrimination` sets
     its scales and biases by what reaches it. Other layers are as before: moving averages
     have not begun."""
-    found = [x for x in network._flatten_layers() if hasattr(x, "initializing")]
+    found = [x for x in keras_internals.layers(network) if hasattr(x, "initializing")]
     moving = [
         (weight, tf.identity(weight))
         for weight in network.non_trainable_weights
@@ -36,12 +37,14 @@ def initialize(network: keras.Model, inputs: tf.Tensor):
 def mixes_examples(network: keras.Model) -> bool:
     """Whether an example's output in training depends on its batch mates."""
     kinds = MinibatchDiscrimination, keras.layers.BatchNormalization
-    return any(isinstance(layer, kinds) for layer in network._flatten_layers())
+    return any(isinstance(layer, kinds) for layer in keras_internals.layers(network))
 
 
 def compares_examples(network: keras.Model) -> bool:
     """Whether an example's output depends on its batch mates outside training too."""
-    return any(getattr(layer, "compares", False) for layer in network._flatten_layers())
+    return any(
+        getattr(layer, "compares", False) for layer in keras_internals.layers(network)
+    )
 
 
 def with_minibatch_discrimination(

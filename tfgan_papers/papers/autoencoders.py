@@ -12,13 +12,13 @@ makes N(0, I) the law of the codes: it bounds the log likelihood of the data fro
 
     symbol           here                                      VAE
     x, z             images, code
-    mu, log sigma^2  discriminator(x), the encoder, linear     Eq. 9, App. C.2
+    mu, log sigma^2  encoder(x), linear                        Eq. 9, App. C.2
     z                mu + sigma epsilon, epsilon ~ N(0, I)     Sec. 2.4
     p(x|z)           generator(z), the decoder: means          App. C.1
     -KL(q || p(z))   -divergence, in nats                      App. B
     L                bound = -(error + divergence), in nats    Eq. 10
     N_z              --latent_dim                              Sec. 5
-    h(x), g(h(x))    of the plain one: discriminator(x), critic(x)
+    h(x), g(h(x))    of the plain one: encoder(x), critic(x)
 
 No code of the authors is at hand.
 
@@ -44,8 +44,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import noise
-from tfgan_papers.models import adversarial
+from tfgan_papers import losses, noise
+from tfgan_papers.models.generative import GenerativeModel
 from tfgan_papers.options import Options, option
 from tfgan_papers.papers.contract import Paper
 
@@ -108,7 +108,7 @@ def networks(shape, latent_dim, heads, draw):
     x = keras.layers.Activation("sigmoid", dtype="float32")(x)
     return (
         keras.Model(z, x, name="generator"),
-        keras.Model(images, codes if heads > 1 else codes[0], name="discriminator"),
+        keras.Model(images, codes if heads > 1 else codes[0], name="encoder"),
     )
 
 
@@ -116,40 +116,51 @@ def networks(shape, latent_dim, heads, draw):
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
-class Autoencoder(adversarial.AdversarialModel):
-    """Both networks down one loss.
+class Autoencoder(GenerativeModel):
+    """Both networks minimize one loss.
 
     Args:
         generator: the decoder, codes -> images.
-        discriminator: the encoder, images -> codes.
-        loss: (images, copies) -> error of each, (batch,).
+        encoder: images -> codes.
+        loss: (images, copies) -> error of each, (batch,), or a name in `LOSSES`.
     """
 
     scalars = ("error",)
-    adversary = False
+    partner_name = "encoder"
 
-    def __init__(self, generator, discriminator, loss=squared, **kwargs):
-        super().__init__(generator, discriminator, prior="normal", **kwargs)
-        self.energy = loss
-        copies = generator(discriminator.outputs[0])
-        self.copier = keras.Model(discriminator.input, copies, name="autoencoder")
+    def __init__(self, generator, encoder, loss=squared, prior="normal", **kwargs):
+        super().__init__(generator, encoder, prior=prior, **kwargs)
+        self.energy = LOSSES[loss] if isinstance(loss, str) else loss
+        copies = generator(encoder.outputs[0])
+        self.copier = keras.Model(encoder.input, copies, name="autoencoder")
+
+    def get_config(self):
+        return {**super().get_config(), "loss": losses.name_of(LOSSES, self.energy)}
+
+    def compile(self, encoder_optimizer, g_optimizer, jit_compile="auto", **kwargs):
+        """Attach the optimizers; see `GenerativeModel.compile_with`."""
+        optimizers = {"encoder_optimizer": encoder_optimizer, "g_optimizer": g_optimizer}
+        self.compile_with(optimizers, jit_compile, **kwargs)
 
     @property
     def critic(self):
         return self.copier
+
+    def held_out_scalars(self, images, labels):
+        return self.loss_on(images)[1]
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         scalars, of_encoder, of_decoder = self.run_compiled(
             self.joint_gradients, noise, images
         )
-        self.apply_gradients("discriminator", of_encoder)
+        self.apply_gradients("encoder", of_encoder)
         self.apply_gradients("generator", of_decoder)
         return self.report(**scalars)
 
     def joint_gradients(self, images):
         """The scalars, and the gradients of the loss."""
-        networks = self.discriminator, self.generator
+        networks = self.encoder, self.generator
         with tf.GradientTape() as tape:
             loss, scalars = self.loss_on(images)
         return scalars, *tape.gradient(loss, [n.trainable_variables for n in networks])
@@ -165,13 +176,13 @@ class VAE(Autoencoder):
 
     Args:
         generator: the decoder, codes -> probabilities of pixels, with a layer "logits".
-        discriminator: the encoder, images -> [mu, log sigma^2].
+        encoder: images -> [mu, log sigma^2].
     """
 
     scalars = ("bound", "error", "divergence")
 
-    def __init__(self, generator, discriminator, loss=cross_entropy, **kwargs):
-        super().__init__(generator, discriminator, loss=loss, **kwargs)
+    def __init__(self, generator, encoder, loss=cross_entropy, **kwargs):
+        super().__init__(generator, encoder, loss=loss, **kwargs)
         logits = generator.get_layer("logits").output
         self.logits = keras.Model(generator.input, logits)
 
@@ -181,7 +192,7 @@ class VAE(Autoencoder):
 
     def terms(self, images, epsilon):
         """-log p(x|z) at z = mu + sigma epsilon, and KL(q(z|x) || p(z)); (batch,) nats."""
-        mean, log_variance = self.discriminator(images, training=True)
+        mean, log_variance = self.encoder(images, training=True)
         z = mean + ops.exp(0.5 * log_variance) * epsilon
         error = cross_entropy_of_logits(images, self.logits(z, training=True))
         return error, divergence(mean, log_variance)
@@ -248,11 +259,11 @@ def make_optimizers(settings, options, experiment):
     )
 
 
-def _paper(name, model, heads, losses):
+def _paper(name, model, heads, errors):
     return Paper(
         name=name,
         options=AutoencoderOptions,
-        losses=losses,
+        losses=errors,
         experiments={"dense": Experiment(model, heads, _DEFAULTS)},
         network_of=lambda dataset: "dense",
         create=create,

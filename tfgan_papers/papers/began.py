@@ -57,7 +57,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import layers, noise, optimizers
+from tfgan_papers import layers, losses, noise, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import adversarial
 from tfgan_papers.options import option
@@ -299,39 +299,47 @@ class BEGAN(adversarial.AdversarialModel):
             raise ValueError(f"lambda_k is {lambda_k}: it is not negative")
         if stall_steps % CHECKS:
             raise ValueError(f"stall_steps is {stall_steps}: it is a multiple of {CHECKS}")
-        self.energy, self.gamma, self.lambda_k = loss, gamma, lambda_k
+        if discriminator.output.shape[1:] != generator.output.shape[1:]:
+            raise ValueError(
+                f"D gives {discriminator.output.shape[1:]} for images "
+                f"{generator.output.shape[1:]}: BEGAN's D is an autoencoder"
+            )
+        self.energy = LOSSES[loss] if isinstance(loss, str) else loss
+        self.gamma, self.lambda_k = gamma, lambda_k
         self.carry_steps, self.check_steps = carry_steps, stall_steps // CHECKS
         self.learning_rate_floor = learning_rate_floor
-        self.k = self.control("k", 0.0)
-        self.m_sum = self.control("m_sum", 0.0)  # since the last check
-        self.m_best = self.control("m_best", float("inf"))  # mean between two checks
-        self.stalled = self.control("stalled", 0.0)  # checks without a new best
+        self.k = self.carried("k", 0.0)
+        self.m_sum = self.carried("m_sum", 0.0)  # since the last check
+        self.m_best = self.carried("m_best", float("inf"))  # mean between two checks
+        self.stalled = self.carried("stalled", 0.0)  # checks without a new best
 
-    def control(self, name, value):
-        """A float32 scalar that the step carries, the same on every replica."""
-        return self.add_weight(
-            name=name,
-            shape=(),
-            initializer=keras.initializers.Constant(value),
-            dtype="float32",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss": losses.name_of(LOSSES, self.energy),
+            "gamma": self.gamma,
+            "lambda_k": self.lambda_k,
+            "carry_steps": self.carry_steps,
+            "stall_steps": self.check_steps * CHECKS,
+            "learning_rate_floor": self.learning_rate_floor,
+            "image_noise": self.image_noise,
+            "d_rate": self.d_rate,
+        }
 
     def checkpointed(self):
-        controls = (self.k, self.m_sum, self.m_best, self.stalled)
-        return super().checkpointed() | {each.name: each.value for each in controls}
+        carried = (self.k, self.m_sum, self.m_best, self.stalled)
+        return super().checkpointed() | {each.name: each.value for each in carried}
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         self.set_carry()
         k = tf.identity(self.k.value)
-        losses, d_gradients, g_gradients = self.run_compiled(
+        errors, d_gradients, g_gradients = self.run_compiled(
             self.joint_gradients, noise, images, k
         )
         self.apply_gradients("discriminator", d_gradients)
         self.apply_gradients("generator", g_gradients)
-        real, fake = self.over_replicas(*losses)
+        real, fake = self.over_replicas(*errors)
         balance = self.gamma * real - fake
         self.k.assign(tf.clip_by_value(k + self.lambda_k * balance, 0.0, 1.0))
         m_global = real + tf.abs(balance)
@@ -359,6 +367,21 @@ class BEGAN(adversarial.AdversarialModel):
         of_fake, g_gradients = tape.gradient(fake_loss, [d, g])  # one pass back for both
         d_gradients = [x - k * f for x, f in zip(of_real, of_fake, strict=True)]
         return (real_loss, fake_loss), d_gradients, g_gradients
+
+    def held_out_scalars(self, images, labels):
+        fake = self.generator(self.prior(images), training=False)
+        real_loss, fake_loss = (
+            ops.mean(self.energy(v, self.discriminator(v, training=False)))
+            for v in (images, fake)
+        )
+        k = tf.convert_to_tensor(self.k)
+        return {
+            "d_loss": real_loss - k * fake_loss,
+            "g_loss": fake_loss,
+            "d_real": real_loss,
+            "k": k,
+            "m_global": real_loss + tf.abs(self.gamma * real_loss - fake_loss),
+        }
 
     def set_carry(self):
         """1 at step 0, 0 from step `carry_steps` on, linear in between."""

@@ -24,12 +24,6 @@ from tfgan_papers.errors import UsageError
 from tfgan_papers.models import surgery
 from tfgan_papers.options import Options, option
 
-MATCHING = {
-    "squared": losses.feature_matching,
-    "mean": losses.mean_feature_matching,
-    "absolute": losses.absolute_feature_matching,
-    "none": None,
-}
 BEFORE_INITIALIZATION = -2  # the "step" whose noise the reference batch is
 INITIALIZATION = -1  # that of the first pass
 SEEDS_APART = 2**32  # of the order of its images, and that of training
@@ -45,7 +39,7 @@ class BorrowedOptions(Options):
         "features of data and of samples, its mean over the features, or their mean "
         "absolute difference. By default none; for improved_gan squared, or with "
         "--fidelity=code what the authors use.",
-        choices=tuple(MATCHING),
+        choices=tuple(losses.MATCHING),
     )
     minibatch_kernels: int = option(
         0, "Kernels of minibatch discrimination before D's last layer; 0: none.", low=0
@@ -84,7 +78,7 @@ def apply_techniques(
         options: `BorrowedOptions`.
         draw: `initializers.Draw`, of further weights.
         prior: distribution of the latents.
-        matching: name in `MATCHING` where the user names none.
+        matching: name in `losses.MATCHING` where the user names none.
 
     Raises:
         UsageError: a technique that these networks, or this batch, cannot take.
@@ -94,7 +88,7 @@ def apply_techniques(
         target = 1.0 - options.label_smoothing
         arguments["loss"] = losses.one_sided(settings.loss, target)
     matching = options.feature_matching or matching
-    arguments["matching"] = MATCHING[matching]
+    arguments["matching"] = losses.MATCHING[matching]
     named = any(layer.name == "features" for layer in discriminator.layers)
     if arguments["matching"] and not named:
         network = f"--network={settings.network} " if settings.network else ""

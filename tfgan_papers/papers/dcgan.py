@@ -200,6 +200,10 @@ class DCGAN(critics.ScalarCriticModel):
         super().__init__(generator, discriminator, **kwargs)
         self.weight_decay, self.port = weight_decay, port
 
+    def get_config(self):
+        own = {"weight_decay": self.weight_decay, "port": self.port}
+        return {**super().get_config(), **own}
+
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
         z = self.run_compiled(self.prior, noise, images) if self.port else None

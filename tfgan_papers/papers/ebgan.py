@@ -47,7 +47,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import layers, optimizers
+from tfgan_papers import layers, losses, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import adversarial
 from tfgan_papers.options import option
@@ -187,9 +187,18 @@ class EBGAN(adversarial.AdversarialModel):
             raise ValueError(f"margin is {margin}: it is positive")
         if not 0.0 <= pull_away < float("inf"):
             raise ValueError(f"pull_away is {pull_away}: it is not negative")
-        self.energy, self.margin, self.weight = loss, margin, pull_away
+        self.energy = LOSSES[loss] if isinstance(loss, str) else loss
+        self.margin, self.weight = margin, pull_away
         code = discriminator.get_layer("code").output
         self.with_code = keras.Model(discriminator.input, [discriminator.output, code])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss": losses.name_of(LOSSES, self.energy),
+            "margin": self.margin,
+            "pull_away": self.weight,
+        }
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
@@ -219,6 +228,19 @@ class EBGAN(adversarial.AdversarialModel):
             "pull_away": alike,
         }
         return scalars, tape.gradient(d_loss, d), tape.gradient(g_loss, g)
+
+    def held_out_scalars(self, images, labels):
+        fake = self.generator(self.prior(images), training=False)
+        of_real = self.energy(images, self.discriminator(images, training=False))
+        copies, codes = self.with_code(fake, training=False)
+        of_fake, alike = self.energy(fake, copies), pull_away(codes)
+        return {
+            "d_loss": ops.mean(of_real) + ops.mean(hinge(of_fake, self.margin)),
+            "g_loss": ops.mean(of_fake) + self.weight * alike,
+            "d_real": ops.mean(of_real),
+            "d_fake": ops.mean(of_fake),
+            "pull_away": alike,
+        }
 
 
 # The experiments, by the name of their networks.

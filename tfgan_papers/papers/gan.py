@@ -46,7 +46,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import files, layers, losses
+from tfgan_papers import files, keras_internals, layers, losses
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
@@ -96,7 +96,7 @@ class HeavyBall(keras.optimizers.SGD):
         return MOMENTUM[0] + (MOMENTUM[1] - MOMENTUM[0]) * risen
 
     def update_step(self, gradient, variable, learning_rate):
-        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity = self.momentums[keras_internals.index_of(self, variable)]
         # One pass over memory where SGD's own form takes five; the update is the same.
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
@@ -433,6 +433,10 @@ class GAN(critics.ScalarCriticModel):
         if k < 1 or (simultaneous and k > 1):
             raise ValueError(f"k is {k}: it is 1 or more, and 1 in a simultaneous update")
         self.k, self.simultaneous = k, simultaneous
+
+    def get_config(self):
+        own = {"k": self.k, "simultaneous": self.simultaneous}
+        return {**super().get_config(), **own}
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)

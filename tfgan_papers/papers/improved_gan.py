@@ -92,7 +92,7 @@ SEEDS_APART = 2**32  # of the orders of the streams
 LOSSES = {
     "minimax": losses.LOSSES["minimax"],
     **losses.LOSSES,
-    "equilibrium": imagenet.equilibrium,
+    "equilibrium": losses.equilibrium,
 }
 LEAK = 0.2  # nn.py: lrelu
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-6}  # nn.py: BatchNormLayer
@@ -247,11 +247,13 @@ class ImprovedGAN(AdversarialModel):
         **kwargs,
     ):
         super().__init__(generator, discriminator, prior=prior, **kwargs)
-        self.loss_terms, self.matching = loss, matching
+        self.loss_terms = losses.get(loss)
+        named = isinstance(matching, str)
+        self.matching = losses.MATCHING[matching] if named else matching
         self.unsupervised_weight, self.g_steps = unsupervised_weight, g_steps
         self.average_rate, self.corrected = average_rate, corrected
         self.apart = surgery.mixes_examples(discriminator)
-        if matching is not None:
+        if self.matching is not None:
             features = discriminator.get_layer("features").output
             self.features = keras.Model(discriminator.input, features)
         self.averaged = keras.models.clone_model(discriminator)
@@ -315,6 +317,31 @@ class ImprovedGAN(AdversarialModel):
                 g_loss = self.matching(of_real, self.features(fake, training=True))
         return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
 
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss": self.loss_terms.config,
+            "matching": losses.name_of(losses.MATCHING, self.matching),
+            "unsupervised_weight": self.unsupervised_weight,
+            "g_steps": self.g_steps,
+            "average_rate": self.average_rate,
+            "corrected": self.corrected,
+        }
+
+    def held_out_scalars(self, images, labels):
+        """Of labelled images: the errors of the averaged D, and D(x) of images and
+        samples."""
+        fake = self.generator(self.prior(images), training=False)
+        terms = self.loss_terms
+        d_real, d_fake = (
+            ops.mean(terms.to_probability(score(self.discriminator(x, training=False))))
+            for x in (images, fake)
+        )
+        logits = self.averaged(images, training=False)
+        wrong = ops.argmax(logits, -1) != ops.cast(labels, "int32")
+        error = ops.mean(ops.cast(wrong, "float32"))
+        return {"d_real": d_real, "d_fake": d_fake, "train_error": error}
+
     def average(self):
         """Move the averaged D towards D."""
         rate = self.average_rate
@@ -343,6 +370,9 @@ class UnlabelledGAN(critics.ScalarCriticModel):
     def __init__(self, generator, discriminator, g_steps=1, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
         self.g_steps = g_steps
+
+    def get_config(self):
+        return {**super().get_config(), "g_steps": self.g_steps}
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
@@ -489,8 +519,8 @@ def create(settings, options, experiment, draw):
         raise ValueError("these networks are for images")
     of_code = settings.fidelity == "code"
     classes = settings.classes if every or options.labels else 1
-    if settings.loss is imagenet.equilibrium:
-        loss = imagenet.equilibrium(options.label_smoothing)
+    if settings.loss is losses.equilibrium:
+        loss = losses.equilibrium(options.label_smoothing)
         settings = settings._replace(loss=loss)
     if classes > 1 and settings.loss.real is not losses.real_cross_entropy:
         raise UsageError(

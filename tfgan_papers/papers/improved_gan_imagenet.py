@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import layers, losses, optimizers
+from tfgan_papers import layers, optimizers
 from tfgan_papers.models import critics
 
 LATENT_DIM = 8192  # train_imagenet.py: z_dim
@@ -227,17 +227,6 @@ def networks(
 def score(logits):
     """The logit of D(x): logsumexp of the K classes less the last logit, (batch, 1)."""
     return ops.logsumexp(logits[:, :-1], -1, keepdims=True) - logits[:, -1:]
-
-
-def equilibrium(smoothing):
-    """Cross entropy, in which G's target is what the best D says where p_g = p_data
-    (build_model.py: generator_target_prob), with D's target for data 1 - `smoothing`."""
-    target = (1.0 - smoothing) / 2.0
-
-    def towards_target(scores):
-        return target * ops.softplus(-scores) + (1.0 - target) * ops.softplus(scores)
-
-    return losses.LOSSES["non_saturating"]._replace(generator=towards_target)
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")

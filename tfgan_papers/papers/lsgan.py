@@ -197,6 +197,9 @@ class LSGAN(critics.ScalarCriticModel):
         super().__init__(generator, discriminator, loss=loss, **kwargs)
         self.simultaneous = simultaneous
 
+    def get_config(self):
+        return {**super().get_config(), "simultaneous": self.simultaneous}
+
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
         if self.simultaneous:

@@ -245,9 +245,7 @@ class SampleSheets(keras.callbacks.Callback):
         self.keep_points(samples)
         with self.writer.as_default(step):
             tensorboard.image("samples", picture)
-            tensorboard.histograms(
-                generator=self.model.generator, discriminator=self.model.discriminator
-            )
+            tensorboard.histograms(*self.model.networks)
 
     def keep_points(self, samples):
         if samples.ndim == 2:
@@ -312,10 +310,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         Raises:
             TrainingFailure: a weight is not finite.
         """
-        parts = (
-            *(model.generator, model.discriminator),
-            *(model.d_optimizer, model.g_optimizer),
-        )
+        parts = (*model.networks, *model.named_optimizers.values())
         for weight in (v for part in parts for v in part.variables):
             if not np.isfinite(weight.numpy()).all():
                 raise TrainingFailure(

@@ -43,12 +43,12 @@ def opening(run, model, examples, strategy, done: int):
     kind = "images" if len(examples.shape) == 3 else "points"
     labels = f", {examples.classes} classes" if examples.classes else ""
     network = f" --network={training.network}" if training.network else ""
-    sizes = (trainable(net) for net in (model.generator, model.discriminator))
+    sizes = ", ".join(f"{net.name} {trainable(net):,} weights" for net in model.networks)
     yield (
         f"{values.model}{network} on {values.data.dataset}: {examples.size:,} {kind} of "
         f"{form}{labels}"
     )
-    yield "generator {:,} weights, discriminator {:,} weights".format(*sizes)
+    yield sizes
     devices = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     replicas = strategy.num_replicas_in_sync
     compiled = "XLA" if run.facts["jit_compile"] else "no XLA"
@@ -105,7 +105,6 @@ def measure(run, reporter, images_per_step: int):
 
 def write(run, model, watch, strategy):
     """summary.json."""
-    networks = {"generator": model.generator, "discriminator": model.discriminator}
     training, machine = run.values.training, run.values.machine
     run.folder.write(
         "summary.json",
@@ -120,7 +119,7 @@ def write(run, model, watch, strategy):
             "batch_size": training.batch_size,
             "seed": training.seed,
             **run.facts["measured"],
-            "parameters": {name: trainable(net) for name, net in networks.items()},
+            "parameters": {net.name: trainable(net) for net in model.networks},
             "generator": model.sampling_generator_name,
             "collapse": watch.summary(),
             "jit_compile": run.facts["jit_compile"],

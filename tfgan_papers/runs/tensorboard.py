@@ -62,15 +62,15 @@ def image(tag: str, picture: np.ndarray):
     tf.summary.image(tag, picture[None])
 
 
-def histograms(**networks: keras.Model):
+def histograms(*networks: keras.Model):
     """Write the weights of each network, by the place of their layer and their name."""
-    for name, network in networks.items():
+    for network in networks:
         layers = [layer for layer in network.layers if layer.trainable_variables]
         for place, layer in enumerate(layers):
             kind = type(layer).__name__.lower()
             for weight in layer.trainable_variables:
                 below = weight.path.split("/")[-1]
-                tag = f"weights/{name}/{place:02d}_{kind}/{below}"
+                tag = f"weights/{network.name}/{place:02d}_{kind}/{below}"
                 tf.summary.histogram(tag, spread_out(weight.value))
 
 
