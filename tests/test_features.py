@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import http.client
 import io
+import itertools
 import json
 import re
 import time
@@ -14,8 +15,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 from scipy.special import softmax
 
@@ -303,20 +302,21 @@ def test_keras_weights_that_cannot_be_had_take_one_line(monkeypatch):
 # Images given on the command line.
 
 
+SPLITS = data.DataOptions(train_split="train[:80%]", test_split="train[80%:]")
+METRICS = ("frechet_distance", "classifier_score", "diversity")
+
+
 @pytest.fixture
-def given(cache, network, digits):
-    """Score images against the last fifth of the digits; flags as on the command line."""
-    stored = flagsaver.save_flag_values()
-    flags.FLAGS.metrics = ["frechet_distance", "classifier_score", "diversity"]
-    flags.FLAGS.train_split, flags.FLAGS.test_split = "train[:80%]", "train[80%:]"
-    flags.FLAGS.score_cache = str(cache)
+def given(cache, network):
+    """Score images against the last fifth of the digits."""
 
-    def score(path):
-        flags.FLAGS.images = str(path)
-        evaluate.evaluate()
+    def score(path, metrics=METRICS, **options):
+        scores = evaluate.ScoreOptions(
+            metrics=metrics, score_cache=str(cache), images=str(path), **options
+        )
+        evaluate.evaluate_images(SPLITS, scores)
 
-    yield score
-    flagsaver.restore_flag_values(stored)
+    return score
 
 
 def distance(out):
@@ -343,6 +343,32 @@ def test_images_in_a_folder_and_in_an_array_are_scored_alike(
         assert fact in found[0]
 
 
+def test_a_folder_of_classes_scores_as_the_same_images_in_random_order(
+    digits, network, cache, tmp_path
+):
+    """Of its first 500 images, class by class, all would be of three digits."""
+    train = digits["train"]
+    for i, (image, label) in enumerate(
+        zip(train.stored.numpy(), train.labels, strict=True)
+    ):
+        for place in (f"classes/{label}", "mixed"):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(tmp_path / place / f"{i * 7919 % 1437}.png")
+    found = []
+    for name in ("classes", "mixed"):
+        ended = launch.fork(
+            *("--mode=evaluate", "--metrics=classifier_score,frechet_distance"),
+            *("--train_split=train[:80%]", "--test_split=train[80%:]"),
+            *("--score_samples=500", f"--score_cache={cache}"),
+            f"--images={tmp_path / name}",
+        )
+        assert ended.code == 0, ended.err
+        score = float(re.search(r"^classifier score of \S+: (\S+) ", ended.out, re.M)[1])
+        found.append((score, distance(ended.out)))
+    assert found[0] == pytest.approx(found[1], rel=0.3)
+    assert found[0][0] > 6
+
+
 @pytest.mark.parametrize(
     ("array", "said"),
     [
@@ -363,12 +389,12 @@ def test_images_that_cannot_be_scored_are_refused(given, array, said, tmp_path):
 
 
 def test_a_score_of_another_kind_of_network_is_refused():
-    with flagsaver.flagsaver(metrics=["inception_score"]):
-        with pytest.raises(UsageError, match="inception_score is not of --features=class"):
-            evaluate.check()
-    with flagsaver.flagsaver(metrics=["classifier_score"], features="tfgan"):
-        with pytest.raises(UsageError, match="it needs --features=classifier"):
-            evaluate.check()
+    scores = evaluate.ScoreOptions(metrics=("inception_score",))
+    with pytest.raises(UsageError, match="inception_score is not of --features=class"):
+        evaluate.check(scores, SPLITS)
+    scores = evaluate.ScoreOptions(metrics=("classifier_score",), features="tfgan")
+    with pytest.raises(UsageError, match="it needs --features=classifier"):
+        evaluate.check(scores, SPLITS)
 
 
 # Samples.
@@ -382,11 +408,38 @@ def test_samples_in_parts_are_those_of_one_draw(prior):
         classes=3,
         generate_in_graph=lambda z, labels: z + 10 * tf.cast(labels, tf.float32)[:, None],
     )
-    with flagsaver.flagsaver(score_batch_size=4, score_seed=6):
-        images, labels = evaluate.GeneratorSamples(model).labelled(10)
+    scores = evaluate.ScoreOptions(score_batch_size=4, score_seed=6)
+    shares = np.full(3, 1 / 3)
+    images, labels = evaluate.GeneratorSamples(model, scores, "raw", shares).labelled(10)
     z = noise.latents(prior, tf.constant([6, 0], tf.int64), (10, 5))
     np.testing.assert_array_equal(labels, np.arange(10) % 3)
     np.testing.assert_array_equal(images, z + 10 * np.float32(labels)[:, None])
+
+
+def test_a_perfect_generator_of_uneven_classes_has_no_distance(digits, cache, monkeypatch):
+    """Of 90% zeros and 10% ones; labels in equal parts would make it half and half."""
+    monkeypatch.setattr(features, "STEPS", 60)
+    images, labels = digits["train"].stored.numpy(), digits["train"].labels
+    zeros, ones = (images[labels == label] for label in (0, 1))
+    stored = np.concatenate([zeros[:135], ones[:15]])
+    uneven = data.HeldExamples("uneven", stored, np.repeat([0, 1], [135, 15]), "01")
+    of = data.DataOptions(train_split="a", test_split="a")
+    scores = evaluate.ScoreOptions(
+        metrics=("frechet_distance",), score_cache=str(cache), score_samples=150
+    )
+    turns = [itertools.cycle(zeros[:135] / 255), itertools.cycle(ones[:15] / 255)]
+    model = types.SimpleNamespace(
+        prior_name="uniform",
+        latent_dim=2,
+        classes=2,
+        generate_in_graph=lambda z, labels: np.float32([next(turns[i]) for i in labels]),
+    )
+    scorer = evaluate.Scorer(scores, of, {"a": uneven})
+    ((_, _, found),) = scorer.score(scorer.subject(model))
+    assert found["labels"] == "as in the data"
+    halves = evaluate.GeneratorSamples(model, scores, "unit", np.array([0.5, 0.5]))
+    ((_, _, of_halves),) = scorer.score(halves)
+    assert found["value"] < 1e-3 * of_halves["value"]
 
 
 # While training.
@@ -407,22 +460,24 @@ def test_data_are_loaded_and_seen_once_and_the_lower_distance_is_chosen(
     network, digits, cache, monkeypatch, rng
 ):
     loads, load = [], data.load
-    monkeypatch.setattr(data, "load", lambda split: loads.append(split) or load(split))
-    names = ["frechet_distance", "two_sample", "diversity"]
-    splits = {"train_split": "train[:80%]", "test_split": "train[80%:]"}
-    options = {"score_samples": 150, "score_batch_size": 150}
-    with flagsaver.flagsaver(metrics=names, score_cache=str(cache), **splits, **options):
-        scorer = evaluate.Scorer({"train[:80%]": digits["train"]})
-        real = digits["train"].all("unit", 150)
-        noise = rng.random(real.shape, dtype=np.float32)
-        assert scorer.select(generator(real)) > scorer.select(generator(noise))
-        found = {
-            name: score
-            for name, _, score in scorer.scores(evaluate.GeneratorSamples(generator(real)))
-        }
-        with pytest.raises(UserError, match="samples are not finite"):
-            scorer.select(generator(np.full_like(real, np.nan)))
-        selected = scorer.select(generator(real))
+    monkeypatch.setattr(
+        data, "load", lambda split, of: loads.append(split) or load(split, of)
+    )
+    scores = evaluate.ScoreOptions(
+        metrics=("frechet_distance", "two_sample", "diversity"),
+        score_cache=str(cache),
+        score_samples=150,
+        score_batch_size=150,
+    )
+    scorer = evaluate.Scorer(scores, SPLITS, {"train[:80%]": digits["train"]})
+    real = digits["train"].all("unit", 150)
+    noise = rng.random(real.shape, dtype=np.float32)
+    assert scorer.select(generator(real)) > scorer.select(generator(noise))
+    subject = scorer.subject(generator(real))
+    found = {name: score for name, _, score in scorer.score(subject)}
+    with pytest.raises(UserError, match="samples are not finite"):
+        scorer.select(generator(np.full_like(real, np.nan)))
+    selected = scorer.select(generator(real))
     assert loads == ["train[80%:]"]
     assert found["frechet_distance"]["value"] == -selected
     assert found["frechet_distance"]["features_sha256"] == network.sha256

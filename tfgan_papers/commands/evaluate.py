@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgan_papers import data, noise
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import METRICS, features
+from tfgan_papers.metrics import METRICS, features, subsets
 from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.options import Options, option
 from tfgan_papers.runs import records
@@ -122,34 +122,45 @@ def check(scores: ScoreOptions, of: data.DataOptions):
         raise UsageError("--record needs one score in --metrics")
 
 
-def batches(model: AdversarialModel, n: int, seed: int, size: int) -> Iterator:
-    """n samples of the generator in inference mode, `size` at a time: float32 images in
-    its value range; and labels, of all classes in turn, or None."""
-    base = tf.constant([seed, 0], tf.int64)
-    for first in range(0, n, size):
-        last = min(n, first + size)
-        z = noise.latents(model.prior_name, base, (last - first, model.latent_dim), first)
-        labels = tf.range(first, last) % model.classes if model.classes else None
-        yield np.asarray(model.generate_in_graph(z, labels)), labels
-
-
 class GeneratorSamples:
-    """What a model gives to be scored; as classifier, with `ensemble`, further ones."""
+    """What a model gives to be scored.
 
-    def __init__(self, model: AdversarialModel, scores, value_range, ensemble=()):
+    Args:
+        model: whose generator draws, in inference mode.
+        scores: `ScoreOptions`.
+        value_range: of the generator's images.
+        class_shares: share of each class among the samples of a generator with classes.
+        ensemble: further classifiers, averaged with the model's.
+    """
+
+    def __init__(
+        self, model: AdversarialModel, scores, value_range, class_shares=None, ensemble=()
+    ):
         self.model, self.ensemble = model, ensemble
         self.scores, self.value_range = scores, value_range
+        self.class_shares = class_shares
+        self.facts = {"labels": "as in the data"} if model.classes else {}
+
+    def labels(self, n):
+        """Of n samples, int32 (n,), or None without classes."""
+        return subsets.proportionate(n, self.class_shares) if self.model.classes else None
 
     def batches(self, n):
-        """n samples and their labels, batch by batch."""
-        scores = self.scores
-        return batches(self.model, n, scores.score_seed, scores.score_batch_size)
+        """n samples, batch by batch, float32 in the value range."""
+        model, size, labels = self.model, self.scores.score_batch_size, self.labels(n)
+        seed = tf.constant([self.scores.score_seed, 0], tf.int64)
+        for first in range(0, n, size):
+            rows = slice(first, min(n, first + size))
+            shape = (rows.stop - first, model.latent_dim)
+            z = noise.latents(model.prior_name, seed, shape, first)
+            of = None if labels is None else tf.constant(labels[rows])
+            yield np.asarray(model.generate_in_graph(z, of))
 
     def samples(self, n):
         """float32 (n, ...) in the value range, in a file without a name, so that memory is
         bounded by the batch."""
         file = tempfile.TemporaryFile()
-        for images, _ in self.batches(n):
+        for images in self.batches(n):
             file.write(images.tobytes())
         return np.memmap(file, images.dtype, "r", shape=(n, *images.shape[1:]))
 
@@ -161,7 +172,7 @@ class GeneratorSamples:
         """
         if not self.model.classes:
             raise UsageError("this model draws no samples of a class")
-        return self.samples(n), np.arange(n) % self.model.classes
+        return self.samples(n), self.labels(n)
 
     def pixels(self, n):
         """uint8 batches of n in all.
@@ -171,7 +182,7 @@ class GeneratorSamples:
             UsageError: the samples are points.
         """
         to_pixels = data.RANGES[self.value_range].to_pixels
-        for images, _ in self.batches(n):
+        for images in self.batches(n):
             if images.ndim != 4:
                 raise UsageError("scores of features are of images, and these are points")
             if not np.isfinite(images).all():
@@ -200,6 +211,8 @@ class ImageFiles:
         UserError: they cannot be read.
     """
 
+    facts: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self, scores: ScoreOptions, of: data.DataOptions, shape):
         self.value_range, self.batch_size = of.value_range, scores.score_batch_size
         path = os.path.expanduser(scores.images)
@@ -215,15 +228,16 @@ class ImageFiles:
 
     def samples(self, n):
         """float32, n or as many as there are, in the value range."""
-        return self.examples.all(self.value_range, n)
+        return subsets.some(self.examples, n).all(self.value_range)
 
     def labelled(self, n):
-        return self.examples.labelled(self.value_range, n)
+        """The same with their labels."""
+        return subsets.some(self.examples, n).labelled(self.value_range)
 
     def pixels(self, n):
         """uint8 batches of n in all, or as many as there are."""
         size = self.batch_size
-        for block in map(np.asarray, self.examples.blocks(n)):
+        for block in map(np.asarray, subsets.some(self.examples, n).blocks()):
             yield from (block[i : i + size] for i in range(0, len(block), size))
 
     def component(self, name):
@@ -252,19 +266,24 @@ class Scorer:
         check(scores, of)
         self.scores, self.of = scores, of
         self.metrics = {name: METRICS[name] for name in scores.metrics}
-        loaded = dict(loaded)
-
-        def load(kind):
-            split = getattr(of, f"{kind}_split")
-            if split not in loaded:
-                loaded[split] = data.load(split, of)
-            return loaded[split]
-
-        self.load, self.network, self.facts = load, None, {}
+        self.loaded, self.network, self.facts = dict(loaded), None, {}
         of_features = [m for m in self.metrics.values() if m.OF == "features"]
         if of_features:
             self._look_at_data({kind for m in of_features for kind in m.SPLITS})
         self.references = {n: self._reference(m) for n, m in self.metrics.items()}
+
+    def load(self, kind):
+        """The train, validation or test split."""
+        split = getattr(self.of, f"{kind}_split")
+        if split not in self.loaded:
+            self.loaded[split] = data.load(split, self.of)
+        return self.loaded[split]
+
+    def subject(self, model, ensemble=()):
+        """What a model gives to be scored, of classes as frequent as in the train split."""
+        shares = subsets.class_shares(self.load("train")) if model.classes else None
+        value_range = self.of.value_range
+        return GeneratorSamples(model, self.scores, value_range, shares, ensemble)
 
     def _look_at_data(self, kinds):
         """By the feature network, which is made here."""
@@ -317,10 +336,7 @@ class Scorer:
 
     def select(self, model) -> float:
         """Its score by the first of --metrics, higher is better."""
-        ((name, taken),) = self._taken(
-            GeneratorSamples(model, self.scores, self.of.value_range),
-            list(self.metrics)[:1],
-        )
+        ((name, taken),) = self._taken(self.subject(model), list(self.metrics)[:1])
         return self.metrics[name].selection(taken, self.references[name])
 
     def score(self, subject) -> Iterator:
@@ -328,7 +344,9 @@ class Scorer:
         for name, taken in self._taken(subject, self.metrics):
             metric = self.metrics[name]
             found = metric.score(taken, self.references[name])._asdict()
-            yield name, metric, found | (self.facts if metric.OF == "features" else {})
+            of_network = self.facts if metric.OF == "features" else {}
+            of_samples = subject.facts if metric.OF in OF_SAMPLES else {}
+            yield name, metric, found | of_network | of_samples
 
 
 def _feature_network(scores, load, cache):
@@ -434,11 +452,8 @@ def score(run, scores, model, step, scorer=None):
     members = _ensemble(run, scores, step)
     ids = [run.facts["run_id"], *(run_id for run_id, _ in members)]
     of = f" of {len(ids)} runs" if members else ""
-    data_options = run.values.data
-    subject = GeneratorSamples(
-        model, scores, data_options.value_range, [classifier for _, classifier in members]
-    )
-    scorer = scorer or Scorer(scores, data_options)
+    scorer = scorer or Scorer(scores, run.values.data)
+    subject = scorer.subject(model, [classifier for _, classifier in members])
     for name, metric, found in scorer.score(subject):
         print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
         if members:
