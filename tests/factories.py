@@ -34,7 +34,9 @@ def options_of(model: str, **given) -> Options:
     return PAPERS[model].options(**given)
 
 
-def build(model: str, of: contract.Settings, jit_compile=False, **given) -> AdversarialModel:
+def build(
+    model: str, of: contract.Settings, jit_compile=False, **given
+) -> AdversarialModel:
     """The paper's compiled model; `given` are its options."""
     return contract.build(PAPERS[model], of, options_of(model, **given), jit_compile)
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests import launch
-from tests.test_distribution import two
+from tests.strategies import two_replicas
 from tfgan_papers.models import averaging
 from tfgan_papers.papers.lsgan import LSGAN
 from tfgan_papers.runs import distribution
@@ -72,7 +72,7 @@ def test_training_does_not_know_of_the_average():
 def test_two_replicas_average_as_one_device_does():
     """Without batch normalization, whose statistics are of a replica's share."""
     one, past = trained(tf.distribute.get_strategy(), normalized=False)
-    both, _ = trained(two(), normalized=False)
+    both, _ = trained(two_replicas(), normalized=False)
     means = (model.averaged_generator.weights for model in (one, both))
     for mean, mirrored, last in zip(*means, past[-1], strict=True):
         np.testing.assert_allclose(mean.numpy(), mirrored.numpy(), atol=1e-6)
@@ -80,7 +80,7 @@ def test_two_replicas_average_as_one_device_does():
 
 
 def test_on_two_replicas_the_average_has_the_statistics_that_the_generator_has():
-    model, _ = trained(two())
+    model, _ = trained(two_replicas())
     pairs = zip(model.averaged_generator.weights, model.generator.weights, strict=True)
     statistics = [(a.numpy(), b.numpy()) for a, b in pairs if not b.trainable]
     assert len(statistics) == 2

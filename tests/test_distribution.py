@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.strategies import two_replicas
 from tfgan_papers import layers, noise
 from tfgan_papers.models import adversarial
 from tfgan_papers.papers.dcgan import DCGAN
@@ -57,11 +58,6 @@ def trained(strategy, dropout=0.0, jit_compile=False, cls=GAN, rate=0.5, **kwarg
     return model, history.history
 
 
-@functools.cache  # TensorFlow confuses the collectives of two strategies in one process
-def two():
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def largest_difference(a, b):
     pairs = zip(a.get_weights(), b.get_weights(), strict=True)
     return max(np.abs(x - y).max() for x, y in pairs)
@@ -81,7 +77,7 @@ MODES = [
 @pytest.mark.parametrize("options", MODES, ids=str)
 def test_two_mirrored_replicas_give_the_weights_of_one(options):
     one, history_one = trained(tf.distribute.get_strategy(), **options)
-    both, history_two = trained(two(), **options)
+    both, history_two = trained(two_replicas(), **options)
     start = GAN(*networks(0.0))
     assert largest_difference(start, one) > 0.01  # it did move
     assert largest_difference(one, both) < 1e-6
@@ -91,8 +87,8 @@ def test_two_mirrored_replicas_give_the_weights_of_one(options):
 
 def test_two_mirrored_replicas_give_the_weights_of_one_with_dropout():
     one, _ = trained(tf.distribute.get_strategy(), dropout=0.5, simultaneous=True)
-    both, _ = trained(two(), dropout=0.5, simultaneous=True)
-    without, _ = trained(two(), dropout=0.0, simultaneous=True)
+    both, _ = trained(two_replicas(), dropout=0.5, simultaneous=True)
+    without, _ = trained(two_replicas(), dropout=0.0, simultaneous=True)
     assert largest_difference(one, both) < 1e-6
     assert largest_difference(both, without) > 1e-3  # the masks did something
 
@@ -100,7 +96,7 @@ def test_two_mirrored_replicas_give_the_weights_of_one_with_dropout():
 @pytest.mark.parametrize("cls", [GAN, LSGAN], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("strategy", ["one", "two"])
 def test_xla_changes_no_more_than_rounding(strategy, cls):
-    make = tf.distribute.get_strategy if strategy == "one" else two
+    make = tf.distribute.get_strategy if strategy == "one" else two_replicas
     options = {"dropout": 0.5, "cls": cls, "rate": 0.1}
     plain, _ = trained(make(), **options)
     compiled, _ = trained(make(), **options, jit_compile=True)
@@ -127,7 +123,7 @@ class Unfolded(GAN):
 @pytest.mark.parametrize("mistake", [Unscaled, Unfolded])
 def test_a_kernel_without_scaling_or_replica_is_found_out(mistake):
     one, _ = trained(tf.distribute.get_strategy(), simultaneous=True)
-    both, _ = trained(two(), simultaneous=True, cls=mistake)
+    both, _ = trained(two_replicas(), simultaneous=True, cls=mistake)
     assert largest_difference(one, both) > 1e-4
 
 
@@ -161,7 +157,7 @@ def test_latents_and_masks_differ_between_replicas_and_are_the_rows_of_one_draw(
         return [strategy.experimental_local_results(part) for part in drawn]
 
     (z_all,), (kept_all,) = probe(tf.distribute.get_strategy())
-    z, kept = probe(two())
+    z, kept = probe(two_replicas())
     assert not np.array_equal(z[0], z[1])
     assert not np.array_equal(kept[0], kept[1])
     np.testing.assert_array_equal(np.concatenate(z), z_all)
@@ -169,7 +165,7 @@ def test_latents_and_masks_differ_between_replicas_and_are_the_rows_of_one_draw(
 
 
 def test_stock_dropout_draws_its_own_noise_on_each_replica():
-    strategy = two()
+    strategy = two_replicas()
     with strategy.scope():
         x = keras.Input((64,))
         model = NoiseProbe(networks(0.0)[0], keras.Model(x, keras.layers.Dropout(0.5)(x)))
@@ -182,7 +178,10 @@ def test_stock_dropout_draws_its_own_noise_on_each_replica():
 
 
 def test_several_steps_a_call_on_replicas_are_refused():
-    with two().scope(), pytest.raises(ValueError, match="steps_per_execution must be 1"):
+    with (
+        two_replicas().scope(),
+        pytest.raises(ValueError, match="steps_per_execution must be 1"),
+    ):
         GAN(*networks(0.0)).compile(
             keras.optimizers.SGD(), keras.optimizers.SGD(), steps_per_execution=2
         )

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
+from tests.strategies import two_replicas
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.papers import gan
 from tfgan_papers.runs import distribution, training
@@ -79,10 +80,10 @@ def test_auto_is_off_when_deterministic():
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    distribution.check(strategy, 100)
+    strategy = two_replicas()
+    distribution.check(strategy, 100, 1)
     with pytest.raises(UsageError, match="101 is not divisible by 2 replicas"):
-        distribution.check(strategy, 101)
+        distribution.check(strategy, 101, 1)
 
 
 def cluster(task, jobs):

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 import tfgan_papers.cli  # defines --model  # noqa: F401
 from tests import launch
-from tests.test_distribution import two
+from tests.strategies import two_replicas
 from tfgan_papers import noise
 from tfgan_papers.commands import evaluate, sample
 from tfgan_papers.errors import UsageError, UserError
@@ -272,7 +272,11 @@ def trained(strategy, jit_compile=False):
 @pytest.mark.parametrize("other", ["two replicas", "XLA"])
 def test_two_replicas_or_xla_lead_to_the_weights_of_one_without(other):
     one = tf.distribute.get_strategy()
-    found = trained(two()) if other == "two replicas" else trained(one, jit_compile=True)
+    found = (
+        trained(two_replicas())
+        if other == "two replicas"
+        else trained(one, jit_compile=True)
+    )
     for a, b in zip(trained(one), found, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6 if other == "two replicas" else 1e-5)
 

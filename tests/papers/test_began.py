@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tests import launch
-from tests.test_distribution import two
+from tests.strategies import two_replicas
 from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
@@ -272,8 +272,8 @@ def on_one():
 
 
 def test_two_mirrored_replicas_have_the_k_and_the_weights_of_one():
-    (one, history), (both, other) = on_one(), trained(two())
-    values = two().experimental_local_results(both.k.value)
+    (one, history), (both, other) = on_one(), trained(two_replicas())
+    values = two_replicas().experimental_local_results(both.k.value)
     assert len(values) == 2 and float(values[0]) == float(values[1]) > 0.01
     for a, b in zip(one.get_weights(), both.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.special import log_softmax, softmax
 
 from tests import launch
-from tests.test_distribution import two
+from tests.strategies import two_replicas
 from tfgan_papers import layers, losses, noise
 from tfgan_papers.commands import evaluate
 from tfgan_papers.data import HeldExamples
@@ -208,7 +208,7 @@ def test_two_replicas_take_the_step_of_one(rng):
     (labelled, unlabelled, others), labels = batch_of(rng)
     weights = []
     for replicas in (1, 2):
-        strategy = two() if replicas == 2 else tf.distribute.get_strategy()
+        strategy = two_replicas() if replicas == 2 else tf.distribute.get_strategy()
         with strategy.scope():
             model = compiled(
                 improved_gan.ImprovedGAN(*networks(), matching=None, seed=3, history=0.5),

@@ -66,8 +66,8 @@ class Paper(NamedTuple):
         batches: (`Examples`, options, batch size, seed, value range, first step) -> what
             the model trains on, if not `Examples.stream`.
         minibatches_per_step: options -> how many minibatches a training step takes.
-        batch_dependent: why several replicas do not take the very step of one, for each
-            experiment where they do not.
+        batch_dependent: why several replicas do not take the very step of one; "" where
+            they do.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Paper(NamedTuple):
     initialize: Callable | None = None
     batches: Callable | None = None
     minibatches_per_step: Callable = lambda options: 1
-    batch_dependent: Mapping[str, str] = {}
+    batch_dependent: str = ""
 
 
 def experiment(paper: Paper, dataset: str, network: str):

@@ -317,4 +317,5 @@ PAPER = Paper(
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
     initialize=borrowed.initialize,
+    batch_dependent="batch normalization uses the statistics of each replica's share",
 )

@@ -331,4 +331,5 @@ PAPER = Paper(
     create=create,
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
+    batch_dependent="batch normalization and the pull-away term see each replica's share",
 )

@@ -643,4 +643,5 @@ PAPER = Paper(
     dataset_defaults=dataset_defaults,
     initialize=initialize,
     batches=batches,
+    batch_dependent="feature matching and batch normalization see each replica's share",
 )
