@@ -6,9 +6,9 @@ from setuptools import find_packages, setup
 
 setup(
     name="tfgan-papers",
-    version="0.1.0",
-    description="GAN (2014) and the papers after it in TensorFlow and Keras: exact resume, "
-    "one device = many, served as a SavedModel",
+    version="0.2.0",
+    description="GAN, Improved GAN, LSGAN and BEGAN in TensorFlow and Keras, with exact resume, "
+    "scores and SavedModel export",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -28,9 +28,11 @@ setup(
         "pillow>=10",  # image folders, sample sheets
         "matplotlib>=3.8",  # pictures of points
         "fonttools>=4.40",  # which characters a font has
+        "tqdm>=4.66",  # the progress bar
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"],
+        "gpu": ["tensorflow[and-cuda]>=2.21"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
     entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.cli:run"]},

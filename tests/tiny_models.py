@@ -26,21 +26,22 @@ def generator(last="tanh"):
 
 
 def critic(outputs=1):
-    """With dropout, noise and a layer "features"."""
+    """With dropout and a layer "features"."""
     images = keras.Input(SHAPE, name="images")
     x = layers.Dropout(0.2)(keras.layers.Flatten()(images))
     x = dense(6, 3, activation="relu", name="features")(x)
-    x = dense(outputs, 4, dtype="float32")(layers.GaussianNoise(0.1)(x))
+    x = dense(outputs, 4, dtype="float32")(x)
     return keras.Model(images, x, name="discriminator")
 
 
-def autoencoder():
+def autoencoder(carried=False):
     """With a layer "code" and, as BEGAN's, a carry."""
     images = keras.Input(SHAPE, name="images")
-    carry = began.Carry()(images)
     x = before = dense(5, 5, activation="elu")(keras.layers.Flatten()(images))
     x = dense(5, 6, activation="elu", name="code")(x)
-    x = began.Blend(dtype="float32")([carry, before, x])
+    if carried:
+        carry = began.Carry()(images)
+        x = began.Blend(dtype="float32")([carry, before, x])
     x = dense(16, 7, dtype="float32")(x)
     x = keras.layers.Reshape(SHAPE, dtype="float32")(x)
     return keras.Model(images, x, name="discriminator")
@@ -70,7 +71,10 @@ MODELS = {  # name -> () -> the model, not compiled
     ),
     "lsgan": lambda: lsgan.LSGAN(generator(), critic(), seed=SEED),
     "began": lambda: began.BEGAN(
-        *(generator(None), autoencoder()), carry_steps=4, image_noise=0.1, seed=SEED
+        *(generator(None), autoencoder(carried=True)),
+        carry_steps=2,
+        image_noise=0.1,
+        seed=SEED,
     ),
     "ebgan": lambda: ebgan.EBGAN(
         generator(), autoencoder(), margin=1.0, pull_away=0.0, seed=SEED
