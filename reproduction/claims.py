@@ -7,7 +7,7 @@ memory" those that were read in neither.
 
 from typing import NamedTuple
 
-from tfgan_papers.papers import PAPERS
+from tfgan_papers.papers import PAPERS, contract
 
 
 class Claim(NamedTuple):
@@ -494,18 +494,6 @@ BEGAN_FACES = _of(
     recipe="began_faces", cannot=NO_FACES,
 )  # fmt: skip
 
-EBGAN = [
-    *_of(
-        "EBGAN, 2016, Table 2",
-        ("ebgan-ladder-100", "EBGAN ladder, permuted MNIST, 100 labels", 1.04, 0.12),
-        ("ebgan-ladder-200", "the same, 200 labels", 0.99, 0.12),
-        ("ebgan-ladder-1000", "the same, 1,000 labels", 0.89, 0.04),
-        ("ladder-100", "the ladder alone, their own run, 100 labels", 1.36, 0.21, OTHERS),
-        ("ladder-200", "the same, 200 labels", 1.24, 0.09, OTHERS),
-        ("ladder-1000", "the same, 1,000 labels", 1.04, 0.06, OTHERS),
-        unit="% wrong", better="lower", code="not released",
-    ),
-]  # fmt: skip
 VAE = _of(
     "VAE, 2013, Fig. 2",
     ("vae-mnist", "lower bound on MNIST rises with the size of z, here 20; curves, no "
@@ -525,7 +513,6 @@ CLAIMS = {
         *(*LSGAN_THEORY, *LSGAN_IMAGES, *LSGAN_SCORES, *LSGAN_VOTES, *LSGAN_STABILITY),
         *(*LSGAN_RING, *LSGAN_CHARACTERS, *LSGAN_ADVICE),
         *(*BEGAN_SCORES, *BEGAN_METHOD, *BEGAN_FACES),
-        *EBGAN,
         *VAE,
     ]
 }
@@ -566,7 +553,9 @@ def _by_default(flags):
     if flags.get("model") not in PAPERS or "dataset" not in flags:
         return of_all
     network = flags.get("network", UNSAID["network"])
-    return of_all | PAPERS[flags["model"]].defaults(flags["dataset"], network)
+    fidelity = flags.get("fidelity", "paper")
+    paper = PAPERS[flags["model"]]
+    return of_all | contract.defaults(paper, flags["dataset"], network, fidelity)
 
 
 def fits(value: object, wanted: object) -> bool:

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import tfgan_papers
 from reproduction.claims import CLAIMS, Claim, measured_by
+from reproduction.criteria import CRITERIA
+from tfgan_papers import files
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import records
 
 SOURCE = pathlib.Path(tfgan_papers.__file__).parent
 BLOCK = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
 DIFFERS = re.compile(r"^Differs: (.*(?:\n    .*)*)", re.MULTILINE)
-PICTURES = 4  # of README, side by side
+BEST = 10  # rows in README
 TESTED, UNTRIED, OTHERS_OWN = "held by a test", "not attempted", "others' number"
 SEEDS = ("seed", "label_seed")  # runs that differ in these alone are of one mean
 CLAIM_HEAD = "| claim | says | paper | authors' code | ours | budget | verdict | command |"
@@ -24,30 +26,23 @@ RULE = "| --- " * CLAIM_HEAD.count(" | ") + "| --- |"
 
 RESULTS = """# Results
 
-Written by `python main.py --mode=ledger` from [results/](results) and
-[claims.py](reproduction/claims.py); a test compares. Each claim has its row, whether
-or not there is a run for it.
+`python main.py --mode=ledger` writes this page from the records in [results/](results)
+and the claims in [claims.py](reproduction/claims.py) and
+[criteria.py](reproduction/criteria.py); a test compares. Every claim of the papers has
+a row.
 
-- **reproduced**: as good as the paper's number, or better; **within noise**: short of it by
-  no more than the paper's own spread; **not reached**: short by more, or some of the runs
-  have ended without a score.
-- **held by a test**: an equation, checked whenever the tests run.
-- **not judged**: there is a run, in the record or picture named, but nothing measures this
-  claim, or the paper has no number; **other data**: nor is it on the paper's data, or at
-  its size.
-- **not attempted**: there is no run. Hours are those of the runs the claim asks for, by the
-  time of a step measured here.
-- **others' number**: of a method that a paper compares itself with and that is not here, or
-  one paper's number in another.
-- **cannot**: no one can run it here, and why.
-
-"Ours" is the mean over runs, +- their standard deviation; of one run, +- what is said with
-it. Runs of one mean differ in their seeds alone; of several kinds of run the row has the
-one of the most steps. The budget is the steps of a run as a share of the paper's, or of its
-authors' code. A number of the paper is marked **quoted** if it was read in another paper,
-**from memory** if it was read in neither.
-
-{counts}
+- "Ours" is the mean over runs, +- their standard deviation, or for one run what is said
+  with it. Runs of one mean differ in their seeds alone. Of several kinds of run the row
+  has the one with the most steps.
+- The budget is the number of steps of a run as a share of the paper's, or of its
+  authors' code.
+- **reproduced** is as good as the paper's number or better, **within noise** is short
+  of it by no more than the paper's own spread, **not reached** is short by more, or
+  some runs have ended without a score. A claim without a number has a criterion, which
+  says what its record must show; **other data** names data or a size that is not the
+  paper's.
+- A number of the paper is marked **quoted** if it was read in another paper, **from
+  memory** if it was read in neither.
 """
 OTHERS = """## Runs that bear out no claim
 
@@ -111,9 +106,7 @@ def ledger():
             "project's folder"
         )
     for name, text in pages(root).items():
-        partial = root / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(root / name)
+        files.write_text(root / name, text)
         print(root / name)
 
 
@@ -224,6 +217,8 @@ def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
         ours, verdict = _ours(claim, runs)
         used = [run.record for run in runs]
         return Row(*cells, ours, _budget(claim, runs), verdict, _commands(used, found))
+    if judged := _judged(claim, found):
+        return Row(*cells, *judged)
     if claim.test:
         return Row(*cells, "-", "-", TESTED, f"`python -m pytest {claim.test}`")
     if claim.others:
@@ -239,6 +234,20 @@ def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
     if claim.cannot:
         return Row(*cells, "no run", "0", f"cannot: {claim.cannot}", recipe)
     return Row(*cells, "no run", "0", f"{UNTRIED}, {_cost(root, claim, found)}", recipe)
+
+
+def _judged(claim, found):
+    """Cells of a claim that a criterion decides by its record; None without either."""
+    criterion = CRITERIA.get(claim.claim)
+    if criterion is None or criterion.record not in found:
+        return None
+    record = found[criterion.record]
+    ours, holds = criterion.find(record)
+    verdict = records.VERDICTS[0] if holds else records.VERDICTS[-1]
+    if criterion.data:
+        verdict += f", other data: {criterion.data}"
+    command = _linked_command(criterion.record, record)
+    return f"{ours} (criterion: {criterion.says})", "-", verdict, command
 
 
 def _seen(claim, found, file):
@@ -347,30 +356,32 @@ def table(rows: list[tuple]) -> str:
     return "".join(f"| {line} |\n" for line in lines)
 
 
+SECTIONS = {  # heading -> the first words of its verdicts
+    "Reproduced, or within noise": records.VERDICTS[:2],
+    "Not reached, and how far": records.VERDICTS[2:],
+    "Held by a test": (TESTED,),
+    "Seen in a run, and not judged": (records.UNJUDGED,),
+    "Cannot be run here, and why": ("cannot",),
+    "Not attempted, with the cost where a step was timed": (UNTRIED,),
+    "Numbers of other methods, which the papers compare with": (OTHERS_OWN,),
+}
+
+
 def results(rows: dict[str, Row], found: dict[str, dict]) -> str:
     """RESULTS.md."""
-    methods = dict.fromkeys(claim.paper.split(",")[0] for claim in CLAIMS.values())
-    parts = [RESULTS.format(counts=counts(rows))]
-    for method in methods:
-        mine = [
-            rows[claim.claim]
-            for claim in CLAIMS.values()
-            if claim.paper.split(",")[0] == method
-        ]
-        parts.append(f"## {method}\n\n{CLAIM_HEAD}\n{RULE}\n{table(mine)}")
+    parts = [RESULTS]
+    for heading, kinds in SECTIONS.items():
+        mine = [each for each in rows.values() if _kind(each) in kinds]
+        if mine:
+            parts.append(f"## {heading}\n\n{CLAIM_HEAD}\n{RULE}\n{table(mine)}")
     used = {e.record for claim in CLAIMS.values() for e in evidence(claim, found)}
+    used |= {each.record for each in CRITERIA.values()}
     others = [_other(name, record) for name, record in found.items() if name not in used]
     return "\n".join(parts) + ("\n" + OTHERS + table(others) if others else "")
 
 
-def counts(rows: dict[str, Row]) -> str:
-    """How many claims have which verdict."""
-    verdicts = (*records.VERDICTS, TESTED, records.UNJUDGED, UNTRIED, OTHERS_OWN, "cannot")
-    kinds = dict.fromkeys(verdicts, 0)
-    for each in rows.values():
-        kinds[re.split("[,:]", each.verdict)[0]] += 1
-    said = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
-    return f"Of {len(rows)} claims: {said}."
+def _kind(each):
+    return re.split("[,:]", each.verdict)[0]
 
 
 def _other(name, record):
@@ -403,8 +414,7 @@ def _score(item):
 
 
 def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> str:
-    """README.md with its block of results: the claims that have a run, and a picture a
-    method.
+    """README.md with its block of results: the BEST rows that a run decides.
 
     Raises:
         UserError: it has no such block.
@@ -415,33 +425,16 @@ def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> 
             "README.md has no lines <!-- results --> and <!-- /results -->, between which "
             "the table goes"
         )
-    run = [
-        (r.says, r.paper, f"{r.ours}, {r.budget}: **{r.verdict}**", r.command)
-        for r in rows.values()
-        if r.verdict in records.VERDICTS
+    ranked = sorted(
+        (each for each in rows.values() if _kind(each) in records.VERDICTS),
+        key=lambda each: records.VERDICTS.index(_kind(each)),
+    )
+    best = [
+        (each.says, each.paper, each.ours, f"**{each.verdict}**", each.command)
+        for each in ranked[:BEST]
     ]
-    head = "| claim | paper | ours | command |\n|---|---|---|---|\n"
-    block = f"{head}{table(run)}\n{counts(rows)} All of them: [RESULTS.md](RESULTS.md).\n"
-    block += _pictures(root, found)
-    return BLOCK.sub(lambda _: block, text)
-
-
-def _pictures(root, found):
-    """The picture of each method's longest run that has one, in rows of PICTURES."""
-    longest = {}
-    for name, record in sorted(found.items(), key=lambda item: item[1].get("steps", 0)):
-        if "run_id" in record and (root / "results" / f"{name}.png").is_file():
-            longest[record["run_id"].partition("-")[0]] = name
-    cells = []
-    for model, name in sorted(longest.items()):
-        run_id, step = found[name]["run_id"], f"step {found[name]['steps']:,}"
-        alt = f"Samples of {model} at {step}, run {run_id}"
-        cells.append((model, f"![{alt}](results/{name}.png)", f"`{run_id}`, {step}"))
-    text = ""
-    for first in range(0, len(cells), PICTURES):
-        head, *rows = zip(*cells[first : first + PICTURES], strict=True)
-        text += f"\n{table([head])}{'| --- ' * len(head)}|\n{table(rows)}"
-    return text
+    head = "| claim | paper | ours | verdict | command |\n|---|---|---|---|---|\n"
+    return BLOCK.sub(lambda _: head + table(best), text)
 
 
 def deviations() -> list[Differs]:
