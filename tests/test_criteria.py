@@ -9,7 +9,8 @@ from reproduction.criteria import CRITERIA
 def gamma_study(diversities, ratios, failures=0):
     """As results/began_gamma.json, at gamma = .3, .5, .7."""
     rows = []
-    for gamma, diversity, ratio in zip(("0.3", "0.5", "0.7"), diversities, ratios):
+    cells = zip(("0.3", "0.5", "0.7"), diversities, ratios, strict=True)
+    for gamma, diversity, ratio in cells:
         scores = {
             "diversity": {
                 "mean": diversity,

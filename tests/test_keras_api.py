@@ -1,0 +1,147 @@
+"""The models as Keras users call them. What all models promise is in test_contract.py."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.tiny_models import LATENTS, MODELS, SHAPE, compiled, critic, generator
+from tfgan_papers import keras_internals
+from tfgan_papers.papers.began import BEGAN
+from tfgan_papers.papers.gan import GAN
+
+
+@pytest.fixture
+def images(rng):
+    return rng.uniform(0, 1, (32, *SHAPE)).astype("float32")
+
+
+def tiny():
+    return GAN(generator(), critic(), seed=1)
+
+
+def test_the_private_parts_of_keras_are_those_of_the_version_that_was_looked_at():
+    """With another version: look at keras_internals.py, then name it there."""
+    assert keras.__version__.startswith(keras_internals.SEEN_IN)
+    model = compiled("gan")
+    variable = model.generator.trainable_variables[1]
+    momentum, velocity = keras_internals.moments(model.g_optimizer, variable)
+    assert momentum.shape == velocity.shape == variable.shape
+    names = {type(layer).__name__ for layer in keras_internals.layers(model.generator)}
+    assert {"Dense", "Reshape"} <= names
+
+
+def test_optimizers_may_be_names(images):
+    model = tiny()
+    model.compile("adam", "sgd")
+    model.fit(images, batch_size=8, verbose=0)
+    assert isinstance(model.d_optimizer, keras.optimizers.Adam)
+    assert isinstance(model.g_optimizer, keras.optimizers.SGD)
+
+
+def test_one_optimizer_for_both_networks_is_refused():
+    adam = keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="d_optimizer and g_optimizer are one object"):
+        tiny().compile(adam, adam)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_clone_has_the_same_networks_and_arguments(name):
+    model = compiled(name)
+    clone = keras.models.clone_model(model)
+    assert type(clone) is type(model)
+    ours, its = (m.get_config() for m in (model, clone))
+    networks = ("generator", model.partner_name)
+    for part in networks:
+        assert ours.pop(part)["config"]["layers"] == its.pop(part)["config"]["layers"]
+    assert ours == its
+
+
+def test_callbacks_set_the_learning_rate_of_both_in_their_proportion(images):
+    model = tiny()
+    model.compile(keras.optimizers.Adam(2e-3), keras.optimizers.Adam(1e-3))
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    model.fit(images, batch_size=8, epochs=2, verbose=0, callbacks=[schedule])
+    rates = [float(o.learning_rate) for o in (model.d_optimizer, model.g_optimizer)]
+    np.testing.assert_allclose(rates, [5e-4, 2.5e-4], rtol=1e-6)
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        monitor="g_loss", factor=0.1, patience=1, min_delta=1e9
+    )
+    model.fit(images, batch_size=8, epochs=3, verbose=0, callbacks=[plateau])
+    assert float(model.g_optimizer.learning_rate) < 2.5e-4
+
+
+def test_evaluate_gives_the_losses_by_numpy_and_moves_nothing(images):
+    model = compiled("gan")
+    before = [np.array(w) for w in model.get_weights()]
+    found = model.evaluate(images, batch_size=32, verbose=0, return_dict=True)
+    scores = model.discriminator(images, training=False).numpy()
+    np.testing.assert_allclose(found["d_real"], (1 / (1 + np.exp(-scores))).mean(), 1e-5)
+    of_data = np.log1p(np.exp(-scores)).mean()
+    of_samples = -np.log(1 - found["d_fake"])  # by Jensen at most the mean of -log(1 - D)
+    assert found["d_loss"] >= of_data + of_samples - 1e-5
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_validation_data_are_in_the_history(images):
+    model = compiled("gan")
+    history = model.fit(
+        images, batch_size=8, verbose=0, validation_data=(images,), validation_batch_size=8
+    )
+    assert {"d_loss", "g_loss", "val_d_loss", "val_g_loss"} <= set(history.history)
+
+
+def test_model_checkpoint_keeps_a_model_that_loads(images, tmp_path):
+    model = compiled("gan")
+    keep = keras.callbacks.ModelCheckpoint(tmp_path / "gan.keras")
+    model.fit(images, batch_size=8, verbose=0, callbacks=[keep])
+    z = tf.ones((2, LATENTS))
+    twin = keras.saving.load_model(tmp_path / "gan.keras")
+    np.testing.assert_array_equal(twin(z), model(z))
+
+
+def wrong_critic():
+    return BEGAN(generator(), critic())
+
+
+def unbuilt_generator():
+    return GAN(keras.Sequential([keras.layers.Dense(16)]), critic())
+
+
+def whole_numbers():
+    compiled("gan").fit(np.zeros((8, *SHAPE), np.uint8), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "mistake, words",
+    [
+        (wrong_critic, "BEGAN's D is an autoencoder"),
+        (unbuilt_generator, "the generator has no inputs"),
+        (whole_numbers, "images are uint8: cast them to float32"),
+    ],
+)
+def test_a_mistake_gets_one_line(mistake, words):
+    with pytest.raises(ValueError, match=words):
+        mistake()
+
+
+def test_classes_are_imported_lazily_and_define_no_flag():
+    code = """
+import sys
+import tfgan_papers
+assert "tensorflow" not in sys.modules
+from absl import flags
+before = set(flags.FLAGS)
+from tfgan_papers import (
+    BEGAN, DCGAN, EBGAN, GAN, LSGAN, VAE, Autoencoder, ImprovedGAN, data, losses, metrics
+)
+others = {f for f in flags.FLAGS if flags.FLAGS.find_module_defining_flag(f)
+          .startswith("tfgan_papers")}
+assert not others, others
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
