@@ -68,7 +68,7 @@ def test_callbacks_set_the_learning_rate_of_both_in_their_proportion(images):
     rates = [float(o.learning_rate) for o in (model.d_optimizer, model.g_optimizer)]
     np.testing.assert_allclose(rates, [5e-4, 2.5e-4], rtol=1e-6)
     plateau = keras.callbacks.ReduceLROnPlateau(
-        monitor="g_loss", factor=0.1, patience=1, min_delta=1e9
+        monitor="g_loss", mode="min", factor=0.1, patience=1, min_delta=1e9
     )
     model.fit(images, batch_size=8, epochs=3, verbose=0, callbacks=[plateau])
     assert float(model.g_optimizer.learning_rate) < 2.5e-4
