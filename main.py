@@ -1,6 +1,6 @@
-"""python main.py --model=gan --logdir=runs/first; `python main.py --help` shows all."""
+"""python main.py --model=gan; `python main.py --help` shows the options."""
 
-from tfgan_papers.cli import run
+from tfgan_papers.__main__ import run
 
 if __name__ == "__main__":
     run()

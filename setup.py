@@ -35,5 +35,5 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
-    entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.cli:run"]},
+    entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},
 )

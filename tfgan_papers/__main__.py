@@ -1,6 +1,17 @@
-"""`python -m tfgan_papers` is `main.py`."""
+"""Entry point of `main.py`, of `python -m tfgan_papers` and of the console script."""
 
-from tfgan_papers.cli import run
+import sys
+
+
+def run():
+    """The command line. Ctrl-C while TensorFlow is imported, which takes seconds, ends the
+    process without a traceback."""
+    try:
+        from tfgan_papers import cli
+    except KeyboardInterrupt:
+        sys.exit(130)
+    cli.run()
+
 
 if __name__ == "__main__":
     run()

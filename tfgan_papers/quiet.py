@@ -18,7 +18,7 @@ def native_stderr():
         os.dup2(hidden.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(visible, 2)
             hidden.seek(0)
             os.write(2, hidden.read())

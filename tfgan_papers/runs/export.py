@@ -10,121 +10,170 @@ import tensorflow as tf
 from tfgan_papers import noise
 from tfgan_papers.data import RANGES
 from tfgan_papers.models import surgery
-from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers.models.generative import GenerativeModel
 
 SERVING_BATCH_NORM = "inference mode: moving averages"
 
 
-def export(model: AdversarialModel, folder: pathlib.Path, value_range: str, facts: dict):
-    """Write generator and discriminator with named endpoints, and manifest.json beside.
-    Of a model that averages its generator, the average, unless it samples the raw one.
+def export(model: GenerativeModel, folder: pathlib.Path, value_range: str, facts: dict):
+    """Write the generator and the critic with named endpoints, and manifest.json beside.
+    Of a model that averages its generator it is the average, unless it samples the raw one.
 
     generate(z) -> images, in the network's value range; also serving_default.
-    sample(n, seed) -> n uint8 images, the same for the same seed.
-    score(images) -> D's output on images in the network's value range.
+    sample(n, seed) -> n uint8 images, the same for the same seed; sample(n) draws others
+        each time.
+    score(images) -> D's output, (n, 1). Images are float32 in the network's value range,
+        or uint8.
     reconstruct(images) -> images, where D or the model is an autoencoder; `score` is then
         their distance, (n, 1).
     classify(images) -> probabilities of the classes, where the model learns a classifier.
 
-    With classes `generate` and `score` take besides labels (n,), and `sample` one label;
-    labels of no class are an InvalidArgumentError.
+    With classes `generate` and `score` also take `label`, int32 (n,), and `sample` one
+    `label`; a label of no class is an InvalidArgumentError.
 
     Args:
-        model: a built `AdversarialModel`.
+        model: a built model.
         folder: replaced if it is there.
         value_range: name in `data.RANGES`.
         facts: further entries of the manifest.
     """
-    generator, discriminator = map(
-        surgery.clone_with_weights, (model.sampling_generator, model.critic)
-    )
-    law, width, to_pixels = (
-        model.prior_name,
-        model.latent_dim,
-        RANGES[value_range].to_pixels,
-    )
-
-    def given(inputs, label):
-        if not label:
-            return inputs
-        of_classes = tf.reduce_all((label[0] >= 0) & (label[0] < model.classes))
-        line = f"a label is none of the classes 0 to {model.classes - 1}:"
-        tf.debugging.Assert(of_classes, [line, label[0]])  # one-hot it would be zeros
-        return [inputs, *label]
-
-    def generate(z, *label):
-        return generator(given(z, label), training=False)
-
-    def sample(n, seed, *label):
-        base = tf.stack([seed, tf.zeros_like(seed)])
-        of_all = [tf.fill((n,), one) for one in label]
-        return to_pixels(generate(noise.latents(law, base, (n, width)), *of_all))
-
-    def output_of_d(images, *label):
-        return discriminator(given(images, label), training=False)
-
-    def distance(images, *label):
-        return model.energy(images, output_of_d(images, *label))[:, None]
-
+    endpoints = Endpoints(model, value_range)
     archive = keras.export.ExportArchive()
-    archive.track(generator)
-    archive.track(discriminator)
-    shape = discriminator.inputs[0].shape[1:]
-    spec = tf.TensorSpec
-    z, images = spec((None, width), name="z"), spec((None, *shape), name="images")
-    n, seed = spec((), tf.int32, name="n"), spec((), tf.int64, name="seed")
-    labels = [spec((None,), tf.int32, name="label")] if model.classes else []
-    label = [spec((), tf.int32, name="label")] if model.classes else []
-    archive.add_endpoint("generate", generate, [z, *labels])
-    archive.add_endpoint("sample", sample, [n, seed, *label])
-    if model.energy:
-        archive.add_endpoint("reconstruct", output_of_d, [images, *labels])
-    score = distance if model.energy else output_of_d
-    archive.add_endpoint("score", score, [images, *labels])
-    if model.classifier is not None:
-        classifier = surgery.clone_with_weights(model.classifier)
-        archive.track(classifier)
-
-        def classify(images):
-            return tf.nn.softmax(classifier(images, training=False))
-
-        archive.add_endpoint("classify", classify, [images])
+    for network in endpoints.networks():
+        archive.track(network)
+    for name, function in endpoints.traced().items():
+        archive.add_endpoint(name, function)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     archive.write_out(str(partial), verbose=False)
-    returns = ["n", *generator.output_shape[1:]]
-    of_each = {"label": "int32 (n,)"} if model.classes else {}
-    of_all = {"label": "int32"} if model.classes else {}
-    reconstructing = {}
-    if model.energy:
-        reconstructing["reconstruct"] = {"images": ["n", *shape], "returns": ["n", *shape]}
-    drawn = {"n": "int32", "seed": "int64", **of_all, "returns": "uint8 images, or points"}
-    if RANGES[value_range].limits is None:
-        drawn["returns"] = "uint8 images, scaled by the largest magnitude among the n"
-    manifest = {
-        "endpoints": {
-            "serving_default": "generate",
-            "generate": {"z": ["n", width], **of_each, "returns": returns},
-            "sample": drawn,
-            "score": {"images": ["n", *shape], **of_each},
-            **reconstructing,
-        },
-        "value_range": value_range,
-        "latent_law": law,
-        "classes": model.classes,
-        "generator": model.sampling_generator_name,
-        "batch_normalization": SERVING_BATCH_NORM,
-        **facts,
-    }
-    if model.classifier is not None:
-        returns = ["n", *classifier.output_shape[1:]]
-        entry = {"images": ["n", *shape], "returns": returns}
-        manifest["endpoints"]["classify"] = entry
-    of_g = ("serving_default", "generate", "sample")
-    compared = surgery.compares_examples(discriminator)
-    manifest["depend_on_batch_mates"] = [
-        endpoint for endpoint in manifest["endpoints"] if compared and endpoint not in of_g
-    ]
+    manifest = {**endpoints.manifest(), **facts}
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
+
+
+class Endpoints:
+    """The functions that are served, on copies of the model's networks."""
+
+    def __init__(self, model, value_range):
+        self.model, self.value_range = model, value_range
+        self.range = RANGES[value_range]
+        copy = surgery.clone_with_weights
+        self.generator, self.critic = copy(model.sampling_generator), copy(model.critic)
+        learns = model.classifier is not None
+        self.classifier = copy(model.classifier) if learns else None
+        self.shape = self.critic.inputs[0].shape[1:]
+
+    def networks(self):
+        """Those whose weights are served."""
+        parts = (self.generator, self.critic, self.classifier)
+        return [network for network in parts if network is not None]
+
+    def labelled(self, inputs, label):
+        """What a network is called on."""
+        if label is None:
+            return inputs
+        classes = self.model.classes
+        of_classes = tf.reduce_all((label >= 0) & (label < classes))
+        line = f"a label is none of the classes 0 to {classes - 1}:"
+        tf.debugging.Assert(of_classes, [line, label])  # one-hot it would be zeros
+        return [inputs, label]
+
+    def to_network(self, images):
+        return self.range.to_network(images) if images.dtype == tf.uint8 else images
+
+    def generate(self, z, label=None):
+        return self.generator(self.labelled(z, label), training=False)
+
+    def sample(self, n, seed=None, label=None):
+        if seed is None:
+            limits = {"maxval": tf.int64.max, "dtype": tf.int64}
+            seed = tf.random.uniform((), 0, **limits)
+        base = tf.stack([seed, tf.zeros_like(seed)])
+        shape = (n, self.model.latent_dim)
+        z = noise.latents(self.model.prior_name, base, shape)
+        label = None if label is None else tf.fill((n,), label)
+        return self.range.to_pixels(self.generate(z, label))
+
+    def reconstruct(self, images, label=None):
+        inputs = self.labelled(self.to_network(images), label)
+        return self.critic(inputs, training=False)
+
+    def score(self, images, label=None):
+        output = self.reconstruct(images, label)
+        if not self.model.energy:
+            return output
+        return self.model.energy(self.to_network(images), output)[:, None]
+
+    def classify(self, images):
+        return tf.nn.softmax(self.classifier(self.to_network(images), training=False))
+
+    def traced(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """Each endpoint as a function with a trace for each way to call it; the first is
+        the signature."""
+        spec, several = tf.TensorSpec, bool(self.model.classes)
+        each = {"label": spec((None,), tf.int32, name="label")} if several else {}
+        one = {"label": spec((), tf.int32, name="label")} if several else {}
+        z = {"z": spec((None, self.model.latent_dim), name="z")}
+        n, seed = spec((), tf.int32, name="n"), spec((), tf.int64, name="seed")
+        images, pixels = (
+            {"images": spec((None, *self.shape), dtype, name="images")}
+            for dtype in (tf.float32, tf.uint8)
+        )
+        ways = {
+            "generate": [{**z, **each}],
+            "sample": [{"n": n, "seed": seed, **one}, {"n": n, **one}],
+            "score": [{**images, **each}, {**pixels, **each}],
+        }
+        if len(self.shape) != 3:  # points have no pixels
+            ways["score"].pop()
+        if self.model.energy:
+            ways["reconstruct"] = ways["score"]
+        if self.classifier is not None:
+            ways["classify"] = [images, pixels][: len(ways["score"])]
+        return {name: self._traced(name, each) for name, each in ways.items()}
+
+    def _traced(self, name, ways):
+        function = tf.function(getattr(self, name))
+        for arguments in ways:
+            function.get_concrete_function(**arguments)
+        return function
+
+    def manifest(self) -> dict:
+        """What the endpoints take and give."""
+        model, shape = self.model, ["n", *self.shape]
+        of_each = {"label": "int32 (n,)"} if model.classes else {}
+        of_all = {"label": "int32"} if model.classes else {}
+        returns = "uint8 images, or points"
+        if self.range.limits is None:
+            returns = "uint8 images, scaled by the largest magnitude among the n"
+        endpoints = {
+            "serving_default": "generate",
+            "generate": {
+                "z": ["n", model.latent_dim],
+                **of_each,
+                "returns": ["n", *self.generator.output_shape[1:]],
+            },
+            "sample": {"n": "int32", "seed": "int64", **of_all, "returns": returns},
+            "score": {"images": shape, **of_each},
+        }
+        if model.energy:
+            endpoints["reconstruct"] = {"images": shape, "returns": shape}
+        if self.classifier is not None:
+            output = ["n", *self.classifier.output_shape[1:]]
+            endpoints["classify"] = {"images": shape, "returns": output}
+        of_critic = set(endpoints) - {"serving_default", "generate", "sample"}
+        compared = surgery.compares_examples(self.critic)
+        low, high = noise.PRIORS[model.prior_name]
+        bounded = model.prior_name != "normal"
+        return {
+            "endpoints": endpoints,
+            "value_range": self.value_range,
+            "pixel_limits": self.range.limits,
+            "latent_law": model.prior_name,
+            "latents": f"U({low:.4g}, {high:.4g})" if bounded else "N(0, 1)",
+            "classes": model.classes,
+            "generator": model.sampling_generator_name,
+            "batch_normalization": SERVING_BATCH_NORM,
+            "depend_on_batch_mates": sorted(of_critic) if compared else [],
+        }

@@ -9,6 +9,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tfgan_papers import data, figures
 from tfgan_papers.errors import TrainingFailure, UsageError
+from tfgan_papers.models import surgery
 from tfgan_papers.runs import (
     callbacks,
     collapse,
@@ -49,6 +50,7 @@ def train(run: Run, make_score=None):
     options, facts = _compile_options(strategy, run, of, examples)
     with distribution.scope(strategy):
         model = run.build(of, **options)
+    check_batch(model, values.training.batch_size, strategy)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
     distribution.check_same_step(strategy, done)
@@ -79,6 +81,21 @@ def check(values: settings.Values, strategy, minibatches_per_step: int):
         raise UsageError(
             f"--report_steps={training.report_steps} is not a multiple of "
             f"--steps_per_execution={steps}"
+        )
+
+
+def check_batch(model, batch_size: int, strategy):
+    """
+    Raises:
+        UsageError: a generator with batch normalization would see one example at a time,
+            whose normalized activations do not depend on its latents.
+    """
+    share = batch_size // strategy.num_replicas_in_sync
+    if share == 1 and surgery.mixes_examples(model.generator):
+        raise UsageError(
+            f"--batch_size={batch_size} gives batch normalization one example at a time, "
+            "so that the samples would not depend on the latents: give 2 or more for each "
+            "device"
         )
 
 
