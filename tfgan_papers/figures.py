@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tfgan_papers import files
+from tfgan_papers.metrics import kde_modes
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of a screenless backend
@@ -106,7 +107,7 @@ def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
     """
     columns = {**columns, "target": target}
     x = np.linspace(-4, 4, 401)
-    densities = {title: _plane_density(points, x) for title, points in columns.items()}
+    densities = {title: kde_modes.density(points, x) for title, points in columns.items()}
     levels = np.linspace(0, densities["target"].max(), 31)[1:]
     figure, axes = plt.subplots(
         1, len(columns), figsize=(2 * len(columns), 2.2), squeeze=False
@@ -137,20 +138,6 @@ def history(scalars: dict[str, dict], pages: dict[int, np.ndarray]) -> np.ndarra
         axes.set(title=f"step {step:,}")
         axes.axis("off")
     return _picture(figure)
-
-
-def _plane_density(points, x):
-    """A product kernel estimate at (x_j, x_i), for each i, j; Scott's rule an axis, but a
-    grid step at least, so that points that coincide still show."""
-    points = np.asarray(points, np.float64)
-    widths = points.std(0) * len(points) ** (-1 / 6)
-    widths = np.maximum(widths, x[1] - x[0])
-    across, up = (
-        np.exp(-0.5 * ((x[:, None] - points[:, axis]) / widths[axis]) ** 2)
-        / (widths[axis] * np.sqrt(2 * np.pi))
-        for axis in (0, 1)
-    )
-    return up @ across.T / len(points)
 
 
 def study(rows: list[dict]) -> np.ndarray:

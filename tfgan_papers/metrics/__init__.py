@@ -29,6 +29,7 @@ from tfgan_papers.metrics import (
     diversity,
     frechet_distance,
     inception_score,
+    kde_modes,
     kernel_distance,
     mode_coverage,
     nearest_class,
@@ -40,6 +41,7 @@ from tfgan_papers.metrics import (
 METRICS = {
     "parzen_window": parzen_window,
     "mode_coverage": mode_coverage,
+    "kde_modes": kde_modes,
     "test_error": classification_error,
     "bound": bound,
     "inception_score": inception_score,

@@ -1,0 +1,60 @@
+"""Modes in the density estimate: mixtures whose peaks are known, and SciPy's estimate."""
+
+import numpy as np
+import pytest
+from scipy.stats import gaussian_kde
+
+from tests.test_mode_coverage import RING
+from tfgan_papers.metrics import kde_modes
+
+N = kde_modes.SAMPLES
+
+
+@pytest.fixture(scope="module")
+def real():
+    return kde_modes.of_modes(RING)
+
+
+def ring(rng, smear, modes=8):
+    """N points about the first modes, smeared by a Gaussian."""
+    of = np.arange(N) % modes
+    return RING.centres[of] + smear * rng.standard_normal((N, 2))
+
+
+def test_the_estimate_is_scipys_where_the_axes_do_not_correlate(rng):
+    points = rng.standard_normal((500, 2)) * [1.0, 0.5]
+    points -= points.mean(0)
+    points[:, 1] -= points[:, 0] * (points[:, 0] @ points[:, 1]) / (points[:, 0] ** 2).sum()
+    x = np.linspace(-4, 4, 81)
+    places = np.stack(np.meshgrid(x, x), -1).reshape(-1, 2).T
+    expected = gaussian_kde(points.T)(places).reshape(81, 81)
+    # SciPy's covariance divides by n - 1
+    np.testing.assert_allclose(kde_modes.density(points, x), expected, rtol=0.02, atol=1e-3)
+
+
+@pytest.mark.parametrize("smear", [0.01, 0.1, 0.2])
+def test_smeared_modes_are_seen_although_few_samples_are_within_three_deviations(
+    smear, rng, real
+):
+    found = kde_modes.score(ring(rng, smear), real)
+    assert (found.value, found.modes) == (8.0, 8)
+    # P(|x| <= .03) of a Gaussian of deviation `smear` in the plane
+    assert found.high_quality == pytest.approx(
+        1 - np.exp(-((0.03 / smear) ** 2) / 2), abs=0.02
+    )
+
+
+@pytest.mark.parametrize("modes", [1, 3, 8])
+def test_the_modes_that_are_there_are_counted(modes, rng, real):
+    assert kde_modes.score(ring(rng, 0.02, modes), real).value == modes
+
+
+def test_a_peak_between_the_centres_is_no_mode(rng, real):
+    found = kde_modes.score(0.1 * rng.standard_normal((N, 2)), real)
+    assert found.value == 0.0 and found.peaks > 0
+
+
+def test_a_few_samples_make_no_peak(rng, real):
+    points = ring(rng, 0.01, modes=7)
+    points[:20] = RING.centres[7]
+    assert kde_modes.score(points, real).value == 7.0
