@@ -1,5 +1,5 @@
-"""main.py with samples that the watch finds varied up to step 5 and all alike from step 10
-on, as long as the noise of the run is one of its first $COLLAPSING."""
+"""main.py with samples that the watch finds of all kinds up to step 5 and of one kind from
+step 10 on, as long as the noise of the run is one of its first $COLLAPSING."""
 
 import os
 
@@ -11,7 +11,8 @@ look = collapse.Watch.look
 
 def found(self, step):
     collapsing = step >= 10 and self.noise_number < int(os.environ["COLLAPSING"])
-    return {**look(self, step), "diversity": 0.0 if collapsing else 0.9}
+    coverage = 0.0 if collapsing else 0.9
+    return {**look(self, step), "diversity": 0.5, "coverage": coverage}
 
 
 if __name__ == "__main__":

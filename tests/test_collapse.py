@@ -6,16 +6,23 @@ which those from 10 on are low, so that the third in a row is at 20; a checkpoin
 """
 
 import json
+import pathlib
+import re
 import signal
+import types
 
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
+import sklearn.datasets
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from tests import launch
-from tfgan_papers.metrics import diversity
+from tfgan_papers import figures
+from tfgan_papers.data import DataOptions, HeldExamples, load
+from tfgan_papers.metrics import coverage, diversity
 from tfgan_papers.papers.gan import GAN
 from tfgan_papers.runs import collapse
 
@@ -27,6 +34,12 @@ def reports(*diversities, d_auc=0.7):
         {"step": 100 * (i + 1), "diversity": diversity, "d_auc": d_auc}
         for i, diversity in enumerate(diversities)
     ]
+
+
+def covering(*coverages):
+    """Reports of images that lie half as far apart as the data."""
+    found = reports(*[0.5] * len(coverages))
+    return [{**r, "coverage": c} for r, c in zip(found, coverages, strict=True)]
 
 
 # What it measures.
@@ -56,7 +69,11 @@ def test_separation_is_scikit_learns_auc_in_the_larger_direction(rng):
     ("found", "verdict", "since"),
     [
         (reports(), "unknown", None),
-        (reports(0.1, 0.1), "healthy", 100),
+        (reports(0.1, 0.1), "too early to tell", 100),
+        (reports(0.9, 0.9), "too early to tell", None),
+        (covering(0.19, 0.0, 0.1), "low_diversity", 100),
+        (covering(0.9, 0.19, 0.0, 0.1), "collapsed", 200),
+        (covering(0.1, 0.1, 0.2), "healthy", None),
         (reports(0.1, 0.1, 0.1), "low_diversity", 100),
         (reports(0.9, 0.19, 0.0, 0.1), "collapsed", 200),
         (reports(0.1, 0.1, 0.21, 0.1, 0.1), "healthy", 400),
@@ -72,9 +89,15 @@ def test_three_reports_in_a_row_are_a_verdict(found, verdict, since):
 
 
 class Folder:
-    """In place of a `training.Run`."""
+    """In place of a `RunFolder`."""
 
     stored = None
+
+    def __init__(self, path="run"):
+        self.path = pathlib.Path(path)
+
+    def __truediv__(self, name):
+        return self.path / name
 
     def read(self, name):
         return self.stored
@@ -128,9 +151,88 @@ def test_a_generator_made_constant_is_seen_and_one_that_copies_the_data_is_not(
     said = [message for message in caplog.messages if "collapse" in message]
     assert said[0] == (
         "collapse: samples at step 60 vary 0.00 times as much as the data "
-        "(threshold 0.2 for 3 reports)"
+        "(threshold 0.2 for 3 reports); see run/samples/step-000000060.png"
     )
     assert len(said) == 2 and said[1].startswith("no collapse") and "step 80" in said[1]
+
+
+class Shows(keras.layers.Layer):
+    """One of `images`, by the latent."""
+
+    def build(self, shape):
+        self.images = self.add_weight((400, 8, 8, 1), "zeros", trainable=False)
+
+    def call(self, z):
+        return tf.gather(self.images, tf.cast(400 * z[:, 0], tf.int32))
+
+
+def digits(rng, kind):
+    """(400, 8, 8, 1) of them."""
+    stored = sklearn.datasets.load_digits()
+    images = np.float32(stored.images[..., None] / 16)
+    if kind == "one, slightly moved":
+        one = images[stored.target == 3][0]
+        moves = rng.uniform(-0.5, 0.5, (400, 2))
+        return np.stack([scipy.ndimage.shift(one, (*move, 0), order=1) for move in moves])
+    classes = {"all": range(10), "half of the classes": (0, 2, 4, 6, 8), "ones": [1]}
+    return rng.choice(images[np.isin(stored.target, classes[kind])], 400)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        ("all", "healthy"),
+        ("half of the classes", "healthy"),
+        ("ones", "collapsed"),
+        ("one, slightly moved", "collapsed"),
+    ],
+)
+def test_known_collapses_and_known_good_samples_of_digits(
+    rng, kind, verdict, labelled, tmp_path, caplog
+):
+    """A sheet of each stands where the verdict says."""
+    shows = Shows()
+    z, image = keras.Input((1,)), keras.Input((8, 8, 1))
+    judge = keras.layers.Dense(1)(keras.layers.Flatten()(image))
+    model = GAN(keras.Model(z, shows(z)), keras.Model(image, judge), prior="uniform_01")
+    examples = load("train", DataOptions())
+    if not labelled:
+        examples = HeldExamples("plain", examples.stored)
+    watch = collapse.Watch(
+        Folder(tmp_path), model, None, tf.summary.create_noop_writer(),
+        examples.all("unit", 128), 10, kinds=coverage.of_examples(examples, "unit"),
+    )  # fmt: skip
+    watch.set_model(model)
+    shows.images.assign(digits(rng, "all"))
+    for step in (10, 20, 30, 40, 50, 60):
+        if step == 40:
+            shows.images.assign(digits(rng, kind))
+        model.step.assign(step)
+        watch.on_epoch_end(0)
+        sheet = figures.sheet(np.uint8(255 * shows.images[:64].numpy().clip(0, 1)), 8)
+        figures.save(sheet, tmp_path / "samples" / f"step-{step:09d}.png")
+    with caplog.at_level("INFO", logger="absl"):
+        watch.conclude()
+    assert collapse.diagnose(watch.reports) == verdict
+    if kind != "one, slightly moved":
+        assert watch.reports[-1]["diversity"] > 0.5  # which does not tell
+    said = re.search("show (.*) of its kinds.*; see (.*)$", caplog.messages[-1])
+    assert (float(said[1]) < 0.2) == (verdict == "collapsed")
+    assert pathlib.Path(said[2]).is_file() and "step-000000060" in said[2]
+
+
+def test_a_resumed_watch_says_what_the_uninterrupted_one_said(rng):
+    model = types.SimpleNamespace(
+        steps_done=20, classes=0, prior_name="normal", latent_dim=2, seed=1
+    )
+    folder = Folder()
+    folder.write("collapse.json", {"reports": covering(0.9, 0.1), "rollbacks": []})
+    folder.stored["reports"] = [
+        {**r, "step": r["step"] // 10} for r in folder.stored["reports"]
+    ]
+    watch = collapse.Watch(folder, model, None, None, rng.random((9, 4, 4, 1)), 10)
+    assert watch.summary()["verdict"] == "too early to tell"
 
 
 # What it does.
@@ -152,7 +254,7 @@ def interrupted(folder):
     """A run that is killed between the low reports, at the first report after the
     rollback, and later, and taken to its end."""
     codes = []
-    for step in (15, 6, 20):
+    for step in (15, 10, 20):
         process = collapsing(folder, "rollback")
         process.wait(lambda p=process, s=step: f"step {s:>2}/" in p.out.read_text())
         process.signal(signal.SIGKILL)
@@ -186,7 +288,9 @@ def test_warn_says_it_once_and_goes_on(runs):
     ended = future.result()
     assert ended.code == 0, ended.err
     (line,) = said(ended)
-    assert "collapse: samples at step 20 vary 0.00 times as much as the data" in line
+    assert "vary 0.50 times as much as the data and show 0.00 of its kinds" in line
+    assert line.endswith(f"; see {folder}/samples/step-000000020.png")
+    assert (folder / "samples" / "step-000000020.png").is_file()
     verdict = json.loads((folder / "summary.json").read_text())["collapse"]
     assert (verdict["verdict"], verdict["step"]) == ("collapsed", STEPS)
     assert launch.kept_steps(folder) == [20, 25, 30]

@@ -17,7 +17,7 @@ from tfgan_papers.commands import study
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
 from tfgan_papers.options import Options, option
-from tfgan_papers.runs import records, tensorboard
+from tfgan_papers.runs import collapse, records, tensorboard
 from tfgan_papers.runs.folder import RunFolder
 
 
@@ -268,7 +268,7 @@ def _score(metric, entry):
 def _collapse(verdict):
     if "diversity" not in verdict:
         return "not watched"
-    return f"{verdict['verdict']}, diversity {verdict['diversity']:.2f}"
+    return f"{verdict['verdict']}, {collapse.measured(verdict)}"
 
 
 def _table(label, heads, rows):

@@ -27,7 +27,7 @@ from tfgan_papers import figures, files, options
 from tfgan_papers.commands.evaluate import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
-from tfgan_papers.runs import records, settings, tensorboard
+from tfgan_papers.runs import collapse, records, settings, tensorboard
 from tfgan_papers.runs.folder import RunFolder
 
 
@@ -81,7 +81,8 @@ class StudyRun(NamedTuple):
             return failed["reason"]
         watch = self.folder.read("summary.json").get("collapse", {})
         if watch.get("verdict") in ("collapsed", "low_diversity", "unvaried"):
-            return "{verdict}: diversity {diversity:.3f} at step {step:,}".format(**watch)
+            varies = collapse.measured(watch, digits=3)
+            return f"{watch['verdict']}: {varies} at step {watch['step']:,}"
         for entry in self.folder.scores().values():
             if entry["value"] < entry.get("modes", 0):
                 return f"{entry['value']:.0f} of {entry['modes']} modes"
@@ -94,19 +95,20 @@ class StudyRun(NamedTuple):
     def quantities(self) -> dict[str, float]:
         """The scores, with all that is measured and no setting of the measurement; before
         them what the last report says: the scalars of training, means over its period, and
-        the collapse watch's diversity."""
+        the collapse watch's diversity and coverage."""
         summary = self.folder.read("summary.json") or {}
         scalars = summary.get("scalars", {})
         last = {f"training {k}": v for k, v in scalars.items()}  # "bound" is a score too
         watched = summary.get("collapse", {})
-        last |= {"diversity": watched["diversity"]} if "diversity" in watched else {}
+        measured = ("diversity", "coverage")
+        last |= {name: watched[name] for name in measured if name in watched}
         return last | {
             metric if name == "value" else f"{metric} {name}": value
             for metric, entry in self.folder.scores().items()
             for name, value in entry.items()
             if isinstance(value, float)
             and not name.endswith("_error")
-            and name != "classifier_accuracy"  # of the features, not of the samples
+            and not name.endswith("_accuracy")  # of the features, not of the samples
         }
 
 

@@ -26,6 +26,7 @@ from tfgan_papers.metrics import (
     class_accuracy,
     classification_error,
     classifier_score,
+    coverage,
     diversity,
     frechet_distance,
     inception_score,
@@ -53,4 +54,5 @@ METRICS = {
     "nearest_class": nearest_class,
     "class_accuracy": class_accuracy,
     "diversity": diversity,
+    "coverage": coverage,
 }

@@ -1,11 +1,14 @@
 """Collapse watch: once a report, whether the samples still vary and D can still err.
 
 GANs tend to look well early and to collapse late (LSGAN, 2017, on its stability runs), so
-the watch never stops looking. It measures two things that need to know no loss:
+the watch never stops looking. It measures three things that need to know no loss:
 
     diversity   mean distance between two samples over that between two examples: 1 is as
                 varied as the data, 0 is one sample for all z. Among the modes of a
                 mixture half may be lost before it shows: there, see mode coverage.
+    coverage    how many kinds of images the samples are of, over how many the data are of
+                (`metrics.coverage`): a digit that bends and moves has half the diversity
+                of all digits and no coverage. Not taken of points.
     d_auc       the chance that D tells a sample from an example: .5 is a guess, 1 is never
                 wrong. Taken in whichever direction D's scores run, so that it holds for
                 logits, least-squares scores and energies alike; not taken of a model in
@@ -25,12 +28,14 @@ from scipy.stats import rankdata
 
 from tfgan_papers import noise
 from tfgan_papers.errors import TrainingFailure, UsageError
+from tfgan_papers.metrics import coverage
 from tfgan_papers.metrics.diversity import mean_distance
 from tfgan_papers.runs import tensorboard
 
 EXAMPLES = 128  # samples, and examples: 8,128 pairs of each
 SEED = 0  # of both, the same in every run
-LEAST_DIVERSITY = 0.2  # ours: sheets below it show one motif
+VALUES = 2**19  # of the samples whose kinds are counted, so many numbers at most
+LEAST = 0.2  # of diversity, and of coverage; ours: sheets below it show one motif
 MOST_AUC = 0.999  # ours
 REPORTS = 3  # in a row; no more than checkpoints in last/, so that a good one is left
 ROLLBACKS = 3
@@ -47,27 +52,37 @@ def separation(real_scores: np.ndarray, fake_scores: np.ndarray) -> float:
 
 
 def first_low(reports: list[dict]) -> int | None:
-    """The step since which every report is of low diversity, or None."""
+    """The step since which every report is of low diversity or coverage, or None."""
     since = None
     for report in reversed(reports):
-        if report["diversity"] >= LEAST_DIVERSITY:
+        if not is_low(report):
             break
         since = report["step"]
     return since
 
 
+def is_low(report: dict) -> bool:
+    """Whether the samples of a report vary too little."""
+    return report["diversity"] < LEAST or report.get("coverage", 1.0) < LEAST
+
+
+def measured(report: dict, digits: int = 2) -> str:
+    """The variety of a report's samples, in words."""
+    names = (name for name in ("diversity", "coverage") if name in report)
+    return ", ".join(f"{name} {report[name]:.{digits}f}" for name in names)
+
+
 def diagnose(reports: list[dict]) -> str:
     """On the last reports: collapsed, if the samples have ceased to vary; low_diversity, if
-    they never did; saturated, if D never errs; else healthy. unknown before the first."""
+    they never did; saturated, if D never errs; else healthy. "too early to tell" of fewer
+    than REPORTS, unknown before the first."""
     last = reports[-REPORTS:]
-    if not last:
-        return "unknown"
-    if len(last) == REPORTS:
-        if all(report["diversity"] < LEAST_DIVERSITY for report in last):
-            began = any(report["diversity"] >= LEAST_DIVERSITY for report in reports)
-            return "collapsed" if began else "low_diversity"
-        if all(report.get("d_auc", 0.0) > MOST_AUC for report in last):
-            return "saturated"
+    if len(last) < REPORTS:
+        return "too early to tell" if last else "unknown"
+    if all(map(is_low, last)):
+        return "low_diversity" if all(map(is_low, reports)) else "collapsed"
+    if all(report.get("d_auc", 0.0) > MOST_AUC for report in last):
+        return "saturated"
     return "healthy"
 
 
@@ -96,10 +111,19 @@ class Watch(keras.callbacks.Callback):
         period: steps; reports in between, which depend on where a run was interrupted,
             do not count.
         on_collapse: warn, stop or rollback.
+        kinds: `coverage.Kinds` of the data; without them no coverage is taken.
     """
 
     def __init__(
-        self, folder, model, checkpoints, writer, real, period, on_collapse="warn"
+        self,
+        folder,
+        model,
+        checkpoints,
+        writer,
+        real,
+        period,
+        on_collapse="warn",
+        kinds=None,
     ):
         super().__init__()
         self.folder, self.checkpoints, self.writer = folder, checkpoints, writer
@@ -107,8 +131,11 @@ class Watch(keras.callbacks.Callback):
         self.period, done = period, model.steps_done
         self.real, self.labels = real if model.classes else (real, None)
         self.real_distance = mean_distance(self.real) or np.nan  # all are the same
-        seed, shape = tf.constant([SEED, 0], tf.int64), (len(self.real), model.latent_dim)
-        self.z = noise.latents(model.prior_name, seed, shape)
+        self.kinds, n = kinds, len(self.real)
+        if kinds:
+            n = max(n, min(coverage.SAMPLES, VALUES // int(np.prod(self.real.shape[1:]))))
+        seed = tf.constant([SEED, 0], tf.int64)
+        self.z = noise.latents(model.prior_name, seed, (n, model.latent_dim))
         stored = folder.read("collapse.json") or {"reports": [], "rollbacks": []}
         self.reports = [r for r in stored["reports"] if r["step"] <= done]
         self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
@@ -136,7 +163,7 @@ class Watch(keras.callbacks.Callback):
             for name in report.keys() - {"step"}:
                 tensorboard.scalar(name, report[name])
         now = diagnose(self.reports)
-        if now != before and (before, now) != ("unknown", "healthy"):
+        if now != before and {before, now} & {"collapsed", "low_diversity", "saturated"}:
             logging.warning(self.sentence(now))
             self.said = now
         if now == "collapsed" and self.on_collapse != "warn":
@@ -150,9 +177,13 @@ class Watch(keras.callbacks.Callback):
             logging.info(self.sentence(now))
 
     def look(self, step):
-        given = self.model.with_labels(self.z, self.labels)
-        fake = self.model.generator(given, training=False)  # what trains, not its average
+        labels = None if self.labels is None else np.resize(self.labels, len(self.z))
+        given = self.model.with_labels(self.z, labels)
+        drawn = np.asarray(self.model.generator(given, training=False))  # not its average
+        fake = drawn[: len(self.real)]
         report = {"step": step, "diversity": mean_distance(fake) / self.real_distance}
+        if self.kinds and np.isfinite(drawn).all():
+            report["coverage"] = coverage.score(drawn, self.kinds).value
         if not self.model.adversary:
             return report
         scores = (
@@ -164,18 +195,24 @@ class Watch(keras.callbacks.Callback):
         return report | {"d_auc": separation(*scores)}
 
     def sentence(self, now):
+        """A verdict in words: of which samples, and where to see them."""
         last = self.reports[-1]
-        step, times = f"step {last['step']:,}", f"{last['diversity']:.2f} times as much"
+        of = f"samples at step {last['step']:,}"
+        vary = f"{of} vary {last['diversity']:.2f} times as much as the data"
+        if "coverage" in last:
+            vary += f" and show {last['coverage']:.2f} of its kinds"
         told = f", D tells them from it with AUC {last.get('d_auc', np.nan):.3f}"
-        return {
-            "collapsed": f"collapse: samples at {step} vary {times} as the data "
-            f"(threshold {LEAST_DIVERSITY} for {REPORTS} reports)",
-            "low_diversity": f"no variety yet: samples at {step} vary {times} as the data",
-            "saturated": f"saturation: D tells samples at {step} from data without error "
-            f"(AUC over {MOST_AUC} for {REPORTS} reports)",
-            "healthy": f"no collapse, no saturation: samples at {step} vary {times} as "
-            f"the data{told if 'd_auc' in last else ''}",
+        told = vary + (told if "d_auc" in last else "")
+        reports = f"{len(self.reports)} of {REPORTS} reports"
+        said = {
+            "collapsed": f"collapse: {vary} (threshold {LEAST} for {REPORTS} reports)",
+            "low_diversity": f"no variety yet: {vary}",
+            "saturated": f"saturation: D tells {of} from data without error (AUC over "
+            f"{MOST_AUC} for {REPORTS} reports)",
+            "too early to tell": f"too early to tell of a collapse, {reports}: {told}",
+            "healthy": f"no collapse, no saturation: {told}",
         }[now]
+        return f"{said}; see {self.folder / 'samples'}/step-{last['step']:09d}.png"
 
     def go_back(self):
         """To the newest checkpoint from before the samples ceased to vary."""

@@ -9,6 +9,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tfgan_papers import data, figures
 from tfgan_papers.errors import TrainingFailure, UsageError
+from tfgan_papers.metrics import coverage
 from tfgan_papers.models import surgery
 from tfgan_papers.runs import (
     callbacks,
@@ -187,6 +188,7 @@ def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
     watch = collapse.Watch(
         *(run.folder, model, checkpoints, writer),
         *(_watched_examples(model, examples, value_range), period, training.on_collapse),
+        coverage.of_examples(examples, value_range),
     )
     # measured before the last checkpoint, after which there may be no step to time
     measure = keras.callbacks.LambdaCallback(
