@@ -159,8 +159,8 @@ def test_summarys_speed_is_that_of_the_reports(run, summary):
 
 def test_tensorboard_has_the_scalars_that_are_printed(run, summary, events):
     scalars = plugin_tags(events, "scalars")
-    assert scalars == {*SCALARS, "images_per_s", "diversity", "d_auc"}
-    for name in ("diversity", "d_auc"):
+    assert scalars == {*SCALARS, "images_per_s", "diversity", "coverage", "d_auc"}
+    for name in ("diversity", "coverage", "d_auc"):
         assert list(series(events, name)) == REPORTED[1:]  # at whole periods
     for name in SCALARS:
         values = series(events, name)

@@ -372,7 +372,7 @@ def test_a_run_scores_its_bound_and_draws_its_pictures(run):
         (path,) = ended.out.splitlines()
         assert kind in path and launch.contents(folder / "samples")
     reports = json.loads((folder / "collapse.json").read_text())["reports"]
-    assert [set(report) for report in reports] == [{"step", "diversity"}] * 2
+    assert [set(report) for report in reports] == [{"step", "diversity", "coverage"}] * 2
     assert set(json.loads((folder / "summary.json").read_text())["scalars"]) == {
         *("bound", "error", "divergence")
     }
