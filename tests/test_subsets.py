@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.data.examples import RecordExamples
-from tfgan_papers.metrics import subsets
+from tfgan_papers.metrics import classification_error, subsets
+from tfgan_papers.runs import sheets
 
 
 def by_class(n=1000, classes=10):
@@ -82,7 +83,29 @@ def test_fewer_labels_than_classes_have_the_share_of_many_small_classes_too():
     assert 49 <= (labels == 0).sum() <= 51 and len(set(labels)) >= 50
 
 
+def test_the_sheet_of_examples_shows_classes_from_all_over_the_data():
+    greys = np.repeat(np.uint8(25 * np.arange(10)), 100)
+    images = np.tile(greys[:, None, None, None], (1, 4, 4, 1))
+    picture = sheets.of_examples(HeldExamples("sorted", images))
+    assert set(np.unique(greys)) <= set(np.unique(picture))
+
+
 def test_class_shares_are_counted_over_all_examples():
     labels = np.repeat([0, 2], [30, 10])
     examples = HeldExamples("made", np.zeros((40, 2), np.float32), labels, ("a", "b", "c"))
     np.testing.assert_array_equal(subsets.class_shares(examples), [0.75, 0, 0.25])
+
+
+def test_the_batches_of_a_classifier_are_of_several_classes_where_the_split_is_sorted():
+    """Minibatch features of a batch of one class would be others than in training."""
+    batches = []
+
+    def classifier(images, training):
+        batches.append({int(image) // 100 for image in images[:, 0]})
+        return np.eye(10)[np.int32(images[:, 0]) // 100]
+
+    found = classification_error.score(
+        classifier, classification_error.reference("raw", by_class())
+    )
+    assert (found.value, found.test_examples) == (0, 1000)
+    assert min(map(len, batches)) >= 8

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfgan_papers.errors import UserError
+from tfgan_papers.metrics import subsets
 
 NAME, UNIT = "test error", "images wrong (lower is better)"
 OF = "classifier"
@@ -30,12 +31,13 @@ class Score(NamedTuple):
 
 
 def reference(value_range: str, test) -> Reference:
-    """The test split with its labels.
+    """The test split with its labels, in random order: D with minibatch features compares
+    the images of a batch, which are of one class where the split lies class by class.
 
     Raises:
         UsageError: it has none.
     """
-    return Reference(*test.labelled(value_range))
+    return Reference(*subsets.some(test).labelled(value_range))
 
 
 def score(classifier: Callable, examples: Reference) -> Score:

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_papers import data, figures, noise
+from tfgan_papers.metrics import subsets
 from tfgan_papers.models.adversarial import AdversarialModel
 
 LAYOUT = (8, 8)  # rows and columns
@@ -20,7 +21,7 @@ def drawer(model: AdversarialModel, examples: data.Examples, value_range: str):
     seed = tf.constant([SEED, 0], tf.int64)
     z = noise.latents(model.prior_name, seed, (n, model.latent_dim))
     labels = row_labels(model, rows, columns)
-    real = None if images else examples.all(value_range, POINTS)
+    real = None if images else subsets.some(examples, POINTS).all(value_range)
     to_pixels = data.RANGES[value_range].to_pixels
 
     def draw(model):
@@ -47,9 +48,9 @@ def row_labels(model: AdversarialModel, rows: int, columns: int):
 
 
 def of_examples(examples: data.Examples) -> np.ndarray | None:
-    """The first examples, in the layout of the samples' sheet; None of points."""
+    """Some examples, in the layout of the samples' sheet; None of points."""
     rows, columns = LAYOUT
     if len(examples.shape) != 3:
         return None
-    blocks = examples.blocks(min(rows * columns, examples.size))
+    blocks = subsets.some(examples, rows * columns).blocks()
     return figures.sheet(np.concatenate([np.asarray(block) for block in blocks]), columns)
