@@ -1,4 +1,7 @@
-"""Pictures of samples: sheets of images, scatters of points, Fig. 1 of GAN (2014)."""
+"""Figures: sheets of images, scatter plots of points, curves, and figures of the papers.
+
+Every function that draws returns a uint8 image (height, width, 3); `save` writes it.
+"""
 
 import io
 import pathlib
@@ -12,15 +15,15 @@ from tfgan_papers import files
 from tfgan_papers.metrics import kde_modes
 
 matplotlib.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402  after the choice of a screenless backend
+import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend without a display
 
 GAP = 2  # pixels between the images of a sheet
-PANELS = 4  # side by side in the figure of a study
-SMALLEST = 32  # images below this height are shown enlarged, pixel by pixel
+PANELS = 4  # side by side in the figure of a study, at most
+SMALLEST = 32  # pixels; images of a smaller height are enlarged by pixel repetition
 
 
 def sheet(images: np.ndarray, columns: int) -> np.ndarray:
-    """uint8 images (n, h, w, c) in rows of `columns`, as one uint8 image (h, w, 3)."""
+    """Arranges uint8 images (n, height, width, 1 or 3) in rows of `columns`."""
     images = np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
     zoom = -(-SMALLEST // images.shape[1])
     images = images.repeat(zoom, 1).repeat(zoom, 2)
@@ -34,12 +37,12 @@ def sheet(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def plane(samples: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Samples over data, points in the plane, as a uint8 image."""
+    """Scatter plot of samples (n, 2) over data (m, 2). Further dimensions are ignored."""
     figure, axes = plt.subplots(figsize=(4, 4))
     axes.plot(*real.T[:2], ".", color="0.75", markersize=2, label="data")
     axes.plot(*samples.T[:2], ".", markersize=3, label="samples")
     low, high = real.min(0)[:2], real.max(0)[:2]
-    margin = 0.25 * (high - low)  # the same page at every step
+    margin = 0.25 * (high - low)  # from the data alone: the same axes at every step
     (left, bottom), (right, top) = low - margin, high + margin
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_aspect("equal")
@@ -50,13 +53,16 @@ def plane(samples: np.ndarray, real: np.ndarray) -> np.ndarray:
 def line(
     z: np.ndarray, samples: np.ndarray, real: np.ndarray, verdict: Callable
 ) -> np.ndarray:
-    """Fig. 1 of GAN (2014) for points on a line: the density of data (dotted), that of
-    samples, D(x) (dashed) beside D*(x), and below them how z maps to x.
+    """Fig. 1 of GAN (2014) for points on a line.
+
+    It shows the density of the data (dotted), the density of the samples (solid), D(x)
+    (dashed) and the optimal D*(x), and below them how G maps z to x.
 
     Args:
-        z: (n, 1) latents, and `samples`, (n, 1), what G makes of them.
-        real: (n, 1) data.
-        verdict: (m, 1) points -> (m, 1), D(x).
+        z: latents (n, 1).
+        samples: G(z) (n, 1).
+        real: data (m, 1).
+        verdict: function from float32 points (k, 1) to D(x) (k, 1).
     """
     figure, (axes, arrows) = plt.subplots(
         2, 1, figsize=(6, 5), sharex=True, height_ratios=(3, 1)
@@ -84,8 +90,13 @@ def line(
 
 
 def curves(losses: dict) -> np.ndarray:
-    """Each player's loss over D's score of an example, a line an `AdversarialLoss` by name:
-    Fig. 2 of LSGAN (2016), whose point is where a loss is flat."""
+    """Fig. 2 of LSGAN (2016): each player's loss as a function of D's score.
+
+    The figure shows where each loss is flat.
+
+    Args:
+        losses: name -> `AdversarialLoss`; each is one curve per player.
+    """
     score = np.linspace(-5, 5, 201, dtype=np.float32)
     figure, panels = plt.subplots(1, 3, figsize=(10, 3), sharex=True)
     players = {"real": "D, on data", "fake": "D, on samples", "generator": "G"}
@@ -98,12 +109,14 @@ def curves(losses: dict) -> np.ndarray:
 
 
 def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
-    """Density of points in the plane, side by side (LSGAN, 2017, Fig. 7): a Gaussian
-    kernel estimate on [-4, 4]^2 in 30 levels, those of the target, as a uint8 image.
+    """Densities of points in the plane, side by side (LSGAN, 2017, Fig. 7).
+
+    Each density is a Gaussian kernel estimate on [-4, 4]^2, drawn in 30 levels, which are
+    those of the target.
 
     Args:
-        columns: title -> (n, 2) samples.
-        target: (m, 2) data, the last column.
+        columns: title -> samples (n, 2).
+        target: data (m, 2), shown in the last column.
     """
     columns = {**columns, "target": target}
     x = np.linspace(-4, 4, 401)
@@ -119,7 +132,12 @@ def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
 
 
 def history(scalars: dict[str, dict], pages: dict[int, np.ndarray]) -> np.ndarray:
-    """Each scalar over the steps, {step: value}, above pictures of some of the steps."""
+    """The curve of each scalar over the steps, above images of some of the steps.
+
+    Args:
+        scalars: name -> {step: value}.
+        pages: step -> uint8 image.
+    """
     count = len(scalars)
     size = 2.5 * count, 2.5 * (1 + count / len(pages))
     figure = plt.figure(figsize=size, layout="constrained")
@@ -141,7 +159,8 @@ def history(scalars: dict[str, dict], pages: dict[int, np.ndarray]) -> np.ndarra
 
 
 def study(rows: list[dict]) -> np.ndarray:
-    """Failure rates with their intervals, and each score's mean and deviation, by setting.
+    """The failure rate of each setting with its interval, and the mean and standard
+    deviation of each score.
 
     Args:
         rows: the settings of a study's record.
@@ -177,11 +196,13 @@ def study(rows: list[dict]) -> np.ndarray:
 
 
 def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndarray:
-    """The score that chooses the best checkpoint, higher is better, by step: a drawing a
-    setting of a study, in it a line a run.
+    """The score that selects the best checkpoint, by step; higher is better.
+
+    The figure has one panel per setting of a study, and one curve per run.
 
     Args:
-        curves: setting -> of each of its runs, step -> score.
+        curves: setting -> list with {step: score} of each run.
+        metric: name of the score.
     """
     size = 4 * len(curves), 3
     figure, panels = plt.subplots(
@@ -197,13 +218,14 @@ def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndar
 
 
 def _density(points, x):
-    """A Gaussian kernel estimate at x; all but a spike where the points coincide."""
+    """Gaussian kernel density estimate of points (n,) at x; a spike if they coincide."""
     width = max(points.std(), 1e-3) * len(points) ** -0.2  # Scott's rule
     kernels = np.exp(-0.5 * ((x[:, None] - points) / width) ** 2)
     return kernels.mean(1) / (width * np.sqrt(2 * np.pi))
 
 
 def _picture(figure):
+    """Renders and closes a Matplotlib figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120, bbox_inches="tight")
     plt.close(figure)
@@ -211,14 +233,22 @@ def _picture(figure):
 
 
 def save(picture: np.ndarray, path: pathlib.Path):
-    """Write a uint8 image as PNG, whole or not at all."""
+    """Writes a uint8 image as PNG, atomically."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
     files.write_bytes(path, buffer.getvalue())
 
 
 def nearest(samples: np.ndarray, examples: np.ndarray) -> np.ndarray:
-    """For each sample the nearest example in squared Euclidean distance."""
+    """For each sample, the nearest example in Euclidean distance.
+
+    Args:
+        samples: array (n, ...).
+        examples: array (m, ...).
+
+    Returns:
+        Array (n, ...).
+    """
     flat, samples = examples.reshape(len(examples), -1), samples.reshape(len(samples), -1)
-    squares = (flat**2).sum(1) - 2 * samples @ flat.T  # less |sample|^2, the same for all
+    squares = (flat**2).sum(1) - 2 * samples @ flat.T  # |sample|^2 is a constant
     return examples[squares.argmin(1)]

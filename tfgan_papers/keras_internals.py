@@ -1,18 +1,23 @@
-"""The private parts of Keras that this project uses, in one place. tests/test_keras_api.py
-names the version in which they were last seen."""
+"""The private parts of Keras that this project uses, in one place.
+
+tests/test_keras_api.py checks that the installed Keras is the version given here.
+"""
 
 import keras
 
-SEEN_IN = "3.15"
+SEEN_IN = "3.15"  # the Keras version for which these functions were last checked
 
 
 def layers(*networks: keras.Model) -> list[keras.layers.Layer]:
-    """All layers of the networks, those within layers too."""
+    """All layers of the networks, including those nested in other layers."""
     return [x for net in networks for x in net._flatten_layers(include_self=False)]
 
 
 def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
-    """Those of Keras' own stochastic layers, which know neither step nor replica."""
+    """The seed generators of Keras' own stochastic layers.
+
+    Their draws depend on neither the step nor the replica, so a model reseeds them.
+    """
     return [
         layer.seed_generator
         for layer in layers(*networks)
@@ -22,11 +27,11 @@ def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
 
 
 def index_of(optimizer: keras.Optimizer, variable) -> int:
-    """The place of a variable's state in the optimizer's lists."""
+    """The index of a variable's state in the lists of the optimizer."""
     return optimizer._get_variable_index(variable)
 
 
 def moments(optimizer: keras.optimizers.Adam, variable):
-    """Adam's first and second moment of a variable."""
+    """Adam's first and second moments of a variable."""
     index = index_of(optimizer, variable)
     return optimizer._momentums[index], optimizer._velocities[index]

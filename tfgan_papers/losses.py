@@ -1,7 +1,8 @@
-"""Adversarial losses that `--loss` selects: pure functions of D's raw scores.
+"""Adversarial losses, as pure functions of the raw scores of the discriminator D.
 
-Each function gives one value per score, in its numerically stable form. Cross entropy
-takes scores for logits, D(x) = sigmoid(score); least squares takes them as they are.
+Each function maps scores (batch, 1), any real numbers, to one loss value per score, of the
+same shape, in a numerically stable form. Cross entropy treats the scores as logits,
+D(x) = sigmoid(score). Least squares uses them directly. `--loss` selects a loss by name.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ TARGETS = (0.0, 1.0, 1.0)  # a, b, c of LSGAN, 2016, Eq. 9
 
 @dataclasses.dataclass(frozen=True)
 class LeastSquaresOptions(Options):
-    """The targets of LSGAN (2016), Eq. 2, of --loss=least_squares."""
+    """The targets of --loss=least_squares (LSGAN, 2016, Eq. 2)."""
 
     a: float = option(TARGETS[0], "Target of D for samples.")
     b: float = option(TARGETS[1], "Target of D for data.")
@@ -32,14 +33,15 @@ class LeastSquaresOptions(Options):
 
 
 class AdversarialLoss(NamedTuple):
-    """What each player minimizes, as functions of D's scores (batch, 1).
+    """The losses of both players, as functions of D's scores (batch, 1).
 
     Attributes:
         real: D's loss on data.
         fake: D's loss on samples.
         generator: G's loss on samples.
-        to_probability: what a score says, for people: D(x) under cross entropy.
-        config: name and arguments from which `get` makes the loss again.
+        to_probability: maps scores to the values that are reported: the probability D(x),
+            0 to 1, under cross entropy, the score itself under least squares.
+        config: the name and the arguments from which `get` rebuilds the loss.
     """
 
     real: Callable
@@ -50,39 +52,44 @@ class AdversarialLoss(NamedTuple):
 
 
 def real_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
-    """-log D(x) (GAN, 2014, Eq. 1: D ascends V, so descends -V)."""
+    """-log D(x), at least 0 (GAN, 2014, Eq. 1: D maximizes V, here it minimizes -V)."""
     return ops.softplus(-scores)
 
 
 def fake_cross_entropy(scores: tf.Tensor) -> tf.Tensor:
-    """-log(1 - D(G(z))) (GAN, 2014, Eq. 1)."""
+    """-log(1 - D(G(z))), at least 0 (GAN, 2014, Eq. 1)."""
     return ops.softplus(scores)
 
 
 def minimax(scores: tf.Tensor) -> tf.Tensor:
-    """log(1 - D(G(z))), which G descends in Algorithm 1 (GAN, 2014)."""
+    """log(1 - D(G(z))), at most 0, which G minimizes in Algorithm 1 of GAN (2014)."""
     return -ops.softplus(scores)
 
 
 def non_saturating(scores: tf.Tensor) -> tf.Tensor:
-    """-log D(G(z)): the same fixed point, strong gradients early (GAN, 2014, Sec. 3)."""
+    """-log D(G(z)), at least 0 (GAN, 2014, Sec. 3).
+
+    It has the same fixed point as `minimax` and stronger gradients early in training.
+    """
     return ops.softplus(-scores)
 
 
 def least_squares(
     a: float = TARGETS[0], b: float = TARGETS[1], c: float = TARGETS[2]
 ) -> AdversarialLoss:
-    """Half the squared distance of the score to its target (LSGAN, 2016, Eq. 2).
+    """Half the squared distance between a score and its target (LSGAN, 2016, Eq. 2).
+
+    The targets (0, 1, 1) are the 0-1 scheme of Eq. 9. With b - c = 1 and b - a = 2, as for
+    (-1, 1, 0) of Eq. 8, G minimizes the Pearson chi-square divergence between p_d + p_g
+    and 2 p_g.
 
     Args:
         a: D's target for samples.
-        b: D's target for data; not a.
-        c: G's target for samples. (0, 1, 1) is the 0-1 scheme of Eq. 9; with
-            b - c = 1 and b - a = 2, as (-1, 1, 0) of Eq. 8, G minimizes the Pearson
-            chi-square divergence of p_d + p_g and 2 p_g.
+        b: D's target for data.
+        c: G's target for samples.
 
     Raises:
-        ValueError: a and b are equal, so that D has nothing to tell apart.
+        ValueError: a and b are equal, so D has nothing to tell apart.
     """
     if a == b:
         raise ValueError(f"a and b are both {a}: D has nothing to tell apart")
@@ -97,7 +104,7 @@ def least_squares(
 
 
 def scaled(loss: AdversarialLoss, factor: float) -> AdversarialLoss:
-    """`factor` times what each player descends."""
+    """`loss` with all three terms multiplied by `factor`."""
 
     def times(term):
         return lambda scores: factor * term(scores)
@@ -125,12 +132,20 @@ LOSSES = {
 }
 
 
-# Of Improved GAN (2016): feature matching, and one-sided label smoothing.
+# Improved GAN (2016): one-sided label smoothing and feature matching.
 
 
 def one_sided(loss: AdversarialLoss, alpha: float) -> AdversarialLoss:
-    """`loss` with alpha as D's target for data (Sec. 3.4). That for samples stays 0, else
-    the best D would no longer be that of a mixture in which samples count for nothing."""
+    """`loss` with one-sided label smoothing (Improved GAN, 2016, Sec. 3.4).
+
+    D's target for data becomes `alpha`. The target for samples stays 0: with a positive
+    target for samples, p_g would enter the numerator of the optimal D, and samples far
+    from the data would have no incentive to move towards them.
+
+    Args:
+        loss: the loss to smooth.
+        alpha: float, 0 to 1, D's target for data.
+    """
 
     def real(scores):
         return alpha * loss.real(scores) + (1.0 - alpha) * loss.fake(scores)
@@ -140,9 +155,13 @@ def one_sided(loss: AdversarialLoss, alpha: float) -> AdversarialLoss:
 
 
 def equilibrium(smoothing: float) -> AdversarialLoss:
-    """Cross entropy, in which G's target is what the best D says where p_g = p_data
-    (imagenet/build_model.py: generator_target_prob), with D's target for data
-    1 - `smoothing`."""
+    """Cross entropy in which G's target is the output of the optimal D at p_g = p_data
+    (imagenet/build_model.py of Improved GAN: generator_target_prob).
+
+    Args:
+        smoothing: float, 0 to 1. D's target for data is 1 - smoothing, so G's target is
+            (1 - smoothing) / 2. `one_sided` smooths D's own loss.
+    """
     target = (1.0 - smoothing) / 2.0
 
     def towards_target(scores):
@@ -153,17 +172,33 @@ def equilibrium(smoothing: float) -> AdversarialLoss:
 
 
 def feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """Squared distance of the mean features (batch, n) of data and samples (Sec. 3.1)."""
+    """Feature matching: the squared distance between the mean features of data and samples
+    (Improved GAN, 2016, Sec. 3.1).
+
+    Args:
+        real: features of data (batch, n).
+        fake: features of samples (batch, n).
+
+    Returns:
+        A scalar, at least 0: the sum over the n features.
+    """
     return ops.sum(ops.square(ops.mean(real, 0) - ops.mean(fake, 0)))
 
 
 def mean_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """The same, as a mean over the features (train_mnist_feature_matching.py)."""
+    """`feature_matching` as a mean over the features (train_mnist_feature_matching.py).
+
+    Features (batch, n) to a scalar, at least 0.
+    """
     return ops.mean(ops.square(ops.mean(real, 0) - ops.mean(fake, 0)))
 
 
 def absolute_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """Mean absolute difference of the mean features (train_cifar_feature_matching.py)."""
+    """The mean absolute difference between the mean features of data and samples
+    (train_cifar_feature_matching.py).
+
+    Features (batch, n) to a scalar, at least 0.
+    """
     return ops.mean(ops.abs(ops.mean(real, 0) - ops.mean(fake, 0)))
 
 
@@ -182,10 +217,14 @@ WITH_ARGUMENTS = {
 
 
 def get(identifier: str | dict | AdversarialLoss) -> AdversarialLoss:
-    """The loss of a name in `LOSSES`, of a `config`, or the loss itself.
+    """Retrieves a loss.
+
+    Args:
+        identifier: a name in `LOSSES`, the `config` of a loss, or a loss, which is
+            returned as it is.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: the name is unknown.
     """
     if isinstance(identifier, AdversarialLoss):
         return identifier
@@ -203,12 +242,12 @@ def get(identifier: str | dict | AdversarialLoss) -> AdversarialLoss:
 
 
 def name_of(table: dict, function: Callable):
-    """The name of a function in a table, by which a config keeps it.
+    """The name of `function` in `table`, with which a config refers to it.
 
     Raises:
-        ValueError: it has none, so that a model with it cannot be saved.
+        ValueError: the function is not in the table, so its model cannot be saved.
     """
-    for name, each in table.items():
-        if each is function:
+    for name, entry in table.items():
+        if entry is function:
             return name
     raise ValueError(f"{function} is none of {', '.join(table)}: it cannot be saved")

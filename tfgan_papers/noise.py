@@ -1,12 +1,12 @@
 """Random draws as a pure function of (seed, step, draw number, row of the global batch).
 
-Nothing here keeps state. A resumed run therefore draws what the uninterrupted one
-would have drawn, and replica r of N draws exactly the rows that one device alone would
-have drawn for r's share of the batch.
+The generator has no state. A resumed run therefore draws the same values as an
+uninterrupted one. Replica r of N draws exactly the rows that a single device would draw for
+r's share of the batch.
 
-The draws start from Philox *integers*, which TensorFlow's kernels and XLA produce bit
-for bit alike; their ready-made floats differ between the two. So compiling a step
-with XLA does not change its noise.
+All draws are computed from Philox *integers*. TensorFlow's kernels and XLA produce the same
+integers bit for bit, but not the same floats. Compiling a step with XLA therefore does not
+change its noise.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import ndtri
 
-PHILOX = 1  # tf.random.Algorithm.PHILOX, the one generator that every device has
-BRANCHES = DRAWS = 1 << 8  # a step holds 256 branches of 256 draws each
+PHILOX = 1  # tf.random.Algorithm.PHILOX, the only one that every device has
+BRANCHES = DRAWS = 1 << 8  # a step has 256 branches of 256 draws each
 WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
 
 _MIDDLES = ndtri((np.arange(2**16) + 0.5) / 2**16)
 QUANTILES = (_MIDDLES / _MIDDLES.std()).astype("float32")  # of N(0, 1), in order
 
-PRIORS = {  # law of the latents: between which bounds an element lies
+PRIORS = {  # name -> bounds of each element of a latent vector
     "uniform": (-1.0, 1.0),
     "uniform_01": (0.0, 1.0),
     "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
@@ -35,11 +35,14 @@ PRIORS = {  # law of the latents: between which bounds an element lies
 def bits(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
     """Random 32-bit words, uint32, of `shape` = (rows, ...).
 
-    Row i is row `first_row + i` of the one endless table that `seed`, an int64 pair,
-    stands for: any device can draw any rows of it, in any grouping.
+    Each `seed` defines one endless table. Row i of the result is row `first_row + i` of
+    this table, so that a device can draw any rows of it, in any grouping.
 
     Args:
-        compiled: draw the same words in the form that XLA compiles well.
+        seed: int64 (2,).
+        shape: (rows, ...); rows may be a scalar tensor.
+        first_row: int or scalar tensor.
+        compiled: if True, uses a form of the same computation that XLA compiles well.
     """
     rows, row_size = shape[0], int(np.prod(shape[1:]))
     width = -(-row_size // WORDS_PER_COUNT) * WORDS_PER_COUNT  # rows start on a count
@@ -61,10 +64,10 @@ def bits(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Te
 
 
 def _philox(key: tf.Tensor, counter: tf.Tensor, blocks) -> tf.Tensor:
-    """Philox4x32-10 (Salmon et al. 2011), uint32 (blocks, 4), in a loop over its rounds.
+    """Philox4x32-10 (Salmon et al. 2011), uint32 (blocks, 4), as a loop over its rounds.
 
-    XLA's own form of TensorFlow's kernel unrolls them, and on a CPU its fusion then
-    computes each round anew for every use of it: 60 times as slow as this.
+    XLA's version of the TensorFlow kernel unrolls the rounds. On a CPU its fusion then
+    recomputes each round for every use, which is 60 times slower than this loop.
     """
 
     def high_low(words, factor):
@@ -90,21 +93,22 @@ def _philox(key: tf.Tensor, counter: tf.Tensor, blocks) -> tf.Tensor:
 
 
 def _shifted(words, places):
+    """`words` shifted right by `places` bits."""
     return tf.bitwise.right_shift(words, tf.constant(places, words.dtype))
 
 
 def halves(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
-    """Random 16-bit words, uint16, of `shape`: two of each word of `bits`."""
+    """Random 16-bit words, uint16, of `shape`, two from each word of `bits`."""
     size = int(np.prod(shape[1:]))
     words = bits(seed, (shape[0], -(-size // 2)), first_row, compiled)
-    found = tf.reshape(tf.bitcast(words, tf.uint16), (shape[0], -1))[:, :size]
-    return tf.reshape(found, tf.stack(shape))
+    half_words = tf.reshape(tf.bitcast(words, tf.uint16), (shape[0], -1))[:, :size]
+    return tf.reshape(half_words, tf.stack(shape))
 
 
 def bernoulli(
     seed: tf.Tensor, shape: Sequence, probability: float, first_row=0, compiled=False
 ) -> tf.Tensor:
-    """True with `probability`, rounded to a multiple of 2^-16; bool of `shape`."""
+    """Bool of `shape`, True with `probability`, which is rounded to a multiple of 2^-16."""
     threshold = round(probability * 2**16)
     if threshold > 2**16 - 1:
         return tf.ones(tf.stack(shape), tf.bool)
@@ -114,29 +118,34 @@ def bernoulli(
 def uniform(
     seed: tf.Tensor, shape: Sequence, low=0.0, high=1.0, first_row=0, compiled=False
 ) -> tf.Tensor:
-    """U[low, high) as float32; 24 random bits a value."""
+    """Uniform on [low, high), float32 of `shape`, with 24 random bits per value."""
     words = _shifted(bits(seed, shape, first_row, compiled), 8)
     unit = tf.cast(words, tf.float32) * 2.0**-24
-    # 2 unit - 1 is exact, so there is one rounding, the same where XLA fuses the rest
+    # 2 unit - 1 is exact. Only one operation rounds, so XLA's fusion changes nothing.
     return (low + high) / 2 + (high - low) / 2 * (2.0 * unit - 1.0)
 
 
 def normal(seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False) -> tf.Tensor:
-    """N(0, 1) as float32, by the inverse of its distribution function at the middles of
-    2^16 intervals of equal probability: |z| < 4.33, variance 1. A table of 256 KiB is
-    faster than log, cos and sin of the Box-Muller transform, three times under XLA.
+    """Standard normal, float32 of `shape`.
+
+    The values are the quantiles of N(0, 1) at the centres of 2^16 intervals of equal
+    probability: |z| < 4.33, variance 1. Looking them up in a table of 256 KiB is faster
+    than the log, cos and sin of the Box-Muller transform, three times faster under XLA.
     """
-    places = tf.cast(halves(seed, shape, first_row, compiled), tf.int32)
-    return tf.gather(tf.constant(QUANTILES), places)
+    indices = tf.cast(halves(seed, shape, first_row, compiled), tf.int32)
+    return tf.gather(tf.constant(QUANTILES), indices)
 
 
 def latents(
     prior: str, seed: tf.Tensor, shape: Sequence, first_row=0, compiled=False
 ) -> tf.Tensor:
-    """Latent vectors z, float32 (n, latent_dim), by the name of their law.
+    """Latent vectors z, float32 (n, latent_dim).
 
-    `uniform` is U(-1, 1); `uniform_01` U(0, 1); `uniform_sqrt3` U(-sqrt 3, sqrt 3), of
-    unit variance; `normal` N(0, 1).
+    Args:
+        prior: name of their distribution. `uniform` is U(-1, 1), `uniform_01` is U(0, 1),
+            `uniform_sqrt3` is U(-sqrt 3, sqrt 3), which has unit variance, and `normal` is
+            N(0, 1).
+        seed, shape, first_row, compiled: see `bits`.
     """
     if prior == "normal":
         return normal(seed, shape, first_row, compiled)
@@ -144,11 +153,15 @@ def latents(
 
 
 class Stream:
-    """The draws of one traced function on one replica, numbered as they are asked for.
+    """The random draws of one traced function on one replica, numbered in call order.
 
-    `base` is an int64 pair: the run's seed, and the number of the first draw. A draw of
-    n rows is rows [replica * n, (replica + 1) * n) of the global batch's draw. `compiled`
-    tells whether XLA will compile what draws.
+    A draw of n rows returns the rows [replica * n, (replica + 1) * n) of the draw for the
+    global batch.
+
+    Args:
+        base: int64 (2,), the seed of the run and the number of the first draw.
+        replica: int or scalar tensor, the index of the replica.
+        compiled: whether XLA will compile the function.
     """
 
     def __init__(self, base: tf.Tensor, replica, compiled: bool = False):
@@ -157,25 +170,35 @@ class Stream:
 
     @classmethod
     def of_step(cls, run_seed: int, step: tf.Tensor, replica) -> "Stream":
+        """The stream of a training step; `step` is an integer scalar."""
         number = tf.cast(step, tf.int64) * (BRANCHES * DRAWS)
         return cls(tf.stack([tf.cast(run_seed, tf.int64), number]), replica)
 
     def branch(self) -> tf.Tensor:
-        """The `base` of the next branch: draws for a function that is traced once and
-        called several times in a step."""
+        """The `base` of the next branch, which numbers the draws of a function that is
+        traced once and called several times in a step.
+
+        Raises:
+            ValueError: the step has used all its branches.
+        """
         self.branches += 1
         if self.branches == BRANCHES:
             raise ValueError(f"more than {BRANCHES} branches in one training step")
         return self.base + [0, self.branches * DRAWS]
 
     def next_seed(self) -> tf.Tensor:
+        """The seed of the next draw, int64 (2,).
+
+        Raises:
+            ValueError: the function has used all its draws.
+        """
         if self.drawn == DRAWS:
             raise ValueError(f"more than {DRAWS} random draws in one function")
         self.drawn += 1
         return self.base + [0, self.drawn - 1]
 
     def reseed(self, index: int, dtype: str) -> tf.Tensor:
-        """State for a Keras `SeedGenerator`, another one each step and replica."""
+        """The state of the `index`-th Keras `SeedGenerator` for this step and replica."""
         place = tf.cast(self.replica, tf.int64) * BRANCHES + index
         return tf.cast(self.base + tf.stack([place * 2**32, 0]), dtype)
 
@@ -195,14 +218,15 @@ class Stream:
         return normal(self.next_seed(), shape, **self._place(shape))
 
 
-# Layers cannot be handed the stream through a functional model's call, so they look it
-# up here, when the step is traced. One per thread: replicas are traced on their own.
+# The call of a functional model cannot pass the stream to its layers, so they look it up
+# here when the step is traced. Each thread has its own, since each replica is traced in a
+# thread of its own.
 _ACTIVE = threading.local()
 
 
 @contextlib.contextmanager
 def use(stream: Stream) -> Iterator[Stream]:
-    """Within the block, the layers of `tfgan_papers.layers` draw from `stream`."""
+    """Makes the layers of `tfgan_papers.layers` draw from `stream` within the block."""
     outer, _ACTIVE.stream = active(), stream
     try:
         yield stream

@@ -1,4 +1,7 @@
-"""Optimizers and a schedule that Keras does not have and results, or speed, depend on."""
+"""Optimizers and a learning rate schedule that Keras lacks.
+
+The results, or the speed, depend on them.
+"""
 
 import keras
 import tensorflow as tf
@@ -9,13 +12,18 @@ from tfgan_papers import keras_internals
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class TF1RMSprop(keras.optimizers.Optimizer):
-    """RMSProp as `tf.train.RMSPropOptimizer` of TensorFlow 1: the mean square starts at
-    one, not zero, and epsilon is inside the root. The first steps are therefore small
-    where Keras' are large.
+    """RMSProp as implemented by `tf.train.RMSPropOptimizer` of TensorFlow 1.
 
         s <- rho s + (1 - rho) g^2;  theta <- theta - learning_rate g / sqrt(s + epsilon)
 
-    The defaults are TensorFlow 1's.
+    It differs from Keras' RMSprop in two ways: the mean square s starts at one, not zero,
+    and epsilon is inside the root. The first steps are therefore small where those of Keras
+    are large. The defaults are those of TensorFlow 1.
+
+    Args:
+        learning_rate: float or schedule.
+        rho: float, 0 to 1, the decay of the mean square.
+        epsilon: float, added to the mean square.
     """
 
     def __init__(
@@ -46,9 +54,11 @@ class TF1RMSprop(keras.optimizers.Optimizer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam, its whole update of a weight in one of TensorFlow's kernels: one pass
-    over memory where Keras' form takes ten. The same update, epsilon beside the
-    uncorrected root."""
+    """Keras' Adam with the update of each weight in a single TensorFlow kernel.
+
+    The kernel makes one pass over memory where Keras' implementation makes ten. The update
+    is the same: epsilon is added to the root of the uncorrected second moment.
+    """
 
     def update_step(self, gradient, variable, learning_rate):
         momentum, velocity = keras_internals.moments(self, variable)
@@ -69,13 +79,20 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class RootAdam(Adam):
-    """Adam with epsilon inside the root, beside the corrected mean square, as nn.py of
-    Improved GAN (2016) has it; 1e-8 there is 1e-4 outside.
+    """Adam with epsilon inside the root, as in nn.py of Improved GAN (2016).
 
         theta <- theta - learning_rate m_hat / sqrt(v_hat + epsilon)
 
-    The velocities hold v + epsilon (1 - beta_2^t), whose correction is v_hat + epsilon: so
-    the kernel of `Adam` serves, with no epsilon of its own.
+    An epsilon of 1e-8 inside the root corresponds to 1e-4 outside it.
+
+    The velocities hold v + epsilon (1 - beta_2^t), whose bias correction gives
+    v_hat + epsilon. So the kernel of `Adam` computes this update with an epsilon of 0.
+
+    Args:
+        learning_rate: float or schedule.
+        beta_1: float, 0 to 1, the decay of the first moment.
+        beta_2: float, 0 to 1, the decay of the second moment.
+        epsilon: float, added to the corrected second moment.
     """
 
     def __init__(
@@ -102,7 +119,13 @@ class RootAdam(Adam):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class ToZero(keras.optimizers.schedules.LearningRateSchedule):
-    """Flat for `flat_steps`, then linearly to zero in `falling_steps`, or as many."""
+    """A constant learning rate, followed by a linear decay to zero.
+
+    Args:
+        learning_rate: float, the initial rate.
+        flat_steps: int, the number of steps at the initial rate.
+        falling_steps: int, the number of steps of the decay; by default `flat_steps`.
+    """
 
     def __init__(self, learning_rate, flat_steps, falling_steps=None):
         self.learning_rate, self.flat_steps = learning_rate, flat_steps

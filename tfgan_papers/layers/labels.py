@@ -1,4 +1,4 @@
-"""Labels as inputs of a layer."""
+"""A layer that encodes class labels."""
 
 import keras
 from keras import ops
@@ -6,7 +6,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class OneHot(keras.layers.Layer):
-    """Labels, int (batch,), as (batch, classes) of zeros and a one."""
+    """One-hot encoding of class labels.
+
+    Input: integer labels (batch,), 0 to classes - 1. Output: (batch, classes) in the
+    compute dtype of the layer.
+
+    Args:
+        classes: int, the number of classes.
+    """
 
     def __init__(self, classes, **kwargs):
         super().__init__(**kwargs)

@@ -3,21 +3,29 @@
 import keras
 from keras import ops
 
-FAR = 1e6  # nn.py of Improved GAN: what keeps an example out of its own similarities
+FAR = 1e6  # nn.py of Improved GAN: added to the distance of an example to itself
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class MinibatchDiscrimination(keras.layers.Layer):
-    """Features (batch, A) and beside them, for each of `kernels`, how similar an example is
-    to the others of its batch (Sec. 3.2):
+    """Appends to each example's features its similarity to the other examples of its batch
+    (Improved GAN, Sec. 3.2):
 
         M_i = f(x_i) T;  o(x_i)_b = sum over j != i of exp(-||M_ib - M_jb||_1) + bias_b
 
-    T's columns have norm exp(log_scale), as in nn.py. Put real and generated batches
-    through it apart.
+    The columns of T have norm exp(log_scale), as in nn.py. Call the layer separately on
+    real and generated batches.
+
+    Input: features (batch, A). Output: (batch, A + kernels).
+
+    Args:
+        kernels: int, the number of similarities per example.
+        kernel_size: int, the number of dimensions in which each kernel compares.
+        kernel_initializer: initializer of the kernel (A, kernels, kernel_size); by default
+            N(0, 0.05), as `theta` in nn.py.
     """
 
-    compares = True  # the examples of a batch, in training and outside it
+    compares = True  # the output depends on the other examples, also outside training
 
     def __init__(self, kernels, kernel_size=5, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
@@ -52,8 +60,8 @@ class MinibatchDiscrimination(keras.layers.Layer):
         return ops.concatenate([features, similar + self.bias], -1)
 
     def _initialize(self, distances):
-        """Half the mean distance to the nearest other example becomes 1, the mean of each
-        feature 0."""
+        """Rescales the kernel so that half the mean distance to the nearest other example
+        is 1, and shifts the bias so that each similarity has mean 0 over the batch."""
         unit = 0.5 * ops.mean(ops.min(distances, 1), 0)
         self.log_scale.assign(self.log_scale - ops.log(unit)[:, None])
         distances = distances / unit

@@ -1,4 +1,4 @@
-"""Dropout and noise whose draws are a pure function of the training step."""
+"""Dropout and Gaussian noise whose random draws are a pure function of the step."""
 
 import keras
 import tensorflow as tf
@@ -8,9 +8,14 @@ from tfgan_papers import noise
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Dropout(keras.layers.Dropout):
-    """Keras' inverted dropout, whose mask inside an `AdversarialModel`'s step is drawn
-    from that step's noise stream: the same mask whether XLA compiles the step or not,
-    after a resume, and on however many replicas. Elsewhere it is Keras' own layer.
+    """Keras' inverted dropout with a reproducible mask.
+
+    Inside the training step of a `GenerativeModel` the mask comes from the noise stream of
+    that step. It is the same with and without XLA, after a resume, and on any number of
+    replicas. Elsewhere the layer behaves as `keras.layers.Dropout`.
+
+    Raises:
+        ValueError: `noise_shape` is set and the layer is called in a training step.
     """
 
     draws_from_step = True
@@ -22,14 +27,18 @@ class Dropout(keras.layers.Dropout):
         keep = 1.0 - self.rate
         if self.noise_shape is not None:
             raise ValueError("noise_shape is not supported within a training step")
-        kept = stream.bernoulli((tf.shape(inputs)[0], *inputs.shape[1:]), keep)
-        return inputs * (tf.cast(kept, inputs.dtype) / keep)
+        mask = stream.bernoulli((tf.shape(inputs)[0], *inputs.shape[1:]), keep)
+        return inputs * (tf.cast(mask, inputs.dtype) / keep)
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class GaussianNoise(keras.layers.GaussianNoise):
-    """Keras' additive Gaussian noise, inside an `AdversarialModel`'s step drawn as
-    `Dropout`'s masks are. Elsewhere it is Keras' own layer."""
+    """Keras' additive Gaussian noise with reproducible values.
+
+    Inside the training step of a `GenerativeModel` the values come from the noise stream of
+    that step, as the masks of `Dropout` do. Elsewhere the layer behaves as
+    `keras.layers.GaussianNoise`.
+    """
 
     draws_from_step = True
 

@@ -1,4 +1,4 @@
-"""Convolutions that halve and double height and width."""
+"""Convolutions that halve or double height and width."""
 
 import itertools
 
@@ -6,19 +6,24 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-NARROW = 16  # channels
+NARROW = 16  # channels; below it one 6x6 kernel is faster than four kernels by phase
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class DownConv2D(keras.layers.Conv2D):
-    """Convolution of stride 2 that halves height and width, zero-padded.
+    """Zero-padded convolution of stride 2 that halves height and width.
+
+    Input: (batch, height, width, channels). Output: (batch, ceil(height / 2),
+    ceil(width / 2), filters).
 
     Args:
-        symmetric: pad k // 2 on all sides, as Theano's border_mode; else TensorFlow's
-            SAME, whose smaller half comes first.
+        filters: int, the number of output channels.
+        kernel_size: int, the side k of the kernel.
+        symmetric: if True, pads k // 2 zeros on every side, as Theano's `border_mode`. If
+            False, uses TensorFlow's SAME padding, whose smaller half comes first.
     """
 
-    subpixel = False  # the same sums as convolutions of stride 1, see _by_phase
+    subpixel = False  # if True, computes the same sums with stride 1, see `_by_phase`
 
     def __init__(self, filters, kernel_size, symmetric=False, **kwargs):
         kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
@@ -57,11 +62,16 @@ class DownConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class UpConv2D(keras.layers.Conv2DTranspose):
-    """Transposed convolution of stride 2 that doubles height and width exactly: the
-    gradient of `DownConv2D` with the same padding.
+    """Transposed convolution of stride 2 that doubles height and width exactly.
+
+    It is the gradient of `DownConv2D` with the same padding.
+
+    Input: (batch, height, width, channels). Output: (batch, 2 height, 2 width, filters).
 
     Args:
-        symmetric: as of `DownConv2D`.
+        filters: int, the number of output channels.
+        kernel_size: int, the side of the kernel.
+        symmetric: the padding, see `DownConv2D`.
     """
 
     subpixel = False
@@ -76,7 +86,8 @@ class UpConv2D(keras.layers.Conv2DTranspose):
         before = _padding(self.kernel_size[0], self.symmetric)
         if self.subpixel:
             kernel = ops.cast(self.kernel, inputs.dtype)
-            # of the kernel's (rows, columns, outputs, inputs); x[j - m] wants m reversed
+            # The kernel is (rows, columns, outputs, inputs). The sum is over x[j - m], so
+            # the taps are flipped.
             if min(channels, self.filters) < NARROW:
                 taps = ops.flip(_six_taps(kernel, before), (0, 2))
                 taps = ops.transpose(taps, (0, 2, 5, 1, 3, 4))
@@ -109,17 +120,22 @@ class UpConv2D(keras.layers.Conv2DTranspose):
 
 
 def _padding(kernel_size, symmetric):
-    """Zeros before the first pixel of an even side, at stride 2."""
+    """The number of zeros before the first pixel of an even side, at stride 2."""
     return kernel_size // 2 if symmetric else (kernel_size - 2) // 2
 
 
 def _by_phase(kernel, before):
-    """The taps that meet each phase (a, b) of the pixels, and how many pixels of the phase
-    they reach, before and after, in rows and in columns: tap k meets pixel
-    2 i + k - before = 2 (i + m) + a, so every second one does, m growing by one.
+    """Splits a kernel by the four phases (a, b) of the pixels' coordinates modulo 2.
 
-    XLA on a CPU is many times slower at strided convolutions' gradients than at the
-    convolutions of stride 1 over the four phases that this makes of them.
+    For output i, tap k multiplies pixel 2 i + k - before = 2 (i + m) + a. So every second
+    tap belongs to one phase, and m grows by one from each to the next.
+
+    On a CPU, XLA computes the gradients of a strided convolution many times slower than
+    those of the equivalent stride-1 convolutions over the four phases.
+
+    Yields:
+        (taps, (rows, columns)) for each phase: the part of the kernel, and the numbers of
+        zeros (before, after) with which the phase is padded in rows and in columns.
     """
     sides = []
     for a in (0, 1):
@@ -131,9 +147,14 @@ def _by_phase(kernel, before):
 
 
 def _six_taps(kernel, before):
-    """A kernel of up to 6x6 padded to that, as (3, 2, 3, 2, ...), (m + 1, a) in rows and
-    columns: one convolution over all phases, with the same reach. For few channels, such
-    as an image's, four small ones take longer than the products with zeros.
+    """Pads a kernel of at most 6x6 to 6x6, so that all phases have three taps per side.
+
+    One convolution then covers all four phases. With few channels, such as those of an
+    image, this is faster than four small convolutions, despite the products with zeros.
+
+    Returns:
+        The kernel as (3, 2, 3, 2, ...): (m + 1, a) in rows, then in columns, where m and a
+        are those of `_by_phase`.
     """
     k = kernel.shape[0]
     sides = (2 - before, 4 + before - k)

@@ -3,17 +3,22 @@
 import keras
 from keras import ops
 
-REFERENCE_GAIN_STD = 0.02  # imagenet/: gains start at N(1, .02)
+REFERENCE_GAIN_STD = 0.02  # imagenet/: gains are initialized from N(1, .02)
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class WithReference(keras.layers.Layer):
-    """Puts a fixed batch, a weight that does not train, before the batch: the reference of
-    the `VirtualBatchNormalization`s that follow.
+    """Prepends the reference batch to a batch, for the `VirtualBatchNormalization` layers
+    that follow.
+
+    The reference batch is a weight that is not trained.
+
+    Input: (batch, ...). Output: (reference + batch, ...).
 
     Args:
-        reference: examples in the reference batch.
-        initializer: of the reference, (reference, ...); `set_weights` gives others.
+        reference: int, the number of examples in the reference batch.
+        initializer: initializer of the reference batch (reference, ...). `set_weights`
+            replaces it.
     """
 
     def __init__(self, reference, initializer="random_normal", **kwargs):
@@ -46,7 +51,13 @@ class WithReference(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class WithoutReference(keras.layers.Layer):
-    """Takes the reference batch of `WithReference` away again."""
+    """Removes the reference batch that `WithReference` prepended.
+
+    Input: (reference + batch, ...). Output: (batch, ...).
+
+    Args:
+        reference: int, the number of examples in the reference batch.
+    """
 
     def __init__(self, reference, **kwargs):
         super().__init__(**kwargs)
@@ -64,14 +75,22 @@ class WithoutReference(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class VirtualBatchNormalization(keras.layers.Layer):
-    """Each example by statistics of the reference batch, n examples, and of itself, which
-    counts 1 / (n + 1) (Sec. 3.5; imagenet/ops.py): it does not depend on its batch mates.
+    """Normalizes each example by statistics of the reference batch and of itself (Improved
+    GAN, Sec. 3.5; imagenet/ops.py).
 
-    Between `WithReference` and `WithoutReference`, so that the reference goes through the
-    network as it is at this step; it is normalized by its own statistics.
+    With n reference examples, the example itself has the weight 1 / (n + 1). Its output
+    does not depend on the other examples of its batch. The reference examples are
+    normalized by their own statistics alone.
+
+    Use the layer between `WithReference` and `WithoutReference`, so that the reference
+    batch passes through the network with its current weights.
+
+    Input and output: (n + batch, ..., channels), with the reference examples first.
 
     Args:
-        reference: n, the first rows of the batch.
+        reference: int, n.
+        epsilon: float, added to the variance.
+        gamma_initializer: initializer of the gains (channels,); by default N(1, 0.02).
     """
 
     def __init__(self, reference, epsilon=1e-5, gamma_initializer=None, **kwargs):
@@ -89,7 +108,8 @@ class VirtualBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         n, places = self.reference, list(range(1, len(inputs.shape) - 1))
-        # about the reference's mean, else the squares of large values lose the variance
+        # Centred on the mean of the reference batch: the variance is a difference of
+        # squares, which loses its precision where the values are large.
         centre = ops.mean(inputs[:n], [0, *places], keepdims=True)
         inputs = inputs - ops.stop_gradient(centre)
         own = [ops.mean(p, places, keepdims=True) for p in (inputs, ops.square(inputs))]

@@ -1,5 +1,4 @@
-"""Weight normalization (Salimans & Kingma 2016), as the code of Improved GAN (2016) has it
-in nn.py."""
+"""Weight normalization (Salimans & Kingma 2016), as in nn.py of Improved GAN (2016)."""
 
 import keras
 from keras import ops
@@ -7,18 +6,26 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class WeightNormalization(keras.layers.Wrapper):
-    """W = gain v / ||v|| for each unit or channel of a layer (Salimans & Kingma 2016), with
-    a bias and an activation after it.
+    """Reparametrizes the weights of a layer as W = gain v / ||v||, for each unit or channel
+    (Salimans & Kingma 2016), and adds a bias and an activation.
 
-    A dense layer's product with v is scaled, not v itself: the same value, without a
-    second array of the size of the weights. Of a convolution the output is the larger.
+    For a dense layer the wrapper scales the output rather than v. The result is the same,
+    and no second array of the size of the weights is needed. For a convolution it scales
+    v, because there the output is larger than the weights.
+
+    Input and output: the shapes of `layer`.
 
     Args:
-        layer: a dense layer, a convolution or a transposed one, without bias and
-            activation; its precision is the wrapper's.
-        trainable_gain: else the gain stays as `initialize` sets it.
-        initial_std: of what `initialize` makes of each unit.
-        epsilon: added to ||v||^2.
+        layer: dense layer, convolution or transposed convolution, without bias and
+            activation. The wrapper uses its dtype policy.
+        activation: activation applied after the bias.
+        trainable_gain: if False, the gain keeps the value that `surgery.initialize` sets.
+        initial_std: float, the standard deviation of each unit's output after
+            `surgery.initialize`.
+        epsilon: float, added to ||v||^2.
+
+    Raises:
+        ValueError: `layer` has a bias or an activation.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class WeightNormalization(keras.layers.Wrapper):
         return self.activation(values + self.bias)
 
     def _initialize(self, values):
+        """Sets gain and bias so that each unit has mean 0 and deviation `initial_std`."""
         axes = list(range(len(values.shape) - 1))
         scale = self.initial_std / ops.std(values, axes)
         self.bias.assign(-ops.mean(values, axes) * scale)
@@ -72,7 +80,7 @@ class WeightNormalization(keras.layers.Wrapper):
 
     def get_config(self):
         config = super().get_config()
-        config["layer"].pop("build_config", None)  # else a copy is bound to this input
+        config["layer"].pop("build_config", None)  # it would bind a copy to this input
         return {
             **config,
             "activation": keras.activations.serialize(self.activation),
