@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 setup(
     name="tfgan-papers",
     version="0.2.0",
-    description="GAN, Improved GAN, LSGAN and BEGAN in TensorFlow and Keras, with exact resume, "
-    "scores and SavedModel export",
+    description="GAN, Improved GAN, LSGAN and BEGAN in TensorFlow and Keras, with exact "
+    "resume, scores and SavedModel export",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
