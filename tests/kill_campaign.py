@@ -1,0 +1,130 @@
+"""Kill runs at random moments and see that they end as if they had not been killed.
+
+    python -m tests.kill_campaign --kills=100 --record=results/kill_campaign.json
+
+Each trial starts a short run, kills it with SIGKILL at a random moment of its training,
+every fifth time within the writing of a checkpoint, and starts the same command again. At
+the end every tensor of the newest checkpoint has to be, bit for bit, that of a run that
+nobody killed. The models take turns: gan, lsgan with rollbacks after a collapse, began,
+improved_gan. This is no part of the suite: a trial takes some seconds.
+"""
+
+import argparse
+import itertools
+import pathlib
+import random
+import signal
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from tests import launch
+from tfgan_papers.runs import records
+
+STEPS, REPORT_STEPS = 60, 10
+COMMON = (
+    *("--deterministic", f"--steps={STEPS}", f"--report_steps={REPORT_STEPS}"),
+    "--checkpoint_steps=10",
+)
+MODELS = {  # name -> arguments, script, environment
+    "gan": (("--model=gan", "--batch_size=20"), "main.py", {}),
+    "lsgan": (  # its samples are called collapsed until the second rollback
+        *(("--model=lsgan", "--dataset=ring", "--on_collapse=rollback"),),
+        *("tests/collapsing.py", {"COLLAPSING": "2"}),
+    ),
+    "began": (("--model=began", "--width=4", "--batch_size=8"), "main.py", {}),
+    "improved_gan": (("--model=improved_gan", "--batch_size=20"), "main.py", {}),
+}
+WITHIN_WRITE = 5  # every so many-th kill
+
+
+def started(name, folder):
+    arguments, script, environment = MODELS[name]
+    return launch.Launched(
+        *(*arguments, *COMMON, f"--logdir={folder}"),
+        fresh=False,
+        script=script,
+        environment=environment,
+    )
+
+
+def seconds_of_training(process):
+    """From the first report to the end."""
+    process.reported(1)
+    begin = time.monotonic()
+    ended = process.ended()
+    assert ended.code == 0, ended.err
+    return time.monotonic() - begin
+
+
+def kill(process, folder, draw, seconds, within_write):
+    """SIGKILL at a random moment; whether the process was still at work."""
+    process.reported(1)
+    time.sleep(draw.uniform(0, seconds))
+    writing = pathlib.Path(folder, "checkpoints", "last", "writing")
+    if within_write and not process.wait(writing.is_dir):
+        return False
+    if process.poll() is not None:
+        return False
+    process.signal(signal.SIGKILL)
+    process.ended()
+    return True
+
+
+def equal(folder, whole):
+    """Whether the newest checkpoints of two runs are the same, bit for bit."""
+    some, others = (launch.tensors(each, STEPS) for each in (folder, whole))
+    return some.keys() == others.keys() and all(
+        np.array_equal(some[name], others[name]) for name in some
+    )
+
+
+def trial(name, root, draw, seconds, within_write):
+    """Kill once, go on, compare; None if the run was done before the kill."""
+    folder = root / "killed"
+    if not kill(started(name, folder), folder, draw, seconds, within_write):
+        return None
+    ended = started(name, folder).ended()
+    return ended.code == 0 and equal(folder, root.parent / name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--record")
+    own = parser.parse_args()
+    draw, results = random.Random(own.seed), []
+    with tempfile.TemporaryDirectory() as temporary:
+        root = pathlib.Path(temporary)
+        seconds = {name: seconds_of_training(started(name, root / name)) for name in MODELS}
+        names = itertools.cycle(MODELS)
+        while len(results) < own.kills:
+            name, within = next(names), len(results) % WITHIN_WRITE == WITHIN_WRITE - 1
+            with tempfile.TemporaryDirectory(dir=root) as folder:
+                same = trial(name, pathlib.Path(folder), draw, seconds[name], within)
+            if same is None:
+                continue
+            results.append({"model": name, "within_write": within, "equal": same})
+            print(f"kill {len(results)} of {own.kills}, {name}: {same}", flush=True)
+    failed = sum(not result["equal"] for result in results)
+    print(f"{len(results)} kills, {failed} ends that are not those of the whole run")
+    if own.record:
+        records.write(
+            own.record,
+            claim=None,
+            quantity="ends that equal those of the uninterrupted run, bit for bit",
+            unit="of all kills",
+            value=len(results) - failed,
+            steps=STEPS,
+            run_id="kill_campaign",
+            kills=results,
+            command=records.command(),
+        )
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
