@@ -1,4 +1,4 @@
-"""A generator against a discriminator, each with its own optimizer."""
+"""The base class of the adversarial models."""
 
 import keras
 import tensorflow as tf
@@ -8,20 +8,24 @@ from tfgan_papers.models.generative import GenerativeModel
 
 
 class AdversarialModel(GenerativeModel):
-    """A generator and a discriminator, each with its own optimizer.
+    """A generator and a discriminator that train against each other.
+
+    Each network has its own optimizer.
 
         model = BEGAN(generator, discriminator, gamma=0.5)
         model.compile("adam", "adam")
         model.fit(images)
 
     Args:
-        generator: functional model, (batch, latent_dim) -> images.
-        discriminator: functional model, images -> raw scores (logits), or whatever
-            the paper's critic gives.
-        history: weight of `HistoricalAveraging` of both networks; 0: none.
-        generator_average: how far an average of the generator's weights moves towards
-            them in each of its steps; 0: none is kept.
-        prior, seed, classes: as of `GenerativeModel`.
+        generator: functional model, latents (batch, latent_dim) -> images (batch, height,
+            width, channels) or points (batch, dimensions).
+        discriminator: functional model, images -> raw scores (batch, 1), or another output
+            that the paper defines.
+        history: float, the weight of `HistoricalAveraging` for both networks; 0 disables
+            it.
+        generator_average: float, 0 to 1, the rate of the moving average of the generator's
+            weights, see `average_generator`; 0 keeps no average.
+        prior, seed, classes: see `GenerativeModel`.
     """
 
     scalars = ("d_loss", "g_loss")
@@ -62,26 +66,36 @@ class AdversarialModel(GenerativeModel):
         jit_compile: bool | str = "auto",
         **kwargs,
     ):
-        """Attach the optimizers; see `GenerativeModel.compile_with`."""
+        """Configures the model for training.
+
+        Args:
+            d_optimizer: optimizer of the discriminator.
+            g_optimizer: optimizer of the generator; another object than `d_optimizer`.
+            jit_compile: see `GenerativeModel.compile_with`.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
         optimizers = {"d_optimizer": d_optimizer, "g_optimizer": g_optimizer}
         self.compile_with(optimizers, jit_compile, **kwargs)
 
     def average_generator(self, rate: float):
-        """Keep beside G an average of its weights, and draw samples from that. Call it
-        before training, where the model was built.
+        """Maintains an exponential moving average of G's weights and samples from it.
 
-        GANs circle about their equilibrium, the average lies nearer to it (Yazici et al.
-        2019, https://arxiv.org/abs/1806.04498; in none of the four papers).
+        Call it before training, in the distribution strategy of the model.
+
+        The weights of a GAN oscillate around an equilibrium, and their average is closer to
+        it (Yazici et al. 2019, https://arxiv.org/abs/1806.04498). None of the four papers
+        averages G.
 
         Args:
-            rate: how far the average moves towards G in a step of G.
+            rate: float, 0 to 1, the fraction of the distance to G's weights by which the
+                average moves in each step of G.
         """
         self.ema_rate = rate
         self.averaged_generator = surgery.clone_with_weights(self.generator)
         self.sampling_generator = self.averaged_generator
 
     def checkpointed(self):
-        histories = {f"{k}_history": each for k, each in self.histories.items()}
+        histories = {f"{name}_history": history for name, history in self.histories.items()}
         return {**super().checkpointed(), **histories}
 
     def apply_gradients(self, network: str, gradients: list[tf.Tensor]):

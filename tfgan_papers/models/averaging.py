@@ -1,4 +1,4 @@
-"""Averages of weights: of a network for sampling or testing, and historical averaging."""
+"""Averages of weights over training, and historical averaging."""
 
 import math
 
@@ -7,8 +7,16 @@ import tensorflow as tf
 
 
 def ema_update(average: keras.Model, network: keras.Model, rate: float | tf.Tensor):
-    """Move the weights of `average` by `rate` of the way to those of `network`; those that
-    do not train it has as `network` has them."""
+    """Updates an exponential moving average of a network's weights.
+
+    Trainable weights move by `rate` times their distance to those of `network`. Other
+    weights are copied.
+
+    Args:
+        average: the network with the averaged weights.
+        network: a network of the same architecture.
+        rate: float or scalar tensor, 0 to 1.
+    """
     for mean, weight in zip(average.weights, network.weights, strict=True):
         if weight.trainable:
             mean.assign_add(rate * (weight - mean))
@@ -17,26 +25,39 @@ def ema_update(average: keras.Model, network: keras.Model, rate: float | tf.Tens
 
 
 def debiased_rate(rate: float, moves: tf.Tensor) -> tf.Tensor:
-    """The rate of an average that has forgotten its start, at its `moves`-th move, counted
-    from 1: after t moves the start has the weight (1 - rate)^t, which this divides out."""
+    """The rate that removes the influence of the initial value from a moving average.
+
+    After t updates at a constant rate, the initial value has the weight (1 - rate)^t. With
+    this rate the average is that of the t updates alone, with the weights rescaled to
+    sum to 1.
+
+    Args:
+        rate: float, between 0 and 1.
+        moves: integer scalar t, the number of the update, counted from 1.
+
+    Returns:
+        A float32 scalar: rate / (1 - (1 - rate)^t).
+    """
     t = tf.cast(moves, tf.float32)
     return -rate / tf.math.expm1(t * math.log1p(-rate))
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class HistoricalAveraging(keras.layers.Layer):
-    """||theta - mean of all theta so far||^2, beside a player's loss (Improved GAN, 2016,
-    Sec. 3.3), with the mean for a constant.
+    """Historical averaging (Improved GAN, 2016, Sec. 3.3).
+
+    Adds the penalty weight * ||theta - mean of all past theta||^2 to a player's loss. The
+    gradient treats the mean as a constant.
 
     Args:
-        variables: theta, a list.
-        weight: of the penalty.
+        variables: list of variables, theta.
+        weight: float, the weight of the penalty.
     """
 
     def __init__(self, variables, weight=1.0, **kwargs):
         super().__init__(**kwargs)
         self.weight = weight
-        once = {"trainable": False, "aggregation": "only_first_replica"}  # all the same
+        once = {"trainable": False, "aggregation": "only_first_replica"}  # equal on all
         self.count = self.add_weight(
             name="count", shape=(), dtype="int64", initializer="zeros", **once
         )
@@ -49,7 +70,15 @@ class HistoricalAveraging(keras.layers.Layer):
         self.built = True
 
     def penalized_gradients(self, gradients, variables):
-        """`gradients` and that of the penalty, when `variables` are in the mean."""
+        """Adds `variables` to the mean, and the gradients of the penalty to `gradients`.
+
+        Args:
+            gradients: list of tensors, one per variable.
+            variables: list of variables, theta.
+
+        Returns:
+            A list of tensors of the same shapes.
+        """
         self.count.assign_add(1)
         count, penalized = tf.convert_to_tensor(self.count), []
         for gradient, theta, mean in zip(gradients, variables, self.means, strict=True):

@@ -1,5 +1,8 @@
-"""Models whose discriminator gives one score an example, by any of the losses that
-`--loss` selects. A paper's `train_step` chooses the order of these pieces."""
+"""The base class of the models whose discriminator gives one score per example.
+
+Such a model can use any loss in `losses.LOSSES`. The `train_step` of a paper calls the
+methods here in the order of its algorithm.
+"""
 
 import keras
 import tensorflow as tf
@@ -10,16 +13,20 @@ from tfgan_papers.models import adversarial
 
 
 class ScalarCriticModel(adversarial.AdversarialModel):
-    """The pieces of a step, pure functions for `run_compiled`.
+    """The parts of a training step, as pure functions for `run_compiled`.
 
     Args:
-        loss: an `AdversarialLoss`, the name of one in `losses.LOSSES`, or its config.
-        matching: (real features, fake features) -> what G minimizes instead, one of
-            `losses.MATCHING` or its name; None: nothing. Features are the output of D's
-            layer named "features".
+        generator: functional model, latents (batch, latent_dim) -> images or points.
+        discriminator: functional model, images or points -> raw scores (batch, 1).
+        loss: an `AdversarialLoss`, its name in `losses.LOSSES`, or its config.
+        matching: a function in `losses.MATCHING`, or its name: (real features, fake
+            features) -> scalar, which G minimizes instead of its loss. The features are
+            the output of D's layer named "features". None uses the loss.
+        **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: D gives no score (batch, 1), or there is no such loss.
+        ValueError: the loss is unknown, or `matching` is given and D has no layer
+            "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -48,33 +55,50 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         }
 
     def critic_output(self, images, labels=None):
-        """What D's scores say, (batch, 1): a probability under cross entropy."""
+        """D's output for images (batch, 1): a probability under cross entropy."""
         return self.loss_terms.to_probability(super().critic_output(images, labels))
 
     def samples_for(self, real, labels, z=None):
-        """As many samples as there are data, of the same classes, from `z` or fresh
-        latents; differentiable."""
+        """Samples in training mode, as many as `real` has examples; differentiable.
+
+        Args:
+            real: images (batch, ...).
+            labels: classes of the samples (batch,), or None.
+            z: latents (batch, latent_dim); by default fresh ones.
+        """
         z = self.prior(real) if z is None else z
         return self.generator(self.with_labels(z, labels), training=True)
 
     def scores(self, images, labels):
+        """D's raw scores in training mode, (batch, 1)."""
         return self.discriminator(self.with_labels(images, labels), training=True)
 
     def discriminator_loss(self, real, fake, labels):
-        """D's loss on a batch, its mean verdicts, and its scores of the samples. Data and
-        samples go through D apart: batch normalization must not mix them."""
+        """D's loss on a batch.
+
+        D is called separately on data and samples, because batch normalization must not
+        mix them.
+
+        Returns:
+            (loss, scalars, scores): a scalar; the mean outputs `d_real` and `d_fake` of D;
+            the raw scores of the samples (batch, 1).
+        """
         real_scores, fake_scores = self.scores(real, labels), self.scores(fake, labels)
         terms = self.loss_terms
         d_loss = ops.mean(terms.real(real_scores)) + ops.mean(terms.fake(fake_scores))
-        verdicts = {
+        outputs = {
             "d_real": ops.mean(terms.to_probability(real_scores)),
             "d_fake": ops.mean(terms.to_probability(fake_scores)),
         }
-        return d_loss, verdicts, fake_scores
+        return d_loss, outputs, fake_scores
 
     def generator_loss(self, fake, real, labels, scores=None):
-        """What G descends: of its samples' scores, or of their features beside the data's
-        (Improved GAN, 2016, Sec. 3.1)."""
+        """G's loss, a scalar: from the scores of the samples, or with `matching` from the
+        features of samples and data (Improved GAN, 2016, Sec. 3.1).
+
+        Args:
+            scores: the raw scores of `fake` (batch, 1), if they are known.
+        """
         if self.matching is None:
             scores = self.scores(fake, labels) if scores is None else scores
             return ops.mean(self.loss_terms.generator(scores))
@@ -84,7 +108,11 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         return self.matching(of_real, of_fake)
 
     def joint_gradients(self, real, labels):
-        """One pass of each network and one batch of samples for both gradients."""
+        """The gradients of both networks, from one batch of samples and one pass of each.
+
+        Returns:
+            (scalars, gradients of D, gradients of G).
+        """
         with tf.GradientTape(persistent=True) as tape:
             fake = self.samples_for(real, labels)
             d_loss, scalars, fake_scores = self.discriminator_loss(real, fake, labels)
@@ -94,7 +122,14 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         return scalars | {"d_loss": d_loss, "g_loss": g_loss}, d_gradients, g_gradients
 
     def d_gradients(self, real, labels, fake=None):
-        """D's gradients against `fake`, or fresh samples of a G that stands still."""
+        """D's gradients, with G fixed.
+
+        Args:
+            fake: samples; by default fresh ones.
+
+        Returns:
+            (scalars, gradients).
+        """
         fake = self.samples_for(real, labels) if fake is None else fake
         with tf.GradientTape() as tape:
             d_loss, scalars, _ = self.discriminator_loss(real, fake, labels)
@@ -102,7 +137,14 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         return scalars | {"d_loss": d_loss}, gradients
 
     def g_gradients(self, real, labels, z=None):
-        """G's gradients against D, from `z` or as many fresh latents as there are data."""
+        """G's gradients, with D fixed.
+
+        Args:
+            z: latents (batch, latent_dim); by default fresh ones.
+
+        Returns:
+            (loss, gradients).
+        """
         with tf.GradientTape() as tape:
             g_loss = self.generator_loss(self.samples_for(real, labels, z), real, labels)
         return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)

@@ -1,4 +1,4 @@
-"""The kernel: what every generative model here needs, as verbs that its step calls."""
+"""The base class of all generative models, with the methods that a training step calls."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,38 +11,40 @@ from tfgan_papers.models.optimizer_group import OptimizerGroup
 
 
 class GenerativeModel(keras.Model):
-    """A generator and what it trains beside.
+    """A generator and the network that trains with it, its partner.
 
-    A paper subclasses this, or `AdversarialModel`, and writes `train_step`, its algorithm,
-    with these verbs: `start_step`, `run_compiled`, `prior`, `apply_gradients`,
-    `over_replicas`, `report`.
+    A paper subclasses this class or `AdversarialModel` and writes its algorithm as
+    `train_step`, with the methods `start_step`, `run_compiled`, `prior`, `apply_gradients`,
+    `over_replicas` and `report`.
 
-    Latents, dropout masks and noise are a function of (seed, step, row of the global
-    batch) alone, see `tfgan_papers.noise`; losses are means over the *global* batch. So the
-    model resumes exactly, and N replicas take the step of one unless its networks or losses
-    use statistics of a batch.
+    Latents, dropout masks and noise depend only on (seed, step, row of the global batch),
+    see `tfgan_papers.noise`. Losses are means over the *global* batch. A resumed run is
+    therefore exact, and N replicas compute the same step as one, unless the networks or
+    losses use batch statistics.
 
     Args:
-        generator: functional model, (batch, latent_dim) -> images.
-        partner: functional model that trains beside it.
-        prior: distribution of the latents, a name in `noise.PRIORS`.
-        seed: int, of everything random in training.
-        classes: 0, or the number of classes that both networks are conditioned on: then
-            each takes int32 labels (batch,) as a second input, and `fit` (images, labels).
+        generator: functional model, latents (batch, latent_dim) -> images (batch, height,
+            width, channels) or points (batch, dimensions).
+        partner: functional model that trains with the generator.
+        prior: name in `noise.PRIORS` of the distribution of the latents.
+        seed: int, the seed of all random draws in training.
+        classes: int, the number of classes on which both networks are conditioned, or 0.
+            With classes, each network takes int32 labels (batch,) as its second input, and
+            `fit` takes (images, labels).
 
     Raises:
         ValueError: the prior is unknown, or a network is not functional.
     """
 
-    scalars: tuple[str, ...] = ()  # what `report` takes
+    scalars: tuple[str, ...] = ()  # names of the scalars that `report` takes
     partner_name = "partner"
     adversary = False  # whether the partner learns to tell samples from data
-    # of a critic that gives images: (images, its images) -> how far apart, (batch,)
+    # If the critic outputs images: (images, outputs) -> distance of each, (batch,)
     energy: Callable | None = None
-    # of a model of the likelihood: (images, seed, first_row) -> lower bound, nats (batch,)
+    # If the model bounds the likelihood: (images, seed, first_row) -> nats (batch,)
     bound: Callable | None = None
-    classifier: keras.Model | None = None  # images -> logits (batch, classes), if it learns
-    averaged_generator: keras.Model | None = None  # the average of its weights, if kept
+    classifier: keras.Model | None = None  # images -> logits (batch, classes), if there is
+    averaged_generator: keras.Model | None = None  # with averaged weights, if there is
 
     def __init__(
         self,
@@ -67,14 +69,14 @@ class GenerativeModel(keras.Model):
         self.seed, self.classes = seed, classes
         self.latent_dim = generator.inputs[0].shape[-1]
         self.step = self.carried("step", 0, "int64")
-        self.sampling_generator = generator  # what `generate` and the export draw from
+        self.sampling_generator = generator  # used by `generate` and the export
         self.means = [keras.metrics.Mean(name) for name in self.scalars]
         self.generate_in_graph = tf.function(self.generate, reduce_retracing=True)
         self.keras_seed_generators = keras_internals.seed_generators(generator, partner)
         self.built = True
 
     def carried(self, name: str, value: float, dtype: str = "float32"):
-        """A scalar weight that the step carries on, the same on every replica."""
+        """A scalar weight that is part of the training state, equal on every replica."""
         return self.add_weight(
             name=name,
             shape=(),
@@ -84,7 +86,7 @@ class GenerativeModel(keras.Model):
             aggregation="only_first_replica",
         )
 
-    # Keras: saving.
+    # Saving by Keras.
 
     def get_config(self):
         return {
@@ -128,22 +130,29 @@ class GenerativeModel(keras.Model):
             }
         )
 
-    # Keras: compiling.
+    # Compiling.
 
     def compile_with(
         self, optimizers: Mapping[str, keras.Optimizer | str], jit_compile="auto", **kwargs
     ):
-        """Attach the optimizers, by the names of the arguments of `compile`: that of the
-        partner, then that of the generator.
+        """Attaches the optimizers and configures XLA.
 
-        With `jit_compile` XLA compiles the whole step on one GPU. On several devices it
-        compiles the pure functions of the step only, between which the replicas exchange
-        gradients; on a CPU too, where it would copy every weight that the step updates.
-        "auto" is True on a GPU and False elsewhere; the command line measures instead.
+        On one GPU, `jit_compile` compiles the whole step. On several devices it compiles
+        only the pure functions of the step, because the replicas exchange gradients between
+        them. On a CPU it also compiles only these, because XLA would copy every weight that
+        the step updates.
+
+        Args:
+            optimizers: name of the argument of `compile` -> optimizer; first that of the
+                partner, then that of the generator.
+            jit_compile: bool or "auto", which is True on a GPU and False elsewhere. The
+                command line measures which is faster.
+            **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: one optimizer is to serve two networks, or `steps_per_execution` is
-                more than 1 on several replicas, which Keras cannot run.
+            ValueError: both networks have the same optimizer object, or
+                `steps_per_execution` is more than 1 on several replicas, which Keras does
+                not support.
         """
         optimizers = {k: keras.optimizers.get(each) for k, each in optimizers.items()}
         of_partner, of_generator = optimizers.values()
@@ -157,19 +166,19 @@ class GenerativeModel(keras.Model):
         if jit_compile == "auto":
             jit_compile = on_gpu
         whole = jit_compile and on_gpu and self.replicas == 1
-        # with an optimizer of its own Keras would save and build a third one
+        # Given an optimizer, Keras would build and save it as a third one.
         super().compile(optimizer=None, jit_compile=whole, **kwargs)
         self.named_optimizers = optimizers
         for name, each in optimizers.items():
             setattr(self, name, each)
-        # Built now: a checkpoint read before its optimizers exist would lose them.
+        # Built now: reading a checkpoint before they are built would lose their state.
         of_partner.build(self.networks[1].trainable_variables)
         of_generator.build(self.generator.trainable_variables)
         self.optimizer = OptimizerGroup(*optimizers.values())
         self.compiled_functions = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
         for layer in keras_internals.layers(*self.networks):
-            if hasattr(layer, "subpixel"):  # XLA's own form is slow on a CPU
+            if hasattr(layer, "subpixel"):  # XLA's strided form is slow on a CPU
                 layer.subpixel = bool(jit_compile) and not on_gpu
 
     @property
@@ -177,36 +186,52 @@ class GenerativeModel(keras.Model):
         """The generator and its partner."""
         return self.generator, getattr(self, self.partner_name)
 
-    # Drawing.
+    # Sampling.
 
     def call(self, z, training=False):
+        """Images (batch, ...) from latents (batch, latent_dim)."""
         return self.sampling_generator(z, training=training)
 
     def with_labels(self, inputs, labels):
-        """What a network is called on: `inputs`, with their labels if it takes any."""
+        """The inputs of a network: `inputs`, and `labels` if the model has classes."""
         return [inputs, labels] if self.classes else inputs
 
     def generate(self, z, labels=None) -> tf.Tensor:
-        """Images in inference mode, float32; `labels` (batch,) where there are classes."""
+        """Generates images in inference mode.
+
+        Args:
+            z: latents (batch, latent_dim).
+            labels: int32 classes (batch,), if the model has classes.
+
+        Returns:
+            float32 (batch, height, width, channels), or points (batch, dimensions).
+        """
         return self.sampling_generator(self.with_labels(z, labels), training=False)
 
     @property
     def sampling_generator_name(self) -> str:
-        """For people: whether samples are of the averaged or of the raw generator."""
+        """`averaged` or `raw`: the weights that samples are drawn with, for display."""
         return "raw" if self.sampling_generator is self.generator else "averaged"
 
     @property
     def critic(self) -> keras.Model:
-        """What `critic_output` and the export put images through."""
+        """The network that `critic_output` and the export apply to images."""
         return self.networks[1]
 
     def critic_output(self, images, labels=None):
-        """What the critic says of images in inference mode, for people: its raw output, or
-        (batch, 1) the energy of each image's copy."""
+        """The critic's output for images in inference mode, for display.
+
+        Args:
+            images: float32 (batch, ...).
+            labels: int32 classes (batch,), if the model has classes.
+
+        Returns:
+            The raw output, or where the critic outputs images, its energy (batch, 1).
+        """
         output = self.critic(self.with_labels(images, labels), training=False)
         return output if self.energy is None else self.energy(images, output)[:, None]
 
-    # The state.
+    # State.
 
     @property
     def metrics(self):
@@ -214,16 +239,18 @@ class GenerativeModel(keras.Model):
 
     @property
     def steps_done(self) -> int:
-        """Training steps so far, as an int."""
+        """The number of training steps done, as an int."""
         return int(tf.convert_to_tensor(self.step.value))
 
     def status_message(self) -> str:
-        """What the log says, at the report after it changes, on the state of training."""
+        """A line on the state of training, logged when it changes; or an empty string."""
         return ""
 
     def checkpointed(self) -> dict:
-        """All that training changes, by name: what a checkpoint holds. A paper whose step
-        carries more adds it."""
+        """The complete training state, name -> trackable object, for checkpoints.
+
+        A paper with more state extends it.
+        """
         averaged = self.averaged_generator
         d_optimizer, g_optimizer = self.named_optimizers.values()
         return {
@@ -235,14 +262,19 @@ class GenerativeModel(keras.Model):
             **({"averaged_generator": averaged} if averaged is not None else {}),
         }
 
-    # The verbs.
+    # The parts of a training step.
 
     def start_step(self, data) -> tuple[tf.Tensor, tf.Tensor | None, noise.Stream]:
-        """The batch's images and labels, None without, and the noise stream of this step
-        on this replica.
+        """Begins a training step.
+
+        Args:
+            data: images, or (images, labels).
+
+        Returns:
+            (images, labels or None, the noise stream of this step on this replica).
 
         Raises:
-            ValueError: the images are whole numbers.
+            ValueError: the images are integers.
         """
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         for part in tf.nest.flatten(images):
@@ -260,8 +292,16 @@ class GenerativeModel(keras.Model):
     def run_compiled(
         self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor | None
     ):
-        """`function(*tensors)`, pure but for its draws from `stream`, compiled by XLA
-        where the step as a whole cannot be. Layers and `prior` draw from `stream`."""
+        """Calls `function(*tensors)`, compiled by XLA if only parts of the step are.
+
+        Args:
+            function: a function without side effects.
+            stream: the noise stream from which layers and `prior` draw inside `function`.
+            *tensors: its arguments.
+
+        Returns:
+            The result of `function`.
+        """
 
         def run(base, replica, *tensors):
             with noise.use(noise.Stream(base, replica, self.compiled_by_xla)):
@@ -274,14 +314,24 @@ class GenerativeModel(keras.Model):
         return run(stream.branch(), stream.replica, *tensors)
 
     def prior(self, images: tf.Tensor) -> tf.Tensor:
-        """Latents z for as many examples as `images` has, float32 (batch, latent_dim).
-        Only inside `run_compiled`."""
+        """Latents z from the prior, float32 (batch, latent_dim), one for each image.
+
+        Call it only inside `run_compiled`.
+        """
         shape = (tf.shape(images)[0], self.latent_dim)
         return noise.active().latents(self.prior_name, shape)
 
     def apply_gradients(self, network: str, gradients: list[tf.Tensor]):
-        """Move `network` down the gradients of its mean loss on this replica's share of
-        the batch: the optimizers sum over replicas, so each gives its N-th part."""
+        """Updates the weights of a network.
+
+        The optimizers sum the gradients of all N replicas. Each replica therefore
+        contributes 1 / N of its gradients.
+
+        Args:
+            network: name of the attribute with the network, such as `generator`.
+            gradients: list of tensors, one per trainable variable: the gradients of the
+                mean loss on this replica's share of the batch.
+        """
         of_partner, of_generator = self.named_optimizers.values()
         optimizer = of_generator if network == "generator" else of_partner
         if self.replicas > 1:
@@ -289,34 +339,36 @@ class GenerativeModel(keras.Model):
         optimizer.apply(gradients, getattr(self, network).trainable_variables)
 
     def over_replicas(self, *means: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Means over this replica's share of the batch, as means over the whole batch."""
+        """Averages scalars over the replicas, into means over the global batch."""
         if self.replicas == 1:
             return means
         context = tf.distribute.get_replica_context()
         return tuple(context.all_reduce(tf.distribute.ReduceOp.MEAN, list(means)))
 
     def report(self, **scalars: tf.Tensor) -> dict[str, tf.Tensor]:
-        """End the step; the running means of its scalars, as Keras' logs."""
+        """Ends the step and returns the running means of its scalars, as Keras' logs."""
         self.step.assign_add(1)
         return self.logs(scalars)
 
     def logs(self, scalars: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The running means of the scalars that there are."""
+        """Updates and returns the running means of the given scalars."""
         means = [mean for mean in self.means if mean.name in scalars]
         for mean in means:
             mean.update_state(scalars[mean.name])
         logs = {mean.name: mean.result() for mean in means}
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            # Keras averages logs over workers along axis 0, so they need one.
+            # Keras averages logs over the workers along axis 0, so they need this axis.
             logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
     def test_step(self, data):
-        """Keras' `evaluate` and `validation_data`: the scalars on held-out data, with both
-        networks in inference mode."""
+        """The scalars on held-out data, for Keras' `evaluate` and `validation_data`.
+
+        Both networks are in inference mode.
+        """
         images, labels, stream = self.start_step(data)
         return self.logs(self.run_compiled(self.held_out_scalars, stream, images, labels))
 
     def held_out_scalars(self, images, labels) -> dict[str, tf.Tensor]:
-        """Scalars by name, of those in `scalars`, on data that are not trained on."""
+        """Name -> scalar on held-out data, for some of the names in `scalars`."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluation")

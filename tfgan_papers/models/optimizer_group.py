@@ -1,14 +1,16 @@
-"""Several optimizers where Keras looks for one."""
+"""Several optimizers behind the one `model.optimizer` that Keras expects."""
 
 import keras
 
 
 class OptimizerGroup:
-    """What Keras' callbacks find as `model.optimizer`: a learning rate that is read from
-    the first optimizer, and set in all of them in the proportion that they have.
+    """Gives Keras' callbacks one learning rate for several optimizers.
+
+    Reading `learning_rate` returns that of the first optimizer. Setting it scales the
+    rates of all optimizers by the same factor.
 
     Raises:
-        ValueError: on setting, where an optimizer follows a schedule.
+        ValueError: the learning rate is set, and an optimizer follows a schedule.
     """
 
     built = True
@@ -23,6 +25,6 @@ class OptimizerGroup:
     @learning_rate.setter
     def learning_rate(self, value):
         first = float(self.optimizers[0].learning_rate)
-        factors = [float(each.learning_rate) / first for each in self.optimizers]
+        factors = [float(one.learning_rate) / first for one in self.optimizers]
         for optimizer, factor in zip(self.optimizers, factors, strict=True):
             optimizer.learning_rate = value * factor

@@ -1,4 +1,4 @@
-"""What a network is made of, and the same network with another layer in it."""
+"""Functions that inspect, initialize and rebuild networks."""
 
 import keras
 import tensorflow as tf
@@ -13,35 +13,41 @@ from tfgan_papers.layers import (
 
 
 def initialize(network: keras.Model, inputs: tf.Tensor):
-    """Data-dependent initialization (Salimans & Kingma 2016, Sec. 3; nn.py): in one pass,
-    with dropout and noise, each `WeightNormalization` and `MinibatchDiscrimination` sets
-    its scales and biases by what reaches it. Other layers are as before: moving averages
-    have not begun."""
-    found = [x for x in keras_internals.layers(network) if hasattr(x, "initializing")]
+    """Data-dependent initialization (Salimans & Kingma 2016, Sec. 3; nn.py).
+
+    In one pass in training mode, with dropout and noise, each `WeightNormalization` and
+    `MinibatchDiscrimination` layer sets its scales and biases from its inputs. The weights
+    of other layers, such as moving averages, do not change.
+
+    Args:
+        network: the network to initialize.
+        inputs: a batch of its inputs.
+    """
+    initialized = [x for x in keras_internals.layers(network) if hasattr(x, "initializing")]
     moving = [
         (weight, tf.identity(weight))
         for weight in network.non_trainable_weights
-        if not any(weight is own for layer in found for own in layer.weights)
+        if not any(weight is own for layer in initialized for own in layer.weights)
     ]
-    for layer in found:
+    for layer in initialized:
         layer.initializing = True
     try:
         network(inputs, training=True)
     finally:
-        for layer in found:
+        for layer in initialized:
             layer.initializing = False
     for weight, value in moving:
         weight.assign(value)
 
 
 def mixes_examples(network: keras.Model) -> bool:
-    """Whether an example's output in training depends on its batch mates."""
+    """Whether the output for an example in training depends on the rest of its batch."""
     kinds = MinibatchDiscrimination, keras.layers.BatchNormalization
     return any(isinstance(layer, kinds) for layer in keras_internals.layers(network))
 
 
 def compares_examples(network: keras.Model) -> bool:
-    """Whether an example's output depends on its batch mates outside training too."""
+    """Whether this dependence also exists outside training."""
     return any(
         getattr(layer, "compares", False) for layer in keras_internals.layers(network)
     )
@@ -50,18 +56,26 @@ def compares_examples(network: keras.Model) -> bool:
 def with_minibatch_discrimination(
     discriminator: keras.Model, kernels: int, kernel_size: int = 5, kernel_initializer=None
 ) -> keras.Model:
-    """`discriminator` with `MinibatchDiscrimination` before its last layer, which is made
-    anew for the wider input.
+    """Inserts `MinibatchDiscrimination` before the last layer of a discriminator.
+
+    The last layer is replaced by a new one of the same config for the wider input.
+
+    Args:
+        discriminator: functional model.
+        kernels, kernel_size, kernel_initializer: see `MinibatchDiscrimination`.
+
+    Returns:
+        A functional model that shares the other layers with `discriminator`.
 
     Raises:
-        ValueError: it compares the examples of a batch already, or its last layer does not
-            take a vector an example.
+        ValueError: `discriminator` already compares the examples of a batch, or the input
+            of its last layer is not (batch, n).
     """
     if compares_examples(discriminator):
         raise ValueError("D has minibatch features of its own")
     last = discriminator.layers[-1]
     if len(last.input.shape) != 2:
-        raise ValueError(f"the input of D's last layer is no vector: {last.input.shape}")
+        raise ValueError(f"the input of D's last layer is not a vector: {last.input.shape}")
     similar = MinibatchDiscrimination(
         kernels, kernel_size, kernel_initializer, dtype="float32"
     )(last.input)
@@ -72,26 +86,30 @@ def with_minibatch_discrimination(
 def with_virtual_batch_normalization(
     generator: keras.Model, reference, gamma_initializer=None
 ) -> keras.Model:
-    """`generator` with `VirtualBatchNormalization` by a fixed batch of latents in place of
-    its batch normalization.
+    """Replaces the batch normalization of a generator by `VirtualBatchNormalization`.
 
     Args:
-        reference: array (n, latent_dim).
+        generator: functional model, latents (batch, latent_dim) -> images or points.
+        reference: array (n, latent_dim), the latents of the reference batch.
+        gamma_initializer: see `VirtualBatchNormalization`.
+
+    Returns:
+        A functional model with new weights, from latents (batch, latent_dim).
 
     Raises:
-        ValueError: latents of another shape, more than one input, or no batch
-            normalization.
+        ValueError: the latents of the generator have another shape, it has several inputs,
+            or it has no batch normalization.
     """
     batch_norm, n = keras.layers.BatchNormalization, len(reference)
     if len(generator.inputs) != 1:
-        raise ValueError("the reference batch is of latents alone, and G takes more")
+        raise ValueError("the reference batch is of latents only, and G has other inputs")
     if reference.shape[1:] != generator.inputs[0].shape[1:]:
         raise ValueError(
-            f"the reference batch is of shape {reference.shape}, and G takes latents of "
+            f"the reference batch has shape {reference.shape}, and the latents of G have "
             f"shape {generator.inputs[0].shape}"
         )
     if not any(isinstance(layer, batch_norm) for layer in generator.layers):
-        raise ValueError("G has no batch normalization in whose place it could be")
+        raise ValueError("G has no batch normalization to replace")
 
     def virtual(layer):
         if isinstance(layer, batch_norm):
@@ -100,7 +118,7 @@ def with_virtual_batch_normalization(
             )
         return type(layer).from_config(layer.get_config())
 
-    def call(layer, *inputs, **options):  # batch normalization's `mask` is not for ours
+    def call(layer, *inputs, **options):  # drops the `mask` of BatchNormalization
         return layer(*inputs)
 
     body = keras.models.clone_model(generator, clone_function=virtual, call_function=call)
@@ -112,7 +130,7 @@ def with_virtual_batch_normalization(
 
 
 def clone_with_weights(network: keras.Model) -> keras.Model:
-    """A network of its own, with the weights of another."""
+    """A copy of a network with the same weights, which share no memory."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy
