@@ -68,6 +68,7 @@ class Launched:
         environment: dict, further environment variables of a fork.
         largest_file: int, bytes that a file which a fork writes may have.
         script: str, what a fork runs instead of main.py.
+        folder: str, the working directory of a fork.
     """
 
     def __init__(
@@ -77,9 +78,10 @@ class Launched:
         environment=None,
         largest_file=None,
         script="main.py",
+        folder=None,
     ):
-        self.folder = tempfile.TemporaryDirectory()
-        self.out, self.err = (pathlib.Path(self.folder.name, n) for n in ("out", "err"))
+        self.outputs = tempfile.TemporaryDirectory()
+        self.out, self.err = (pathlib.Path(self.outputs.name, n) for n in ("out", "err"))
         arguments = [str(argument) for argument in arguments]
         with self.out.open("w") as out, self.err.open("w") as err:
             if fresh:
@@ -99,6 +101,7 @@ class Launched:
                 environment=environment or {},
                 largest_file=largest_file,
                 script=script,
+                folder=folder,
             )
         self.deadline = time.monotonic() + PATIENCE
 
@@ -179,6 +182,8 @@ while True:
             os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT), fd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.update(order["environment"])
+        if order["folder"]:
+            os.chdir(order["folder"])
         if order["largest_file"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
         sys.argv = ["main.py", *order["arguments"]]

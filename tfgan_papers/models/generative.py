@@ -31,6 +31,8 @@ class GenerativeModel(keras.Model):
         classes: int, the number of classes on which both networks are conditioned, or 0.
             With classes, each network takes int32 labels (batch,) as its second input, and
             `fit` takes (images, labels).
+        flip: mirror each training image with probability 1/2, drawn from the noise of the
+            step.
 
     Raises:
         ValueError: the prior is unknown, or a network is not functional.
@@ -53,6 +55,7 @@ class GenerativeModel(keras.Model):
         prior: str = "uniform",
         seed: int = 0,
         classes: int = 0,
+        flip: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -66,7 +69,7 @@ class GenerativeModel(keras.Model):
                 )
         self.generator, self.prior_name = generator, prior
         setattr(self, self.partner_name, partner)
-        self.seed, self.classes = seed, classes
+        self.seed, self.classes, self.flip = seed, classes, flip
         self.latent_dim = generator.inputs[0].shape[-1]
         self.step = self.carried("step", 0, "int64")
         self.sampling_generator = generator  # used by `generate` and the export
@@ -96,6 +99,7 @@ class GenerativeModel(keras.Model):
             "prior": self.prior_name,
             "seed": self.seed,
             "classes": self.classes,
+            "flip": self.flip,
         }
 
     @classmethod
@@ -264,7 +268,9 @@ class GenerativeModel(keras.Model):
 
     # The parts of a training step.
 
-    def start_step(self, data) -> tuple[tf.Tensor, tf.Tensor | None, noise.Stream]:
+    def start_step(
+        self, data, training=True
+    ) -> tuple[tf.Tensor, tf.Tensor | None, noise.Stream]:
         """Begins a training step.
 
         Args:
@@ -287,6 +293,8 @@ class GenerativeModel(keras.Model):
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
         for i, generator in enumerate(self.keras_seed_generators):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
+        if self.flip and training:
+            images = tf.nest.map_structure(lambda x: flipped(x, stream), images)
         return images, labels, stream
 
     def run_compiled(
@@ -366,9 +374,16 @@ class GenerativeModel(keras.Model):
 
         Both networks are in inference mode.
         """
-        images, labels, stream = self.start_step(data)
+        images, labels, stream = self.start_step(data, training=False)
         return self.logs(self.run_compiled(self.held_out_scalars, stream, images, labels))
 
     def held_out_scalars(self, images, labels) -> dict[str, tf.Tensor]:
         """Name -> scalar on held-out data, for some of the names in `scalars`."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluation")
+
+
+def flipped(images: tf.Tensor, stream: noise.Stream) -> tf.Tensor:
+    """Images (batch, height, width, channels), each mirrored left to right with
+    probability 1/2."""
+    chosen = stream.bernoulli((tf.shape(images)[0], 1, 1, 1), 0.5)
+    return tf.where(chosen, tf.reverse(images, [2]), images)

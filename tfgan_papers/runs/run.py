@@ -94,6 +94,7 @@ class Run:
         model = contract.build(self.paper, of, self.values.paper, **compile_options)
         data.ranges.check(model.generator, self.values.data.value_range)
         training = self.values.training
+        model.flip = training.flip
         if not training.generator_average:
             if training.generator != "averaged":
                 raise UsageError(

@@ -43,6 +43,9 @@ class TrainingOptions(Options):
         low=0.0,
         high=0.999,
     )
+    flip: bool = option(
+        False, "Mirror each training image left to right with probability 1/2."
+    )
     generator: str = option(
         "averaged",
         "Generator to sample, score and export where the run keeps an average.",

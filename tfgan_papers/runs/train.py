@@ -44,6 +44,8 @@ def train(run: Run, make_score=None):
     examples = data.load(values.data.train_split, values.data)
     run.check_data(examples)
     value_range = values.data.value_range
+    if values.training.flip and len(examples.shape) != 3:
+        raise UsageError("--flip is of images, and these data are points")
     of = run.settings(
         examples.shape, examples.mean(value_range), examples.size, examples.classes
     )

@@ -1,0 +1,52 @@
+"""Every recipe trains: two steps through main.py, on made images of the data set's size."""
+
+import pytest
+
+from tests import launch
+
+RECIPES = sorted(launch.ROOT.glob("flags/*.flags"))
+SHORT = (
+    *("--steps=2", "--report_steps=2", "--steps_per_execution=1", "--jit_compile=false"),
+    *("--batch_size=4", "--metrics=", "--nodownload"),
+)
+PICTURES = ("began_fig4", "lsgan_fig2")  # they draw, and train nothing
+STAGES = ("gan_tfd_pretrain", "gan_tfd")  # the second begins with the first's run
+
+
+def flags_of(recipe):
+    lines = recipe.read_text().splitlines()
+    pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
+    return {name: value for name, _, value in pairs}
+
+
+def narrow(flags):
+    """Fewer channels, where the networks have a width."""
+    has_width = flags["model"] in ("dcgan", "lsgan", "began")
+    return ["--width=4"] if has_width and flags.get("dataset") != "ring" else []
+
+
+def trained(recipe, folder, *further):
+    flags = flags_of(recipe)
+    ended = launch.Launched(
+        *(f"--flagfile={recipe}", "--mode=train", *SHORT, *narrow(flags)),
+        *(f"--logdir={folder}", *further),
+        fresh=False,
+        script="tests/stand_in.py",
+    ).ended()
+    assert ended.code == 0, ended.err[-2000:]
+    assert (folder / "export" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [r for r in RECIPES if r.stem not in (*PICTURES, *STAGES)],
+    ids=lambda path: path.stem,
+)
+def test_a_recipe_takes_two_steps(recipe, tmp_path):
+    trained(recipe, tmp_path / "run")
+
+
+def test_the_stages_on_faces_take_two_steps_each(tmp_path):
+    first, second = (launch.ROOT / "flags" / f"{name}.flags" for name in STAGES)
+    trained(first, tmp_path / "first")
+    trained(second, tmp_path / "second", f"--init_from={tmp_path / 'first'}")
