@@ -7,7 +7,7 @@ from tests import launch
 RECIPES = sorted(launch.ROOT.glob("flags/*.flags"))
 SHORT = (
     *("--steps=2", "--report_steps=2", "--steps_per_execution=1", "--jit_compile=false"),
-    *("--batch_size=4", "--metrics=", "--nodownload"),
+    *("--batch_size=4", "--metrics=", "--record=", "--nodownload"),
 )
 PICTURES = ("began_fig4", "lsgan_fig2")  # they draw, and train nothing
 STAGES = ("gan_tfd_pretrain", "gan_tfd")  # the second begins with the first's run
