@@ -2,9 +2,12 @@
 
 import pathlib
 
+import keras
 import numpy as np
+import pytest
 
-from tfgan_papers.models.adversarial import AdversarialModel
+from tfgan_papers import data
+from tfgan_papers.errors import UsageError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS, contract
 from tfgan_papers.runs import settings as run_settings
@@ -34,9 +37,7 @@ def options_of(model: str, **given) -> Options:
     return PAPERS[model].options(**given)
 
 
-def build(
-    model: str, of: contract.Settings, jit_compile=False, **given
-) -> AdversarialModel:
+def build(model: str, of: contract.Settings, jit_compile=False, **given) -> keras.Model:
     """The paper's compiled model; `given` are its options."""
     return contract.build(PAPERS[model], of, options_of(model, **given), jit_compile)
 
@@ -49,3 +50,25 @@ def values(model: str, **given) -> run_settings.Values:
 def run(folder: pathlib.Path, model: str = "gan", **given) -> Run:
     """The run in `folder`, new or old."""
     return open_run({"model": model, "logdir": str(folder), **given})
+
+
+def begin(of: Run) -> keras.Model:
+    """The model of a new run as it is before the first step."""
+    examples = data.load(of.values.data.train_split, of.values.data)
+    value_range = of.values.data.value_range
+    settings = of.settings(
+        examples.shape, examples.mean(value_range), examples.size, examples.classes
+    )
+    model = of.build(settings, jit_compile=False)
+    if of.paper.initialize:
+        of.paper.initialize(model, examples, settings, of.values.paper, value_range)
+    return model
+
+
+def refusal(model: str, **given) -> str:
+    """What is said where a run with these options makes no sense."""
+    with pytest.raises(UsageError) as caught:
+        begin(run("nowhere", model, **given))
+    said = str(caught.value)
+    assert said and said == " ".join(said.split())  # one line
+    return said

@@ -98,7 +98,9 @@ def test_a_scaled_loss_has_its_factor_in_what_is_descended_alone():
     for part in ("real", "fake", "generator"):
         expected = 64.0 * np.asarray(getattr(loss, part)(scores))
         np.testing.assert_allclose(getattr(scaled, part)(scores), expected)
-    np.testing.assert_array_equal(scaled.verdict(scores), loss.to_probability(scores))
+    np.testing.assert_array_equal(
+        scaled.to_probability(scores), loss.to_probability(scores)
+    )
 
 
 def test_minimax_is_a_zero_sum_game():
@@ -180,7 +182,7 @@ def test_descending_the_discriminator_loss_ends_at_the_optimal_discriminator(nam
             gradient = inner.gradient(value, scores)
         step = tf.math.divide_no_nan(gradient, outer.gradient(gradient, scores))
         scores.assign_sub(tf.clip_by_value(step, -1, 1))
-    reached = np.asarray(LOSSES[name].verdict(scores))[near]
+    reached = np.asarray(LOSSES[name].to_probability(scores))[near]
     np.testing.assert_allclose(reached, (DATA / (DATA + p_g))[near], atol=1e-6)
 
 

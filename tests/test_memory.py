@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfgan_papers.data import HeldExamples
+from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import began, gan
 
 STATUS = pathlib.Path("/proc/self/statm")
@@ -29,7 +30,7 @@ def resident(model, stream, steps, epochs):
 
 
 def test_ten_thousand_steps_do_not_grow_the_process():
-    networks = gan.point_networks((2,), None, gan.Draw(0))
+    networks = gan.point_networks((2,), None, Draw(0))
     model = gan.GAN(*networks, simultaneous=True)
     model.compile(gan.HeavyBall(0.01, 100), gan.HeavyBall(0.01, 100), jit_compile=False)
     points = np.random.default_rng(0).normal(size=(4096, 2)).astype(np.float32)
@@ -41,7 +42,7 @@ def test_ten_thousand_steps_do_not_grow_the_process():
 
 def test_images_of_64_pixels_do_not_grow_the_process():
     style = began.NETWORKS["authors"]._replace(width=2)
-    model = began.BEGAN(*began.networks((64, 64, 3), style, gan.Draw(0), 4, 4))
+    model = began.BEGAN(*began.networks((64, 64, 3), style, Draw(0), 4, 4))
     model.compile(*(keras.optimizers.Adam(1e-4) for _ in range(2)), jit_compile=False)
     images = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), np.uint8)
     stream = HeldExamples("images", images).stream(4, 0, "symmetric")

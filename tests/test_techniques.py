@@ -286,7 +286,7 @@ def test_one_sided_smoothing_moves_the_best_discriminator_for_data_only():
     assert loss.generator is losses.LOSSES["non_saturating"].generator
 
 
-def toy_game(averaging, steps=5000, rate=0.02):
+def toy_game(averaged, steps=5000, rate=0.02):
     """Sec. 3.3: min over x, max over y of (f(x) - 1)(y - 1), with
     f(x) = x below zero and x^2 above: the distance to its equilibrium (1, 1)."""
     players = [tf.Variable(0.8, dtype=tf.float64), tf.Variable(1.4, dtype=tf.float64)]
@@ -297,7 +297,7 @@ def toy_game(averaging, steps=5000, rate=0.02):
         gradients = [slope * (y - 1), -(f - 1)]
         for player, gradient, history in zip(players, gradients, histories, strict=True):
             found = [tf.constant(gradient, tf.float64)]
-            if averaging:
+            if averaged:
                 found = history.penalized_gradients(found, [player])
             player.assign_sub(rate * found[0])
     x, y = (float(v) for v in players)

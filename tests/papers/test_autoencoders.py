@@ -7,21 +7,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 from scipy import stats
 from scipy.special import expit
 
-import tfgan_papers.cli  # defines --model  # noqa: F401
-from tests import launch
-from tests.strategies import two_replicas
-from tfgan_papers import noise
+from tests import factories, launch
+from tfgan_papers import data, noise
 from tfgan_papers.commands import evaluate, sample
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import bound
 from tfgan_papers.papers import autoencoders, gan
-from tfgan_papers.runs import collapse, distribution, export, training
-from tfgan_papers.runs.checkpoints import Checkpoints
+from tfgan_papers.runs import collapse, export
+from tfgan_papers.runs.run import open_run
 
 SHAPE = (2, 3, 1)
 PIXELS = 6
@@ -113,7 +110,7 @@ def quadrature(model, x):
     logits = model.logits(np.float32(z[:, None])).numpy().astype(float)
     log_joint = stats.norm.logpdf(z) + (x * logits - np.logaddexp(0, logits)).sum((1, 2, 3))
     evidence = np.log(np.exp(log_joint).sum() * dz)
-    mean, log_variance = (np.squeeze(v) for v in model.discriminator(x[None]))
+    mean, log_variance = (np.squeeze(v) for v in model.encoder(x[None]))
     log_q = stats.norm.logpdf(z, mean, np.exp(log_variance / 2))
     kl = (np.exp(log_q) * (log_q - (log_joint - evidence))).sum() * dz
     return evidence, kl
@@ -132,7 +129,7 @@ def test_bound_is_the_evidence_less_the_divergence_from_the_posterior():
 
 def test_bound_is_tight_where_the_decoder_ignores_the_code():
     model = compiled()
-    decoder, encoder = model.generator, model.discriminator
+    decoder, encoder = model.generator, model.encoder
     decoder.layers[1].kernel.assign(np.zeros((2, PIXELS)))
     for weight in encoder.weights:
         weight.assign(tf.zeros_like(weight))  # q is N(0, I)
@@ -162,12 +159,15 @@ def test_a_bound_that_is_not_finite_is_refused():
 
 
 def test_scores_are_of_what_the_model_has():
-    vae = evaluate.GeneratorSamples(compiled())
-    assert vae.part("bound") == vae.model.bound
+    vae, plain = (
+        evaluate.GeneratorSamples(compiled(kind), evaluate.ScoreOptions(), "unit")
+        for kind in (autoencoders.VAE, autoencoders.Autoencoder)
+    )
+    assert vae.component("bound") == vae.model.bound
     with pytest.raises(UsageError, match="is of a bound"):
-        evaluate.GeneratorSamples(compiled(autoencoders.Autoencoder)).part("bound")
+        plain.component("bound")
     with pytest.raises(UsageError, match="is of a classifier"):
-        vae.part("classifier")
+        vae.component("classifier")
 
 
 # Networks.
@@ -208,7 +208,7 @@ def test_step_of_the_vae_is_its_equations_in_a_tape_of_its_own():
         np.testing.assert_allclose(logs["bound"], -loss, rtol=1e-5)
         np.testing.assert_allclose(logs["divergence"], np.mean(kl), rtol=1e-4)
         model.reset_metrics()
-    for mine, other in ((decoder, model.generator), (encoder, model.discriminator)):
+    for mine, other in ((decoder, model.generator), (encoder, model.encoder)):
         for a, b in zip(mine.weights, other.weights, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6)
 
@@ -223,62 +223,28 @@ def test_step_of_the_autoencoder_descends_the_error_of_its_copies():
     gradients = tape.gradient(loss, weights)
     logs = model.train_step(x)
     np.testing.assert_allclose(logs["error"], loss, rtol=1e-6)
-    found = model.discriminator.trainable_variables + model.generator.trainable_variables
+    found = model.encoder.trainable_variables + model.generator.trainable_variables
     for weight, gradient, moved in zip(weights, gradients, found, strict=True):
         np.testing.assert_allclose(weight - 0.1 * gradient, moved, rtol=1e-5, atol=1e-7)
+
+
+def adagrad():
+    """One of a run's optimizers."""
+    return autoencoders.make_optimizers(
+        factories.settings("vae", learning_rate=0.02), None, None
+    )[0]
 
 
 def test_adagrad_does_not_see_the_scale_of_the_loss():
     moved = []
     for scale in (1.0, 1000.0):
         weight = keras.Variable([1.0, 2.0, 3.0])
-        optimizer = autoencoders.adagrad(0.02)
+        optimizer = adagrad()
         for step in range(5):
             optimizer.apply([scale * tf.constant([0.1, -0.3 * step, 0.0])], [weight])
         moved.append(weight.numpy())
     np.testing.assert_allclose(*moved, rtol=1e-5)
     assert moved[0][2] == 3.0 and moved[0][0] < 0.95
-
-
-def test_a_resumed_vae_goes_on_to_the_very_weights_of_the_uninterrupted(tmp_path):
-    whole = compiled(optimizer=autoencoders.adagrad)
-    for step in range(6):
-        whole.train_step(images(seed=step))
-        if step == 2:
-            Checkpoints(tmp_path, whole).save(3, "last", keep=1)
-    resumed = compiled(optimizer=autoencoders.adagrad)
-    assert Checkpoints(tmp_path, resumed).restore() == 3
-    for step in range(3, 6):
-        resumed.train_step(images(seed=step))
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-# One device and several, with XLA and without.
-
-
-def trained(strategy, jit_compile=False):
-    data = np.random.default_rng(2).uniform(size=(32, *SHAPE)).astype("float32")
-    with distribution.scope(strategy):
-        model = autoencoders.VAE(*tiny(), seed=5)
-        rates = (keras.optimizers.SGD(0.1) for _ in range(2))
-        model.compile(*rates, jit_compile=jit_compile)
-    stream = tf.data.Dataset.from_tensor_slices(data).batch(8, drop_remainder=True)
-    stream = distribution.distribute(strategy, stream.repeat())
-    model.fit(stream, steps_per_epoch=4, verbose=0)
-    return model.get_weights()
-
-
-@pytest.mark.parametrize("other", ["two replicas", "XLA"])
-def test_two_replicas_or_xla_lead_to_the_weights_of_one_without(other):
-    one = tf.distribute.get_strategy()
-    found = (
-        trained(two_replicas())
-        if other == "two replicas"
-        else trained(one, jit_compile=True)
-    )
-    for a, b in zip(trained(one), found, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6 if other == "two replicas" else 1e-5)
 
 
 # Export, and the watch.
@@ -287,7 +253,7 @@ def test_two_replicas_or_xla_lead_to_the_weights_of_one_without(other):
 @pytest.mark.parametrize("kind", [autoencoders.VAE, autoencoders.Autoencoder])
 def test_the_export_copies_by_the_mean_code_and_scores_by_the_error(kind, tmp_path):
     model, x = compiled(kind), images()
-    codes = model.discriminator(x)
+    codes = model.encoder(x)
     mean = codes[0] if kind is autoencoders.VAE else codes
     copies = model.generator(mean).numpy()
     error = model.energy(x, copies).numpy()[:, None]
@@ -314,12 +280,16 @@ def test_without_an_adversary_nothing_is_saturated():
 # Pictures.
 
 
+def pictures_of(model, name="vae"):
+    run = factories.run("nowhere", name, value_range="unit")
+    return sample.Pictures(run, model, sample.SampleOptions())
+
+
 def test_the_manifold_is_even_in_shares_of_the_gaussian():
     model = compiled()
     seen = []
     model.generate = lambda z: seen.append(z) or tf.zeros((len(z), *SHAPE))
-    with flagsaver.flagsaver(value_range="unit"):
-        ((suffix, picture),) = sample._manifold(model)
+    ((suffix, picture),) = pictures_of(model).manifold()
     (z,) = seen
     assert suffix == "" and picture.ndim == 3
     shares = stats.norm.cdf(z).reshape(20, 20, 2)
@@ -330,7 +300,7 @@ def test_the_manifold_is_even_in_shares_of_the_gaussian():
 
 def test_no_manifold_of_other_latents():
     with pytest.raises(UsageError, match="two normal latents"):
-        next(sample._manifold(compiled(latent_dim=3)))
+        next(pictures_of(compiled(latent_dim=3)).manifold())
 
 
 def test_no_reconstructions_without_an_autoencoder():
@@ -338,8 +308,8 @@ def test_no_reconstructions_without_an_autoencoder():
     g = keras.layers.Reshape(SHAPE)(keras.layers.Dense(PIXELS)(z))
     d = keras.layers.Dense(1)(keras.layers.Flatten()(x))
     model = gan.GAN(keras.Model(z, g), keras.Model(x, d))
-    with flagsaver.flagsaver(model="gan"), pytest.raises(UsageError, match="no autoenc"):
-        next(sample._reconstructions(model))
+    with pytest.raises(UsageError, match="--model=gan has no autoencoder"):
+        next(pictures_of(model, "gan").reconstructions())
 
 
 # From the command line.
@@ -380,12 +350,11 @@ def test_a_run_scores_its_bound_and_draws_its_pictures(run):
 
 def test_reconstructions_alternate_rows_of_images_and_copies(run):
     folder, _, _ = run
-    with flagsaver.flagsaver():
-        training.FLAGS.logdir = str(folder)
-        training.lay_defaults()
-        model, _ = training.Run().restored()
-        ((_, picture),) = sample._reconstructions(model)
-        shown = sample.data.load("train[80%:]").all("unit", 40)
+    again = open_run({"logdir": str(folder)})
+    model, _ = again.restored()
+    pictures = sample.Pictures(again, model, sample.SampleOptions())
+    ((_, picture),) = pictures.reconstructions()
+    shown = data.load("train[80%:]", data.DataOptions()).all("unit", 40)
     tiles = picture[2:, 2:, 0].reshape(8, 34, 10, 34)[:, :32, :, :32].swapaxes(1, 2)
     pixels = tiles[:, :, ::4, ::4] / 255
     expected = np.stack([shown, model.critic(shown)], 1)[..., 0]
@@ -396,16 +365,14 @@ def test_reconstructions_alternate_rows_of_images_and_copies(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("model", "given", "words"),
     [
-        (["--model=vae", "--network=mnist"], "leave out --network"),
-        (["--model=vae", "--loss=squared"], "--loss=cross_entropy"),
-        (["--model=autoencoder", "--value_range=symmetric"], "leave out --value_range"),
-        (["--model=vae", "--dataset=ring", "--value_range=raw"], "is for images"),
+        ("vae", {"network": "mnist"}, "--model=vae has the networks dense"),
+        ("vae", {"loss": "squared"}, "--model=vae takes cross_entropy"),
+        ("autoencoder", {"value_range": "symmetric"}, "needs --value_range=unit"),
+        ("vae", {"dataset": "ring", "value_range": "raw"}, "is for images"),
     ],
+    ids=str,
 )
-def test_a_command_that_makes_no_sense_is_refused_in_one_line(arguments, words, tmp_path):
-    ended = launch.fork(*arguments, f"--logdir={tmp_path / 'run'}")
-    assert ended.code == 2, ended.err
-    (line,) = ended.errors
-    assert words in line and "Traceback" not in ended.err
+def test_a_run_that_makes_no_sense_is_refused(model, given, words):
+    assert words in factories.refusal(model, **given)

@@ -1,23 +1,21 @@
 """BEGAN: counts of its networks, its controls, its step against a second implementation."""
 
-import functools
 import json
 import math
-import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
-from tests import launch
-from tests.strategies import two_replicas
+from tests import factories, launch
+from tests.factories import build
 from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import began
-from tfgan_papers.runs import distribution, export, training
+from tfgan_papers.runs import export
+from tfgan_papers.runs.checkpoints import Checkpoints
 
 AUTHORS, PLAIN = began.NETWORKS["authors"], began.NETWORKS["plain"]
 
@@ -234,7 +232,7 @@ def test_rates_halve_when_m_global_stalls_and_end_at_the_floor():
 def test_rates_stay_while_m_global_falls():
     model, rates = halved(np.linspace(1, 0.5, 100))
     np.testing.assert_allclose(rates, 0.1)
-    assert model.status_message() == "both learning rates are 0.1"
+    assert model.status_message() == "G's learning rate is 0.1"
 
 
 def test_a_new_best_puts_the_halving_off():
@@ -244,7 +242,7 @@ def test_a_new_best_puts_the_halving_off():
 
 
 def test_fidelity_to_the_code_halves_every_100000_steps():
-    model = began.build(settings(fidelity="code", learning_rate=8e-5), jit_compile=False)
+    model = build("began", settings(fidelity="code", learning_rate=8e-5), width=2)
     schedule = model.g_optimizer._learning_rate
     steps = (0, 99_999, 100_000, 200_000, 300_000, 900_000)
     found = [float(schedule(tf.constant(step))) for step in steps]
@@ -252,39 +250,7 @@ def test_fidelity_to_the_code_halves_every_100000_steps():
     assert not model.check_steps
 
 
-# One device and several, with XLA and without.
-
-
-def trained(strategy, jit_compile=False):
-    data = np.random.default_rng(2).uniform(-1, 1, (6 * 8, 16, 16, 1)).astype("float32")
-    with distribution.scope(strategy):
-        model = small(gamma=0.9, lambda_k=0.5, carry_steps=4, stall_steps=10)
-        compiled(model, jit_compile=jit_compile)
-    stream = tf.data.Dataset.from_tensor_slices(data).batch(8, drop_remainder=True)
-    stream = distribution.distribute(strategy, stream.repeat())
-    history = model.fit(stream, steps_per_epoch=6, verbose=0).history
-    return model, history
-
-
-@functools.cache
-def on_one():
-    return trained(tf.distribute.get_strategy())
-
-
-def test_two_mirrored_replicas_have_the_k_and_the_weights_of_one():
-    (one, history), (both, other) = on_one(), trained(two_replicas())
-    values = two_replicas().experimental_local_results(both.k.value)
-    assert len(values) == 2 and float(values[0]) == float(values[1]) > 0.01
-    for a, b in zip(one.get_weights(), both.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-    for name, value in history.items():
-        np.testing.assert_allclose(value, other[name], atol=1e-6)
-
-
-def test_xla_changes_no_more_than_rounding():
-    (plain, _), (xla, _) = on_one(), trained(tf.distribute.get_strategy(), True)
-    for a, b in zip(plain.get_weights(), xla.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+# Precision.
 
 
 def test_controls_and_images_stay_float32_under_mixed_precision(rng):
@@ -326,24 +292,11 @@ def test_the_verdict_and_the_export_are_the_error_of_reconstruction(tmp_path, rn
 
 
 def settings(shape=(16, 16, 1), **changes):
-    values = {
-        "dataset": "any",
-        "network": "",
-        "loss": began.l1,
-        "fidelity": "paper",
-        "seed": 1,
-        "learning_rate": 1e-4,
-        "batch_size": 16,
-        "steps_per_epoch": 50,
-        "mean": np.zeros(shape),
-        "classes": 0,
-    }
-    return training.Settings(shape=shape, **{**values, **changes})
+    return factories.settings("began", shape, **{"learning_rate": 1e-4, **changes})
 
 
 def test_adam_has_its_defaults_and_both_networks_the_papers_rate():
-    with flagsaver.flagsaver(width=2, n_h=6, n_z=7):
-        model = began.build(settings(), jit_compile=False)
+    model = build("began", settings(), width=2, n_h=6, n_z=7)
     for optimizer in (model.d_optimizer, model.g_optimizer):
         assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
         np.testing.assert_allclose(optimizer.learning_rate, 1e-4)
@@ -351,90 +304,75 @@ def test_adam_has_its_defaults_and_both_networks_the_papers_rate():
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("given", "words"),
     [
-        ({"gamma": 1.5}, "gamma is 1.5"),
-        ({"gamma": float("nan")}, "gamma is nan"),
-        ({"lambda_k": -1.0}, "lambda_k is -1.0"),
+        ({"gamma": 1.5}, "--gamma=1.5: give a number from 0.0 to 1.0"),
+        ({"gamma": float("nan")}, "--gamma=nan: give a number from"),
+        ({"lambda_k": -1.0}, "--lambda_k=-1.0: give a number of 0.0 or more"),
         ({"stall_steps": 15}, "stall_steps is 15"),
         ({"learning_rate_floor": 1.0}, "--learning_rate_floor=1.0 is above"),
     ],
 )
-def test_controls_that_make_no_sense_are_refused(flags, words):
-    with flagsaver.flagsaver(width=2, **flags), pytest.raises(UsageError, match=words):
-        began.build(settings(), jit_compile=False)
+def test_controls_that_make_no_sense_are_refused(given, words):
+    with pytest.raises(UsageError, match=words):
+        build("began", settings(), width=2, **given)
 
 
 @pytest.mark.parametrize(
-    ("argument", "words"),
+    "given", [{"gamma": -0.1}, {"gamma": float("nan")}, {"lambda_k": -1.0}], ids=str
+)
+def test_the_model_refuses_them_too(given):
+    with pytest.raises(ValueError, match=f"{next(iter(given))} is "):
+        small(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
     [
-        ("--gamma=1.01", "gamma is 1.01: it is in [0, 1]"),
-        ("--image_size=28", "8 times a power of two"),
-        ("--dataset=ring --value_range=raw", "8 times a power of two"),
-        ("--network=unet", "authors, plain"),
-        ("--loss=minimax", "l1, l2"),
-        ("--learning_rate=1e-6", "--learning_rate_floor"),
+        ({"image_size": 28}, "8 times a power of two"),
+        ({"dataset": "ring", "value_range": "raw"}, "8 times a power of two"),
+        ({"network": "unet"}, "authors, plain"),
+        ({"loss": "minimax"}, "l1, l2"),
+        ({"learning_rate": 1e-6}, "--learning_rate_floor=2e-05 is above"),
     ],
+    ids=str,
 )
-def test_a_command_that_makes_no_sense_is_refused_in_one_line(argument, words, tmp_path):
-    ended = launch.fork("--model=began", *argument.split(), f"--logdir={tmp_path / 'run'}")
-    assert ended.code == 2, ended.err
-    (line,) = ended.errors
-    assert words in line and "Traceback" not in ended.err
-    assert not (tmp_path / "run").exists()
+def test_a_run_that_makes_no_sense_is_refused(given, words):
+    assert words in factories.refusal("began", **given)
 
 
-RUN = (
-    "--model=began",
-    "--width=2",
-    "--batch_size=8",
-    "--deterministic",
-    "--learning_rate=0.05",  # so that M_global does not fall for long
-    "--learning_rate_floor=0.001",
-    "--carry_steps=30",
-    "--stall_steps=10",
-    "--report_steps=5",
-    "--checkpoint_steps=5",
-)
-STEPS = 60
-
-
-def test_a_run_killed_in_the_carry_ramp_and_in_a_stall_has_the_weights_of_the_whole(
-    tmp_path,
+def test_a_model_stopped_in_the_carry_ramp_and_in_a_stall_has_the_weights_of_the_whole(
+    tmp_path, rng
 ):
-    whole = launch.POOL.submit(
-        launch.fork, *RUN, f"--steps={STEPS}", f"--logdir={tmp_path / 'whole'}"
+    def begun():
+        return compiled(small(carry_steps=6, stall_steps=10), rate=0.05)
+
+    whole, batches = begun(), [images(rng, 2) for _ in range(24)]
+    rates, stalls = [], []
+    for step, batch in enumerate(batches, 1):
+        whole.train_step(batch)
+        rates.append(float(whole.g_optimizer.learning_rate))
+        stalls.append(float(tf.convert_to_tensor(whole.stalled.value)))
+        if step in (3, 18):  # the first in the ramp
+            Checkpoints(tmp_path, whole).save(step)
+    assert 0 < stalls[17] < 10 and rates[-1] < rates[17]  # the second in a stall
+    for first in (3, 18):
+        resumed = begun()
+        assert Checkpoints(tmp_path, resumed).restore(before=first + 1) == first
+        for batch in batches[first:]:
+            resumed.train_step(batch)
+        for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_says_its_learning_rate_and_that_it_stalls_at_the_floor(tmp_path):
+    ended = launch.fork(
+        *("--model=began", "--width=2", "--batch_size=8", "--jit_compile=false"),
+        *("--halving_steps=0", "--stall_steps=10", "--carry_steps=0"),
+        *("--learning_rate=0.05", "--learning_rate_floor=0.05"),  # M_global soon stalls
+        *("--report_steps=5", "--steps=40", f"--logdir={tmp_path / 'run'}"),
     )
-    arguments = (*RUN, f"--steps={STEPS}", f"--logdir={tmp_path / 'killed'}")
-    states = []
-    for step in (20, 35):  # in the ramp; after it
-        process = launch.Launched(*arguments, fresh=False)
-        process.reported(step)
-        process.signal(signal.SIGKILL)
-        assert process.ended().code == -signal.SIGKILL
-        states.append(launch.tensors(tmp_path / "killed"))
-    ended = launch.fork(*arguments)
     assert ended.code == 0, ended.err
-    assert whole.result().code == 0, whole.result().err
-    uncut, found = (launch.tensors(tmp_path / name) for name in ("whole", "killed"))
-    assert uncut.keys() == found.keys()
-    for name, values in uncut.items():
-        np.testing.assert_array_equal(values, found[name], err_msg=name)
-
-    def values(state, part):
-        return [float(v) for name, v in state.items() if part in name and not v.shape]
-
-    assert 0.1 < values(states[0], "carry/")[0] < 0.6  # of step 15, 20 or 25
-    assert values(states[1], "carry/")[0] < 0.05  # of step 30, 35 or 40
-    assert any(0 < values(state, "stalled/")[0] < 10 for state in states)
-    assert min(values(uncut, "_learning_rate/")) < 0.05  # it was halved
-    assert "both learning rates are 0.05" in whole.result().err
-
-
-def test_a_run_that_stalls_at_the_floor_says_so_and_goes_on(tmp_path):
-    at_floor = ("--learning_rate_floor=0.05", "--report_steps=4", "--steps=40")
-    ended = launch.fork(*RUN, *at_floor, f"--logdir={tmp_path / 'run'}")
-    assert ended.code == 0, ended.err
-    said = [line for line in ended.err.splitlines() if "has stalled" in line]
-    assert said and "with the learning rates at their floor, 0.05" in said[0]
-    assert launch.kept_steps(tmp_path / "run")[-1] == 40
+    lines = ended.err.splitlines()
+    assert "step 1: G's learning rate is 0.05" in lines
+    assert [line for line in lines if "stalled with G's learning rate at its floor" in line]

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
-from tfgan_papers import losses, noise
+from tests import factories
+from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import dcgan
-from tfgan_papers.runs import export, training
+from tfgan_papers.runs import export
 
 SMALL = dcgan.AUTHORS._replace(width=4)
 # Width, L2, batch, range: faces/train_uncond_dcgan.py, the port's main.py and model.py,
@@ -60,15 +60,10 @@ def test_any_side_that_halves_to_4_to_7(side):
 def test_experiment_has_the_numbers_of_its_script(name):
     assert set(dcgan.EXPERIMENTS) == set(NUMBERS)
     chosen = dcgan.EXPERIMENTS[name]
-    numbers = (chosen.style.width, chosen.weight_decay, chosen.batch_size)
-    assert (*numbers, chosen.value_range) == NUMBERS[name]
-    _, _, batch_size, value_range = NUMBERS[name]
-    assert dcgan.defaults("celeb_a", name) == {
-        "loss": "non_saturating",
-        "learning_rate": 2e-4,
-        "batch_size": batch_size,
-        "value_range": value_range,
-    }
+    run = factories.values("dcgan", dataset="celeb_a", network=name)
+    numbers = (chosen.style.width, chosen.weight_decay, run.training.batch_size)
+    assert (*numbers, run.data.value_range) == NUMBERS[name]
+    assert (run.training.loss, run.training.learning_rate) == ("non_saturating", 2e-4)
 
 
 @pytest.mark.parametrize("shape", [(30, 30, 1), (7, 7, 1), (64, 32, 3), (6, 8, 1)])
@@ -170,14 +165,13 @@ def test_the_order_of_the_turns(port, rng):
 
 
 def built(network, shape=(8, 8, 1), steps_per_epoch=390, classes=0):
-    value_range = NUMBERS[network][-1]
-    settings = training.Settings(
-        dataset="made", network=network, loss=losses.LOSSES["non_saturating"],
-        fidelity="paper", seed=1, learning_rate=2e-4, batch_size=6,
-        steps_per_epoch=steps_per_epoch, shape=shape, mean=np.zeros(shape), classes=classes,
+    settings = factories.settings(
+        "dcgan", shape, network=network, learning_rate=2e-4, classes=classes,
+        steps_per_epoch=steps_per_epoch,
     )  # fmt: skip
-    with flagsaver.flagsaver(model="dcgan", width=4, value_range=value_range):
-        return training.Run("nowhere").build(settings, jit_compile=False)
+    given = {"network": network, "value_range": NUMBERS[network][-1]}
+    run = factories.run("nowhere", "dcgan", width=4, **given)
+    return run.build(settings, jit_compile=False)
 
 
 @pytest.mark.parametrize("network", ["authors", "port"])

@@ -7,17 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 
-import tfgan_papers.cli  # defines --model  # noqa: F401
-from tests import launch
+from tests import factories
+from tests.factories import build
 from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import ebgan
-from tfgan_papers.runs import export, training
-from tfgan_papers.runs.checkpoints import Checkpoints
+from tfgan_papers.runs import export
 
 # The losses.
 
@@ -216,29 +213,6 @@ def test_samples_beyond_the_margin_do_not_concern_d():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_xla_changes_no_more_than_rounding():
-    plain, xla = compiled(), compiled(jit_compile=True)
-    for step in range(3):
-        for model in (plain, xla):
-            model.train_step(batch(step))
-    for a, b in zip(plain.get_weights(), xla.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_a_resumed_model_goes_on_to_the_very_weights_of_the_uninterrupted(tmp_path):
-    whole = compiled(keras.optimizers.Adam)
-    for step in range(6):
-        whole.train_step(batch(step))
-        if step == 2:
-            Checkpoints(tmp_path, whole).save(3, "last", keep=1)
-    resumed = compiled(keras.optimizers.Adam)
-    assert Checkpoints(tmp_path, resumed).restore() == 3
-    for step in range(3, 6):
-        resumed.train_step(batch(step))
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 # Verdict and export.
 
 
@@ -259,22 +233,6 @@ def test_the_verdict_and_the_export_are_the_energy(tmp_path):
 # From the command line.
 
 
-def settings(shape=(8, 8, 1), **changes):
-    values = {
-        "dataset": "digits",
-        "network": "",
-        "loss": ebgan.norm,
-        "fidelity": "paper",
-        "seed": 1,
-        "learning_rate": 1e-3,
-        "batch_size": 100,
-        "steps_per_epoch": 17,
-        "mean": np.zeros(shape),
-        "classes": 0,
-    }
-    return training.Settings(shape=shape, **{**values, **changes})
-
-
 @pytest.mark.parametrize(
     ("dataset", "margin", "beta_1", "shape"),
     [
@@ -285,10 +243,9 @@ def settings(shape=(8, 8, 1), **changes):
     ],
 )
 def test_each_data_set_has_its_margin_and_its_adam(dataset, margin, beta_1, shape):
-    with flagsaver.flagsaver(width=0 if shape[-1] == 1 else 2):
-        for name, value in ebgan.defaults(dataset, "").items():
-            flags.FLAGS.set_default(name, value)
-        model = ebgan.build(settings(shape, dataset=dataset), jit_compile=False)
+    run = factories.values("ebgan", dataset=dataset, width=0 if shape[-1] == 1 else 2)
+    settings = factories.settings("ebgan", shape, dataset=dataset)
+    model = build("ebgan", settings, **vars(run.paper))
     assert (model.margin, model.weight) == (margin, 0.1)
     assert (model.d_optimizer.beta_1, model.g_optimizer.beta_1) == (beta_1, beta_1)
 
@@ -296,30 +253,28 @@ def test_each_data_set_has_its_margin_and_its_adam(dataset, margin, beta_1, shap
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"margin": 0.0}, "margin is 0.0"),
-        ({"margin": float("nan")}, "margin is nan"),
-        ({"pull_away": -0.1}, "pull_away is -0.1"),
+        ({"margin": 0.0}, "--margin=0.0: give a number above 0.0"),
+        ({"margin": float("nan")}, "--margin=nan: give a number above"),
+        ({"pull_away": -0.1}, "--pull_away=-0.1: give a number of 0.0 or more"),
     ],
 )
 def test_weights_that_make_no_sense_are_refused(given, words):
-    with flagsaver.flagsaver(**given), pytest.raises(UsageError, match=words):
-        ebgan.build(settings(), jit_compile=False)
+    with pytest.raises(UsageError, match=words):
+        factories.options_of("ebgan", **given)
+    with pytest.raises(ValueError, match=f"{next(iter(given))} is "):
+        compiled(**given)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("given", "words"),
     [
-        (["--network=unet"], "mnist, convolutional"),
-        (["--loss=minimax"], "takes norm"),
-        (["--network=convolutional"], "--image_size=64"),
-        (["--dataset=ring", "--value_range=raw"], "is for images"),
-        (["--width=8"], "--width is of --network=convolutional"),
-        (["--margin=-1"], "margin is -1.0: it is positive"),
+        ({"network": "unet"}, "mnist, convolutional"),
+        ({"loss": "minimax"}, "takes norm"),
+        ({"network": "convolutional"}, "--image_size=64"),
+        ({"dataset": "ring", "value_range": "raw"}, "is for images"),
+        ({"width": 8}, "--width is of --network=convolutional"),
     ],
+    ids=str,
 )
-def test_a_command_that_makes_no_sense_is_refused_in_one_line(arguments, words, tmp_path):
-    ended = launch.fork("--model=ebgan", *arguments, f"--logdir={tmp_path / 'run'}")
-    assert ended.code == 2, ended.err
-    (line,) = ended.errors
-    assert words in line and "Traceback" not in ended.err
-    assert not (tmp_path / "run").exists()
+def test_a_run_that_makes_no_sense_is_refused(given, words):
+    assert words in factories.refusal("ebgan", **given)

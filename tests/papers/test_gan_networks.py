@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from tests import factories
 from tfgan_papers import data, layers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.papers import gan
+from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.papers import contract, gan
 
 # The networks, from the authors' yaml files. Parameters of G, of D, by image shape.
 
@@ -68,7 +70,7 @@ def shapes_alone():
 
 def networks(name, shape=None, mean=0.3, seed=1):
     shape = shape or SHAPES[name]
-    return gan.EXPERIMENTS[name].networks(shape, np.full(shape, mean), gan.Draw(seed))
+    return gan.EXPERIMENTS[name].networks(shape, np.full(shape, mean), Draw(seed))
 
 
 def flat(network):
@@ -108,9 +110,16 @@ def test_parameters_without_memory_are_those_of_networks_with_memory():
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_experiment_has_the_numbers_of_its_yaml_file(name):
-    chosen = gan.EXPERIMENTS[name]
-    rates = (chosen.learning_rate, chosen.batch_size, chosen.prior, chosen.value_range)
-    assert (*rates, chosen.train_split, chosen.validation_split) == NUMBERS[name]
+    run = factories.values("gan", dataset="any", network=name)
+    data, training = run.data, run.training
+    assert (
+        training.learning_rate,
+        training.batch_size,
+        gan.EXPERIMENTS[name].prior,
+        data.value_range,
+        data.train_split,
+        data.validation_split,
+    ) == NUMBERS[name]
 
 
 def test_constants_of_all_four_yaml_files():
@@ -218,7 +227,7 @@ def test_generator_of_zero_latents_is_the_mean_image(rng):
     """Its output bias is the logit of the mean; the hidden rectifiers give 0 there."""
     mean = rng.uniform(0.02, 0.98, (8, 8, 1))
     mean[0, 0], mean[7, 7] = 0.0, 1.0
-    generator, _ = gan.mnist_networks((8, 8, 1), mean, gan.Draw(1))
+    generator, _ = gan.mnist_networks((8, 8, 1), mean, Draw(1))
     image = generator(np.zeros((1, 100), "float32")).numpy()[0]
     np.testing.assert_allclose(image, np.clip(mean, 1e-7, 1 - 1e-7), rtol=1e-5)
     bias = generator.weights[-1].numpy()
@@ -284,9 +293,9 @@ def test_every_generator_can_give_the_value_range_of_its_data(name):
 def test_data_set_chooses_the_experiment_unless_the_network_is_named(
     dataset, network, expected
 ):
-    assert gan.experiment(dataset, network) is gan.EXPERIMENTS[expected]
+    assert contract.experiment(gan.PAPER, dataset, network) is gan.EXPERIMENTS[expected]
     rate, batch, _, value_range, *_ = NUMBERS[expected]
-    under = gan.defaults(dataset, network)
-    chosen = under["learning_rate"], under["batch_size"], under["value_range"]
+    run = factories.values("gan", dataset=dataset, network=network)
+    chosen = run.training.learning_rate, run.training.batch_size, run.data.value_range
     assert chosen == (rate, batch, value_range)
-    assert under["loss"] == "non_saturating"
+    assert run.training.loss == "non_saturating"

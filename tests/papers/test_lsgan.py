@@ -4,15 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
-import tfgan_papers.cli  # defines --model  # noqa: F401
+from tests import factories
+from tests.factories import build
 from tfgan_papers import figures, losses, noise
 from tfgan_papers.commands import sample
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import dcgan, lsgan
-from tfgan_papers.runs import training
+from tfgan_papers.papers import contract, convolutional, lsgan
 
 # fidelity: shape, classes -> trainable weights of G and of D
 COUNTS = {
@@ -33,7 +32,7 @@ NUMBERS = {
 @pytest.mark.parametrize("networks", COUNTS, ids=lambda networks: networks.__name__)
 def test_networks_have_the_authors_number_of_weights(networks):
     shape, classes, *expected = COUNTS[networks]
-    built = networks(shape, lsgan.VGG, Draw(0), *classes)
+    built = networks(shape, lsgan.STYLE, Draw(0), *classes)
     assert [count(network) for network in built] == expected
 
 
@@ -48,8 +47,7 @@ def count(network):
 def test_batch_norm_leaves_the_networks_that_the_paper_takes_it_from(
     batch_norm, in_g, in_d
 ):
-    with flagsaver.flagsaver(batch_norm=batch_norm):
-        networks = lsgan.stability_networks((64, 64, 3), lsgan.VGG, Draw(0))
+    networks = lsgan.stability_networks((64, 64, 3), lsgan.STYLE, Draw(0), batch_norm)
     found = [
         sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
         for network in networks
@@ -58,20 +56,20 @@ def test_batch_norm_leaves_the_networks_that_the_paper_takes_it_from(
 
 
 def test_weights_start_as_in_the_authors_code():
-    generator, discriminator = lsgan.lsun_networks((112, 112, 3), lsgan.VGG, Draw(0))
+    generator, discriminator = lsgan.lsun_networks((112, 112, 3), lsgan.STYLE, Draw(0))
     kernels = [w.numpy() for w in discriminator.weights if "kernel" in w.path]
     for kernel in kernels[:-1]:  # convolutions: truncated at two deviations
         assert 0.03 < np.abs(kernel).max() <= 0.04
         np.testing.assert_allclose(kernel.std(), 0.02 * 0.88, rtol=0.05)
     for kernel in [w.numpy() for w in generator.weights if "kernel" in w.path]:
         np.testing.assert_allclose(kernel.std(), 0.02, rtol=0.05)
-    matrix = lsgan.mixture_networks((2,), lsgan.VGG, Draw(0))[0].weights[2].numpy()
+    matrix = lsgan.mixture_networks((2,), lsgan.STYLE, Draw(0))[0].weights[2].numpy()
     np.testing.assert_allclose(matrix @ matrix.T, 1.4**2 * np.eye(128), atol=1e-4)
 
 
 def test_gains_of_the_stability_networks_start_spread_about_1():
     """stability_comparison/*/ops.py: N(1, .02), and those of its other networks are 1."""
-    networks = lsgan.stability_networks((64, 64, 3), lsgan.VGG, Draw(0))
+    networks = lsgan.stability_networks((64, 64, 3), lsgan.STYLE, Draw(0))
     for network, sizes in zip(
         networks, ([512, 256, 128, 64], [128, 256, 512]), strict=True
     ):
@@ -80,7 +78,7 @@ def test_gains_of_the_stability_networks_start_spread_about_1():
         for each in gains:
             np.testing.assert_allclose(each.mean(), 1, atol=4 * 0.02 / len(each) ** 0.5)
             np.testing.assert_allclose(each.std(), 0.02, rtol=0.25)
-    for network in lsgan.lsun_networks((112, 112, 3), lsgan.VGG, Draw(0)):
+    for network in lsgan.lsun_networks((112, 112, 3), lsgan.STYLE, Draw(0)):
         gains = [w.numpy() for w in network.trainable_weights if "gamma" in w.path]
         assert gains and all((each == 1).all() for each in gains)
 
@@ -218,34 +216,21 @@ def test_g_runs_once_a_step(rng):
 
 
 def settings(dataset="fashion_mnist", shape=(28, 28, 1), **changes):
-    values = {
-        "network": "",
-        "loss": losses.LOSSES["least_squares"],
-        "fidelity": "paper",
-        "seed": 1,
-        "learning_rate": 1e-3,
-        "batch_size": 64,
-        "steps_per_epoch": 50,
-        "mean": np.zeros(shape),
-        "classes": 0,
-    }
-    return training.Settings(dataset=dataset, shape=shape, **{**values, **changes})
+    changes = {"dataset": dataset, "batch_size": 64, **changes}
+    return factories.settings("lsgan", shape, **changes)
 
 
 @pytest.mark.parametrize("network", NUMBERS)
 def test_built_model_has_the_numbers_of_its_script(network):
     assert set(lsgan.EXPERIMENTS) == set(NUMBERS)
     rate, batch_size, value_range, law, latent_dim, d_rate = NUMBERS[network]
-    assert lsgan.defaults("cifar10", network) == {
-        "loss": "least_squares",
-        "learning_rate": rate,
-        "batch_size": batch_size,
-        "value_range": value_range,
-    }
+    run = factories.values("lsgan", dataset="cifar10", network=network)
+    found = run.training.learning_rate, run.training.batch_size, run.data.value_range
+    assert found == (rate, batch_size, value_range)
+    assert run.training.loss == "least_squares"
     shape = (2,) if network == "mixture" else (16, 16, 1)
     wanted = settings("any", shape, network=network, learning_rate=rate, classes=3)
-    with flagsaver.flagsaver(width=4, value_range=value_range):
-        model = lsgan.build(wanted, jit_compile=False)
+    model = build("lsgan", wanted, width=4)
     assert (model.prior_name, model.latent_dim) == (law, latent_dim)
     assert model.simultaneous == (network == "mixture")
     adams = model.d_optimizer, model.g_optimizer
@@ -259,8 +244,8 @@ def test_built_model_has_the_numbers_of_its_script(network):
 @pytest.mark.parametrize(("network", "factor"), [("stability", 64), ("mixture", 32)])
 def test_fidelity_to_the_code_sums_over_the_batch(network, factor):
     shape = (2,) if network == "mixture" else (28, 28, 1)
-    with flagsaver.flagsaver(width=8, value_range="symmetric"):
-        model = lsgan.build(settings("any", shape, network=network, fidelity="code"), False)
+    wanted = settings("any", shape, network=network, fidelity="code")
+    model = build("lsgan", wanted, width=8)
     score = tf.constant(3.0)
     np.testing.assert_allclose(model.loss_terms.real(score), factor * 0.5 * (3 - 1) ** 2)
     assert float(model.loss_terms.to_probability(score)) == 3.0
@@ -269,8 +254,7 @@ def test_fidelity_to_the_code_sums_over_the_batch(network, factor):
 def test_fidelity_to_the_code_leaves_cross_entropy_a_mean():
     """stability_comparison/BN_G_sigmoid_adam/dcgan64.py: loss; l2_loss alone sums."""
     regular = losses.LOSSES["non_saturating"]
-    with flagsaver.flagsaver(width=8, value_range="symmetric"):
-        model = lsgan.build(settings(loss=regular, fidelity="code"), jit_compile=False)
+    model = build("lsgan", settings(loss=regular, fidelity="code"), width=8)
     score = tf.constant(3.0)
     for player in ("real", "fake", "generator"):
         mine, theirs = (getattr(x, player)(score) for x in (model.loss_terms, regular))
@@ -279,7 +263,7 @@ def test_fidelity_to_the_code_leaves_cross_entropy_a_mean():
 
 def test_characters_need_classes():
     with pytest.raises(UsageError, match="has none"):
-        lsgan.build(settings(network="characters"), jit_compile=False)
+        build("lsgan", settings(network="characters"))
 
 
 @pytest.mark.parametrize(
@@ -296,7 +280,7 @@ def test_characters_need_classes():
 )
 def test_sizes_that_networks_cannot_make_are_refused(network, shape, words):
     with pytest.raises(UsageError, match=words):
-        lsgan.build(settings(shape=shape, network=network, classes=3), jit_compile=False)
+        build("lsgan", settings(shape=shape, network=network, classes=3))
 
 
 @pytest.mark.parametrize(
@@ -309,29 +293,31 @@ def test_sizes_that_networks_cannot_make_are_refused(network, shape, words):
 )
 def test_value_ranges_that_networks_cannot_give_are_refused(network, value_range, words):
     wanted = settings(shape=(16, 16, 1), network=network, classes=3)
-    with flagsaver.flagsaver(model="lsgan", width=4, value_range=value_range):
-        with pytest.raises(UsageError, match=words):
-            training.Run("nowhere").build(wanted, jit_compile=False)
+    run = factories.run("nowhere", "lsgan", width=4, value_range=value_range)
+    with pytest.raises(UsageError, match=words):
+        run.build(wanted, jit_compile=False)
 
 
 def test_each_data_set_has_its_network():
-    found = [
-        lsgan.name_of_network(d, "") for d in ("lsun/bedroom", "ring", "hwdb", "cifar10")
-    ]
-    assert found == ["lsun", "mixture", "characters", "stability"]
+    expected = {
+        "lsun/bedroom": "lsun", "ring": "mixture", "hwdb": "characters",
+        "cifar10": "stability",
+    }  # fmt: skip
+    for dataset, network in expected.items():
+        found = contract.experiment(lsgan.PAPER, dataset, "")
+        assert found is lsgan.EXPERIMENTS[network]
     with pytest.raises(UsageError, match="lsun, characters"):
-        lsgan.name_of_network("ring", "resnet")
+        contract.experiment(lsgan.PAPER, "ring", "resnet")
 
 
 def test_rmsprop_is_tensorflow_1s():
-    with flagsaver.flagsaver(optimizer="rmsprop", width=8, value_range="symmetric"):
-        model = lsgan.build(settings(), jit_compile=False)
+    model = build("lsgan", settings(), optimizer="rmsprop", width=8)
     assert model.g_optimizer.mean_squares[0].numpy().min() == 1.0
 
 
 def test_labels_reach_both_networks(rng):
     generator, discriminator = lsgan.character_networks(
-        (8, 8, 1), dcgan.PORT._replace(width=4), Draw(0), 3
+        (8, 8, 1), convolutional.PORT._replace(width=4), Draw(0), 3
     )
     z = tf.constant(rng.normal(size=(2, lsgan.LATENT_DIM)), tf.float32)
     labels = tf.constant([0, 2])  # of the same z
@@ -351,15 +337,13 @@ def test_loss_curves_are_of_the_given_targets(tmp_path, monkeypatch):
         return np.zeros((4, 4, 3), np.uint8)
 
     monkeypatch.setattr(figures, "curves", curves)
-    given = {"a": -1.0, "b": 1.0, "c": 0.0, "logdir": str(tmp_path), "sample": "losses"}
-    with flagsaver.flagsaver(model="lsgan", **given):
-        sample.sample()
+    options = sample.SampleOptions(sample="losses")
+    sample.sample(factories.run(tmp_path, "lsgan", a=-1.0, b=1.0, c=0.0), options)
     assert set(drawn) == set(losses.LOSSES)
     least_squares = drawn["least_squares"]
     for player, target in (("fake", -1.0), ("real", 1.0), ("generator", 0.0)):
         assert float(getattr(least_squares, player)(tf.constant(3.0))) == pytest.approx(
             (3.0 - target) ** 2 / 2
         )
-    with flagsaver.flagsaver(model="lsgan", **{**given, "a": 1.0}):
-        with pytest.raises(UsageError, match="--sample=losses: a and b are both 1"):
-            sample.sample()
+    with pytest.raises(UsageError, match="--a and --b are both 1.0: D has nothing to tell"):
+        factories.run(tmp_path, "lsgan", a=1.0, b=1.0)

@@ -67,16 +67,6 @@ class SampleOptions(CheckpointOptions):
     )
 
 
-NEAREST = (4, 5)  # rows and samples a row (GAN, show_samples_mnist_paper.py)
-LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
-WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
-INTERPOLATED = 10  # images between two embedded ones, these included: ours, as LINE's
-SORTED = (10, 10, 100)  # images of each class, of batches, of batch size as in training
-COPIES = (4, 10)  # rows of images, each with one of copies, and images in it
-MANIFOLD = 20  # images on a side (VAE, 2013, Fig. 4)
-JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
-
-
 def sample(run: Run, options: SampleOptions):
     """Write a picture of the run to its samples folder."""
     kind = "interpolation" if options.interpolate else options.sample or "sheet"

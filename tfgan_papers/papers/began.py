@@ -412,8 +412,8 @@ class BEGAN(adversarial.AdversarialModel):
             return ""
         rate = float(tf.convert_to_tensor(self.g_optimizer.learning_rate))
         if float(tf.convert_to_tensor(self.stalled.value)) < CHECKS:
-            return f"both learning rates are {rate:.3g}"
-        return f"M_global has stalled with the learning rates at their floor, {rate:.3g}"
+            return f"G's learning rate is {rate:.3g}"
+        return f"M_global has stalled with G's learning rate at its floor, {rate:.3g}"
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
