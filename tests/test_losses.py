@@ -77,7 +77,9 @@ def test_loss_gives_one_value_a_score(loss, form, asymptotes, slope, shape):
 
 
 def test_losses_by_name_have_these_parts():
-    parts = {name: tuple(part.__name__ for part in loss) for name, loss in LOSSES.items()}
+    parts = {
+        name: tuple(part.__name__ for part in loss[:4]) for name, loss in LOSSES.items()
+    }
     d = ("real_cross_entropy", "fake_cross_entropy")
     assert parts["non_saturating"] == (*d, "non_saturating", "sigmoid")
     assert parts["minimax"] == (*d, "minimax", "sigmoid")
