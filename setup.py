@@ -20,6 +20,7 @@ setup(
         "keras>=3.15",
         "tensorflow-datasets>=4.9.10",
         "importlib_resources",  # tensorflow-datasets imports it and does not declare it
+        "requests",  # the errors of tensorflow-datasets' downloads
         "tensorboard>=2.20",
         "absl-py>=2.1",
         "numpy>=1.26",

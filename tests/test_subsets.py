@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfgan_papers.data import HeldExamples
-from tfgan_papers.data.examples import RecordExamples
+from tfgan_papers.data.disk import RecordExamples
 from tfgan_papers.metrics import classification_error, subsets
 from tfgan_papers.runs import sheets
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 import time
 from unittest import mock
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from tests import launch
 from tests.data.sets import (
     BATCH,
     COUNT,
@@ -131,17 +133,26 @@ def test_batches_of_a_streamed_set_are_of_the_one_size(tmp_path, rng, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("mnits", "mnist"), ("imagenet", "imagenet"), ("foo bar", "digits"),
-                       ("", "folder"), ("mnist/nope", "mnist"), ("mnist:9.9.9", "mnist"),
+    ("name", "near"), [("nosuch", "celeb_a"), ("mnits", "mnist"), ("foo bar", "digits"),
+                       ("imagenet", "imagenet2012"), ("", "folder"),
+                       ("mnist/nope", "mnist"), ("mnist:9.9.9", "mnist"),
                        ("lsun/church", "lsun/church_outdoor"), ("ring/clean", "ring")]
 )  # fmt: skip
 def test_unknown_set_is_told_with_those_that_are_near(name, near, network):
     said = message(UsageError, dataset=name)
-    assert (
-        repr(name) in said
-        and near in said.partition("there is ")[2].partition(repr(name))[2]
-    )
+    offered = said.partition("; there is ")[2].partition(", or any image set")[0]
+    assert repr(name) in said and near in offered.split(", ")
     assert not network
+
+
+@pytest.mark.parametrize("name", ["nsyth", "nosuch", "cifar", "voxceleb2", "svhn", "face"])
+def test_only_sets_that_can_be_trained_on_are_suggested(name, network):
+    said = message(UsageError, dataset=name)
+    for offered in said.partition("; there is ")[2].partition(", or any ")[0].split(", "):
+        if offered not in data.SOURCES:
+            features = tfds.builder(offered, try_gcs=False).info.features
+            assert features["image"].np_dtype == np.uint8
+    assert "nsynth" not in said
 
 
 def test_sets_that_go_on_in_digits_are_named_first(network):
@@ -176,6 +187,19 @@ def test_download_without_a_network_ends_soon_with_one_line(network, tmp_path):
     assert time.monotonic() - start < 20
     assert "download.tensorflow.org" in said and "tfds build tf_flowers" in said
     assert network
+
+
+def test_missing_connection_is_one_line_of_the_command():
+    """A proxy that is not there, in place of a machine without a network."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (f"--data_dir={folder}/sets", f"--logdir={folder}/run")
+        ended = launch.fork(
+            "--dataset=celeb_a", *arguments, environment={"https_proxy": "127.0.0.1:9"}
+        )
+    downloading, error = ended.err.splitlines()
+    assert ended.code == 1 and not ended.out and "downloading it" in downloading
+    assert error.startswith("error: celeb_a cannot be prepared (there is no connection to ")
+    assert "tfds build celeb_a" in error
 
 
 def test_file_fetched_by_hand_that_is_not_the_right_one_is_told(network, tmp_path):

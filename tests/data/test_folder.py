@@ -1,5 +1,6 @@
 """Folders of images: which are found, what their pixels become, and which are left out."""
 
+import hashlib
 import io
 import os
 
@@ -9,29 +10,53 @@ from PIL import Image
 
 from tests.data.sets import PREPARED, folder, load, message, pixels, resized, save, tiny
 from tfgan_papers.data import examples as examples_module
+from tfgan_papers.data.files import fixed_order
 from tfgan_papers.errors import UsageError, UserError
 
 
-def test_olivetti_faces_are_read_in_the_order_of_their_paths():
+def test_olivetti_faces_are_read_whole():
     root = PREPARED / "olivetti_png"
     if not root.is_dir():
         pytest.skip(f"the Olivetti faces are not in {root}")
     paths = [f"{at}/{file}" for at, _, files in os.walk(root) for file in files]
     expected = np.stack([np.asarray(Image.open(path)) for path in sorted(paths)])
-    found = folder(root)
+    found = folder(root, data_order="sorted")
     assert (found.size, found.shape) == (400, (64, 64, 1))
     assert np.array_equal(pixels(found)[..., 0], expected)
 
 
-def test_folders_are_searched_through_in_the_order_of_paths(tmp_path):
+@pytest.mark.parametrize("data_order", ["sorted", "hashed"])
+def test_order_is_that_of_paths_or_of_their_hashes(data_order, tmp_path):
     names = ["b.png", "a/z.PNG", "a/b c/ü ñ 画.png", "c.d/e.jpeg.png", "a/a.png"]
     for i, name in enumerate(names):
         save(tmp_path / name, np.full((4, 4), i, np.uint8))
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "._b.png").write_text("what a file system leaves behind")
     (tmp_path / "empty.png").mkdir()
-    order = [names.index(name) for name in sorted(names, key=lambda name: name.split("/"))]
-    assert list(pixels(folder(tmp_path))[:, 0, 0, 0]) == order
+    keys = {
+        "sorted": lambda name: name.split("/"),
+        "hashed": lambda name: hashlib.sha256(name.encode()).hexdigest(),
+    }
+    order = [names.index(name) for name in sorted(names, key=keys[data_order])]
+    found = folder(tmp_path, data_order=data_order)
+    assert list(pixels(found)[:, 0, 0, 0]) == order
+
+
+def test_fixed_order_is_of_names_and_not_of_how_a_file_system_writes_them():
+    names = ["caf\u00e9.png", "b.png", "c.png"]
+    assert fixed_order(names) == fixed_order(["cafe\u0301.png", "b.png", "c.png"])
+    kept = [i for i in fixed_order([*names, "a further one.png"]) if i < 3]
+    assert kept == fixed_order(names)
+
+
+def test_first_and_last_tenth_hold_all_classes_of_data_that_lie_class_by_class(tmp_path):
+    for label in range(5):
+        for i in range(40):
+            save(tmp_path / str(label) / f"{i}.png", np.full((2, 2), label, np.uint8))
+    for split in ("train[:20]", "train[90%:]"):
+        labels = folder(tmp_path, split).labelled("raw")[1]
+        assert len(labels) == 20 and len(set(labels)) == 5
+    assert set(folder(tmp_path, "train[90%:]", data_order="sorted").labels) == {4}
 
 
 def one_of(path, **values):
@@ -46,10 +71,10 @@ def test_grey_stays_grey_and_one_colour_image_makes_all_colour(tmp_path, rng):
     assert np.array_equal(pixels(folder(tmp_path))[7, ..., 0], grey)
     save(tmp_path / "999.png", colour)
     found = pixels(folder(tmp_path))
-    assert np.array_equal(found[0], np.stack([grey] * 3, -1))
-    assert np.array_equal(found[-1], colour)
+    (last,) = np.flatnonzero((found == colour).all((1, 2, 3)))
+    assert np.array_equal(found[last - 1], np.stack([grey] * 3, -1))
     luma = colour @ [0.299, 0.587, 0.114]
-    assert np.abs(pixels(folder(tmp_path, channels="1"))[-1, ..., 0] - luma).max() < 1
+    assert np.abs(pixels(folder(tmp_path, channels="1"))[last, ..., 0] - luma).max() < 1
 
 
 @pytest.mark.parametrize("bands", [2, 4])
@@ -170,7 +195,7 @@ def spoil(path, rng):
         (path / name).write_bytes(content.getvalue()[: len(content.getvalue()) // 2])
     (path / "empty.png").write_bytes(b"")
     (path / "text of its own.png").write_text("This is no image.")
-    save(path / "float.tif", np.zeros((6, 6), np.float32))
+    save(path / "float.tif", np.full((6, 6), np.nan, np.float32))
     save(path / "wide.tif", np.full((6, 6), 1 << 20, np.int32))
     return {file.name for file in path.iterdir()}
 
@@ -184,8 +209,9 @@ def test_bad_files_are_named_counted_and_left_out(
     for name, image in zip(["a.png", "d.png", "z.png"], good, strict=True):
         save(tmp_path / name, image)
     monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", in_memory << 30)
-    found = folder(tmp_path)
+    found = folder(tmp_path, data_order="sorted")
     assert found.size == 3 and np.array_equal(pixels(found), np.stack(good))
+    assert found.left_out == {"images that cannot be read": len(bad)}
     said = [
         record.getMessage() for record in caplog.records if record.levelname == "WARNING"
     ]
@@ -202,7 +228,8 @@ def test_split_of_a_folder_is_of_its_files(tmp_path):
         save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
     (tmp_path / "3.png").write_bytes(b"")
     train, test = (
-        pixels(folder(tmp_path, s))[:, 0, 0, 0] for s in ("train[:70%]", "train[70%:]")
+        pixels(folder(tmp_path, s, data_order="sorted"))[:, 0, 0, 0]
+        for s in ("train[:70%]", "train[70%:]")
     )
     assert list(train) == [0, 1, 2, 4, 5, 6] and list(test) == [7, 8, 9]
     said = message(UsageError, "test", dataset="folder", data_dir=str(tmp_path))

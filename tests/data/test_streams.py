@@ -15,8 +15,10 @@ from tests.data.sets import (
     prepare,
     save,
 )
+from tfgan_papers.data import disk
 from tfgan_papers.data import examples as examples_module
-from tfgan_papers.data.examples import FileExamples, HeldExamples, RecordExamples
+from tfgan_papers.data.disk import FileExamples, RecordExamples
+from tfgan_papers.data.examples import HeldExamples
 from tfgan_papers.errors import UsageError
 
 
@@ -120,7 +122,7 @@ def test_order_of_a_folder_is_the_same_from_memory_and_from_disk(stored, monkeyp
 
 def test_streamed_set_is_shuffled_by_windows_of_whole_batches(stored, monkeypatch):
     monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(examples_module, "SHUFFLE_WINDOW", BATCH + 3)  # that is two batches
+    monkeypatch.setattr(disk, "SHUFFLE_WINDOW", BATCH + 3)  # that is two batches
     found = load(dataset="tiny", data_dir=str(stored))
     order = np.int64(found.all("raw"))[:, 0, 0, 0]
     ranks = np.argsort(order)[ids(found.stream(BATCH, 1, "raw"), 2 * PER_EPOCH)]

@@ -8,18 +8,12 @@ several latents of G's own law and keeps the best, and z stays where that law is
 of it G draws what it would never draw as a sample.
 """
 
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from tfgan_papers.data import DataOptions
-from tfgan_papers.data.examples import one_line
-from tfgan_papers.data.images import BAD_IMAGE, Fitting
-from tfgan_papers.errors import UsageError
 
 STARTS = 8  # ours
 STEPS = 500  # ours
@@ -75,22 +69,3 @@ def embed(
     best = after.argmin(1)
     found = keras.ops.convert_to_numpy(z).reshape(n, k, -1)
     return Embedding(found[np.arange(n), best], after.min(1), before.min(1))
-
-
-def read(path: str, options: DataOptions, shape: tuple[int, int, int]) -> np.ndarray:
-    """The image of a file as the run fits its data to one form: uint8 of `shape`.
-
-    Raises:
-        UsageError: it is not there, not an image, or of another size where the run has no
-            --image_size to bring it to.
-    """
-    height, width, channels = shape
-    fit = Fitting.of(options)._replace(channels=channels)
-    try:
-        found = fit.read(os.path.expanduser(path))
-    except BAD_IMAGE as error:
-        raise UsageError(f"{path} is not an image to embed: {one_line(error)}") from error
-    if found.shape != tuple(shape):
-        sizes = f"{found.shape[1]}x{found.shape[0]} pixels, the images of this run"
-        raise UsageError(f"{path} is {sizes} {width}x{height}: resize it")
-    return found

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import os
 import pathlib
 import shutil
 import tempfile
@@ -213,17 +212,14 @@ class ImageFiles:
 
     facts: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, scores: ScoreOptions, of: data.DataOptions, shape):
+    def __init__(self, scores: ScoreOptions, of: data.DataOptions, test: data.Examples):
         self.value_range, self.batch_size = of.value_range, scores.score_batch_size
-        path = os.path.expanduser(scores.images)
-        if path.endswith(".npy"):
-            self.examples = data.array(path)
-        else:
-            self.examples = data.folder.read(path, "train", of)
-        if self.examples.shape != shape:
+        self.examples, self.test = data.images(scores.images, of), test
+        if self.examples.shape != test.shape:
             raise UsageError(
-                f"--images={path} are {_size(self.examples.shape)}, those of "
-                f"{of.dataset} {_size(shape)}: set --image_size and --channels for both"
+                f"--images={scores.images} are {_size(self.examples.shape)}, those of "
+                f"{of.dataset} {_size(test.shape)}: set --image_size and --channels for "
+                "both"
             )
 
     def samples(self, n):
@@ -231,8 +227,11 @@ class ImageFiles:
         return subsets.some(self.examples, n).all(self.value_range)
 
     def labelled(self, n):
-        """The same with their labels."""
-        return subsets.some(self.examples, n).labelled(self.value_range)
+        """The same with labels that mean what those of the test split mean, by name."""
+        found = subsets.some(self.examples, n)
+        if found.classes and self.test.classes:
+            found = found.with_classes(self.test.class_names)
+        return found.labelled(self.value_range)
 
     def pixels(self, n):
         """uint8 batches of n in all, or as many as there are."""
@@ -428,7 +427,7 @@ def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
     if scores.record:
         raise UsageError("--record is of a run, and --images of none")
     test = data.load(of.test_split, of)
-    images = ImageFiles(scores, of, test.shape)
+    images = ImageFiles(scores, of, test)
     for _, metric, found in Scorer(scores, of, {of.test_split: test}).score(images):
         print(f"{metric.NAME} of {scores.images}: {_written(found, metric.UNIT)}")
 

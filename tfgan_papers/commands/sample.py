@@ -202,7 +202,7 @@ class Pictures:
         files, shape = list(self.options.interpolate), self.model.generator.output_shape[1:]
         if len(files) > 1 and len(files) % 2:
             raise UsageError(f"--interpolate has {len(files)} files: one, or pairs of them")
-        pixels = [embedding.read(file, self.run.values.data, shape) for file in files]
+        pixels = [data.fit_image(file, self.run.values.data, shape) for file in files]
         if len(files) == 1:
             files = [*files, f"{files[0]}, mirrored"]
             pixels = [*pixels, pixels[0][:, ::-1]]

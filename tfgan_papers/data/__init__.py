@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-import numpy as np
+from absl import logging
 
 from tfgan_papers.data import catalog, embedded, folder, glyphs, hwdb, tfd
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
+from tfgan_papers.data.given import array, fit_image, images
 from tfgan_papers.data.options import DataOptions
 from tfgan_papers.data.ranges import RANGES
-from tfgan_papers.errors import UserError
 
 __all__ = [
     "RANGES",
@@ -17,9 +17,12 @@ __all__ = [
     "Examples",
     "HeldExamples",
     "array",
-    "folder",
-    "load",
     "describe_data_error",
+    "fit_image",
+    "folder",
+    "held_out_splits",
+    "images",
+    "load",
 ]
 
 SOURCES: dict[str, Callable[[str, DataOptions], Examples]] = {
@@ -31,6 +34,7 @@ SOURCES: dict[str, Callable[[str, DataOptions], Examples]] = {
     "hwdb": hwdb.load,
     "glyphs": glyphs.load,
 }
+HELD_OUT = ("train[:90%]", "train[90%:]")
 
 
 def load(split: str, options: DataOptions) -> Examples:
@@ -41,31 +45,38 @@ def load(split: str, options: DataOptions) -> Examples:
         UserError: the data are not there, or cannot be read.
     """
     if options.dataset in SOURCES:
-        return SOURCES[options.dataset](split, options)
-    return catalog.load(split, options, SOURCES)
+        examples = SOURCES[options.dataset](split, options)
+    else:
+        examples = catalog.load(split, options, SOURCES)
+    logging.info("%s, split %s: %s", examples.name, split, examples.summary())
+    return examples
 
 
-def array(path: str) -> HeldExamples:
-    """Images (n, height, width[, channels]) of 0 to 255 in a .npy file, of any type.
+def held_out_splits(options: DataOptions) -> tuple[str, str]:
+    """The split to train on and that to test on: `train` and `test`; where a set has no
+    `test`, the last tenth of `train`, in its fixed order, is held out, and the log says so.
 
     Raises:
-        UserError: they are not there, not images, or not of 0 to 255.
+        UsageError, UserError: as `load`.
     """
-    try:
-        images = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
-    if images.ndim == 3:
-        images = images[..., None]
-    numbers = np.issubdtype(images.dtype, np.number)
-    if not numbers or images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
-        raise UserError(f"{path} holds {images.dtype} {images.shape}, and no images")
-    low, high = images.min(), images.max()
-    if not (0 <= low and 1 < high <= 255):  # nor NaN
-        raise UserError(
-            f"the images in {path} run from {low:.4g} to {high:.4g}, not from 0 to 255"
-        )
-    return HeldExamples(path, np.uint8(np.rint(images)))
+    if _has_test_split(options):
+        return "train", "test"
+    logging.info(
+        "%s has no test split: the last tenth of train is held out for scores "
+        "(--train_split=%s --test_split=%s)",
+        *(options.dataset, *HELD_OUT),
+    )
+    return HELD_OUT
+
+
+def _has_test_split(options):
+    if options.dataset in ("digits", "ring", "gaussian"):
+        return False
+    if options.dataset in ("tfd", "glyphs"):
+        return True
+    if options.dataset in ("folder", "hwdb"):
+        return {"folder": folder, "hwdb": hwdb}[options.dataset].has_test_split(options)
+    return catalog.has_test_split(options, SOURCES)
 
 
 def describe_data_error(error: Exception, dataset: str) -> str:

@@ -1,31 +1,33 @@
 """Image sets of tensorflow-datasets."""
 
+import contextlib
 import difflib
 import importlib.util
 import io
 import json
+import logging as python_logging
 import os
+import pathlib
+import sys
+import urllib.parse
 
 import numpy as np
+import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 from google.protobuf import json_format
 from tensorflow_datasets.core.download import downloader
 
-from tfgan_papers.data.examples import (
-    REMEDY,
-    HeldExamples,
-    RecordExamples,
-    fits_in_memory,
-    in_python,
-    one_line,
-)
+from tfgan_papers.data.disk import REMEDY, RecordExamples, in_python
+from tfgan_papers.data.examples import HeldExamples, fits_in_memory, one_line
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.data.splits import parts
 from tfgan_papers.errors import UsageError, UserError
 
 DOWNLOAD_RETRIES = 3  # the 10 of tensorflow-datasets take 200 s to miss a network
+KNOWN = ("mnist", "fashion_mnist", "cifar10", "svhn_cropped", "celeb_a")
+BAD_BUILDER = (AssertionError, ImportError, OSError, RuntimeError, ValueError)
 NEEDS = {"lsun": "tensorflow_io"}  # found missing only after 40 GB of bedrooms
 BAD_DOWNLOAD = (
     *(OSError, tf.errors.OpError, tfds.download.DownloadError),  # requests': OSErrors
@@ -74,6 +76,7 @@ def _builder(options, others):
     """A prepared tfds builder. Touches the network only to download what is missing."""
     name = options.dataset
     folder = options.data_dir and os.path.expanduser(options.data_dir)
+    logging.get_absl_logger().addFilter(_is_worth_saying)
     try:
         builder = tfds.builder(name, data_dir=folder, try_gcs=False)
     except (ImportError, OSError, RuntimeError) as error:  # what only this set needs
@@ -81,26 +84,49 @@ def _builder(options, others):
     except (json.JSONDecodeError, json_format.ParseError) as error:
         raise UserError(f"the folder of {name} is unclear ({error}): {REMEDY}") from error
     except (AssertionError, ValueError) as error:  # no such set, configuration or version
-        known = tfds.list_builders(with_community_datasets=False)
-        if (family := name.partition("/")[0]) in known:
-            configs = tfds.builder_cls(family).builder_configs
-            known += [f"{family}/{config}" for config in configs]
-        known += others
-        like = [k for k in known if k.rstrip("0123456789") == name]  # imagenet2012
-        like += difflib.get_close_matches(name, known, cutoff=0.5)
-        there = ", ".join(dict.fromkeys(like or others))
+        there = ", ".join(_near(name, others) or (*others, *KNOWN))
         raise UsageError(
             f"there is no data set {name!r}; there is {there}, or any image set of "
             "tensorflow.org/datasets/catalog"
         ) from error
-    features = builder.info.features
-    named = isinstance(features, tfds.features.FeaturesDict) and "image" in features
-    image = features["image"] if named else None
-    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
+    if not _holds_images(builder):
         raise UsageError(f"{name} is not a set of images: it has no 'image' of 8 bits")
     if not builder.is_prepared():
         _prepare(name, builder, options.download)
     return builder
+
+
+def has_test_split(options, others) -> bool:
+    return "test" in _builder(options, others).info.splits
+
+
+def _holds_images(builder):
+    """Whether the examples have an `image` of 8 bits."""
+    features = builder.info.features
+    named = isinstance(features, tfds.features.FeaturesDict) and "image" in features
+    image = features["image"] if named else None
+    return isinstance(image, tfds.features.Image) and image.np_dtype == np.uint8
+
+
+def _near(name, others):
+    """The sets whose names are like `name` and which can be trained on."""
+    known = [*others, *tfds.list_builders(with_community_datasets=False)]
+    family = name.partition("/")[0]
+    if family in known[len(others) :]:
+        configs = tfds.builder_cls(family).builder_configs
+        known += [f"{family}/{config}" for config in configs]
+    like = [k for k in known if k.rstrip("0123456789") == name]  # imagenet2012
+    like += [k for k in known if name and k.startswith(name)][:3]
+    like += difflib.get_close_matches(name, known)
+    like += [family] if family in known else []
+    return [k for k in dict.fromkeys(like) if k in others or _is_image_set(k)]
+
+
+def _is_image_set(name):
+    try:
+        return _holds_images(tfds.builder(name, try_gcs=False))
+    except BAD_BUILDER:
+        return False
 
 
 def _prepare(name, builder, download):
@@ -120,11 +146,30 @@ def _prepare(name, builder, download):
         )
     logging.info("%s is not in %s: downloading it", name, builder.data_dir)
     downloader.MAX_RETRIES = DOWNLOAD_RETRIES
+    # Its threads go on trying, and saying so, after the error.
+    python_logging.getLogger("urllib3").setLevel(python_logging.ERROR)
+    tfds.display_progress_bar(sys.stderr.isatty())
     try:
-        builder.download_and_prepare()
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare()
     except BAD_DOWNLOAD as error:
         raise UserError(
-            f"{name} cannot be prepared ({one_line(error)}). {remedy}"
+            f"{name} cannot be prepared ({_reason(error)}). {remedy}"
         ) from error
     if not builder.is_prepared():  # tensorflow-datasets leaves a folder that is there
         raise UserError(f"{name} in {builder.data_dir} has no dataset_info.json: {REMEDY}")
+
+
+def _is_worth_saying(record):
+    """Not the lines of tensorflow-datasets for each folder it looks into and each file it
+    downloads; what goes wrong is an error, which is told in one line."""
+    theirs = str(pathlib.Path(tfds.__file__).parent)
+    return record.levelno >= python_logging.ERROR or theirs not in record.pathname
+
+
+def _reason(error):
+    """What an error of a download says; of a missing connection where to."""
+    request = getattr(error, "request", None)
+    if isinstance(error, requests.ConnectionError) and request is not None:
+        return f"there is no connection to {urllib.parse.urlsplit(request.url).hostname}"
+    return one_line(error)

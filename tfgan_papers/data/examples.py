@@ -9,11 +9,13 @@ Differs: DATA-1 | last batch of an epoch | not stated | kept, short (pylearn2;
     shapes for XLA; each epoch is shuffled anew, so no image is lost for good.
 """
 
+import copy
 import hashlib
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +26,12 @@ from tfgan_papers.data.ranges import RANGES
 from tfgan_papers.errors import UsageError, UserError
 
 IN_MEMORY_BYTES = 2 << 30  # of uint8; larger sets are read from disk, batch by batch
-SHUFFLE_WINDOW = 8192  # examples of a streamed set that change places among themselves
+FINGERPRINTED = 4096  # examples at most that tell a set from others
+CLASSES_SHOWN = 12  # in the log
 LABELLED = (
     "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, hwdb, and "
     "a folder all of whose images lie in subfolders"
 )
-REMEDY = "it is damaged; delete that folder and prepare it again"
 
 
 class Modes(NamedTuple):
@@ -47,7 +49,9 @@ class Examples:
         name: str, for messages.
         size: int, how many examples.
         shape: (height, width, channels) of images, (dimensions,) of points.
-        class_names: tuple of str, what the labels 0, 1, ... mean; None without labels.
+        class_names: tuple of str, what the labels 0, 1, ... mean; None without labels,
+            as a set of fewer than two classes is.
+        left_out: reason -> how many files of the set were left out.
         modes: Modes that points are drawn from; None if not known.
         window: int, so many keys change places among themselves; all, if not told.
     """
@@ -55,6 +59,7 @@ class Examples:
     parallel_calls = tf.data.AUTOTUNE  # how many batches are read at once
     mean_of = 10_000  # examples at most that `mean` looks at
     modes: Modes | None = None
+    left_out: Mapping[str, int] = MappingProxyType({})
     remedy = "start again, and what is damaged is left out"
 
     def __init__(
@@ -66,6 +71,8 @@ class Examples:
         class_names: Sequence[str] | None = None,
     ):
         self.name, self.size, self.shape, self.window = name, size, tuple(shape), size
+        if len(class_names or ()) < 2:
+            labels = class_names = None
         self.labels = None if labels is None else np.int32(labels)  # by number
         self.class_names = class_names and tuple(class_names)
 
@@ -128,10 +135,15 @@ class Examples:
             .map(read, self.parallel_calls)
         )
 
-    def blocks(self, limit: int | None = None, read: Callable | None = None) -> Iterator:
-        """`read`, by default the examples as they are stored, of all keys or the first
-        `limit`, 1024 at a time."""
-        done, keys = 0, self.keys().take(limit or self.size).batch(1024)
+    def blocks(
+        self,
+        limit: int | None = None,
+        read: Callable | None = None,
+        keys: tf.data.Dataset | None = None,
+    ) -> Iterator:
+        """`read`, by default the examples as they are stored, of `keys`, by default all or
+        the first `limit`, 1024 at a time."""
+        done, keys = 0, (keys or self.keys().take(limit or self.size)).batch(1024)
         try:
             for block in keys.map(read or self.read, self.parallel_calls):
                 yield block
@@ -175,6 +187,78 @@ class Examples:
             for part in block:
                 found.update(part.numpy().tobytes())
         return found.hexdigest()
+
+    def fingerprint(self) -> str:
+        """sha256 of what tells this split from others: its size, shape and class names, and
+        the contents and labels of at most 4096 examples, spread over all of it. Where the
+        data lie does not matter."""
+        facts = (self.size, self.shape, self.class_names)
+        found = hashlib.sha256(repr(facts).encode())
+        for block in self.blocks(read=self.contents, keys=self.spread(FINGERPRINTED)):
+            for part in block:
+                array = part.numpy()
+                content = b"".join(array) if array.dtype == object else array.tobytes()
+                found.update(content)
+        return found.hexdigest()
+
+    def spread(self, count: int) -> tf.data.Dataset:
+        """The keys of at most `count` examples, every so many one."""
+        return self.keys().shard(-(-self.size // count), 0)
+
+    def contents(self, keys: tf.Tensor) -> list[tf.Tensor]:
+        """In a graph: keys (n,) -> what `fingerprint` is of, (n, ...) each."""
+        labels = [] if self.labels is None else [self.read_labels(keys)]
+        return [self.read(keys), *labels]
+
+    def with_classes(self, class_names: Sequence[str]) -> "Examples":
+        """The same examples with labels that number `class_names`, by name.
+
+        Raises:
+            UsageError: these have a class that is none of them, or no labels.
+        """
+        if not self.classes:
+            raise UsageError(self._no_labels())
+        if lacking := [name for name in self.class_names if name not in class_names]:
+            raise UsageError(
+                f"{self.name} has {named('class', lacking)}, which the training data lack: "
+                f"they have {named('class', class_names)}"
+            )
+        there = list(class_names)
+        numbers = np.int32([*map(there.index, self.class_names), -1])  # -1: no label
+
+        def renumbered(labels):
+            known = (labels >= 0) & (labels < self.classes)
+            return tf.gather(numbers, tf.where(known, labels, self.classes))
+
+        found = copy.copy(self)
+        found.class_names = tuple(class_names)
+        found.read_labels = lambda keys: renumbered(self.read_labels(keys))
+        if self.labels is not None:
+            found.labels = renumbered(self.labels).numpy()
+        return found
+
+    def summary(self) -> str:
+        """Size, shape, classes with counts and what is left out, on one line."""
+        if len(self.shape) == 1:
+            parts = [f"{self.size:,} points of {self.shape[0]} dimensions"]
+        else:
+            height, width, channels = self.shape
+            tone = "grey" if channels == 1 else "colour"
+            parts = [f"{self.size:,} {tone} images of {width}x{height} pixels"]
+        if self.classes:
+            parts.append(f"{self.classes} classes: {self._counts()}")
+        if self.left_out:
+            reasons = (f"{count:,} {reason}" for reason, count in self.left_out.items())
+            parts.append(f"left out: {', '.join(reasons)}")
+        return "; ".join(parts)
+
+    def _counts(self):
+        """The first classes, with how many examples each has where that is known."""
+        shown = self.class_names[:CLASSES_SHOWN]
+        if self.labels is not None:
+            counts = [np.count_nonzero(self.labels == i) for i in range(len(shown))]
+            shown = [f"{name} ({n:,})" for name, n in zip(shown, counts, strict=True)]
+        return ", ".join(shown) + (", ..." if self.classes > len(shown) else "")
 
     def balanced(self, per_class: int, seed: int) -> "HeldExamples":
         """`per_class` examples of each class, in memory; `seed` alone chooses them.
@@ -223,10 +307,13 @@ class Examples:
         read_labels = self._labels_reader()
         return lambda keys: (convert(self.read(keys)), read_labels(keys))
 
+    def _no_labels(self):
+        return f"{self.name} has no labels. Sets that have: {LABELLED}"
+
     def _labels_reader(self):
         """In a graph: keys -> labels, each of them one of the classes."""
         if not self.classes:
-            raise UsageError(f"{self.name} has no labels. Sets that have: {LABELLED}")
+            raise UsageError(self._no_labels())
         self._check_labels()
 
         def read(keys):
@@ -286,54 +373,6 @@ class HeldExamples(Examples):
         return _ahead(steps.map(batch))
 
 
-class FileExamples(Examples):
-    """Images in files, decoded when their turn comes.
-
-    Args:
-        decode: in Python, the number of an example -> uint8 of `shape`.
-    """
-
-    def __init__(self, name, size, shape, decode, labels=None, class_names=None):
-        super().__init__(name, size, shape, labels, class_names)
-        self.decode = in_python(decode)
-
-    def read(self, keys):
-        return _each(self.decode, keys, self.shape)
-
-
-class RecordExamples(Examples):
-    """Files of tensorflow-datasets; a key is a serialized example.
-
-    Args:
-        files: `FileInstruction`s: which examples of which file.
-        decode: in a graph, the string of an encoded image -> uint8 of `shape`.
-    """
-
-    remedy = REMEDY
-
-    def __init__(self, name, files, shape, decode, class_names=None):
-        size = sum(file.take for file in files)
-        super().__init__(name, size, shape, class_names=class_names)
-        self.files, self.decode, self.window = files, decode, SHUFFLE_WINDOW
-
-    def keys(self):
-        names = [str(file.filename) for file in self.files]
-        rows = np.int64([(file.skip, file.take) for file in self.files])
-        return (
-            tf.data.Dataset.from_tensor_slices((names, rows))
-            .flat_map(lambda f, row: tf.data.TFRecordDataset(f).skip(row[0]).take(row[1]))
-            .apply(tf.data.experimental.assert_cardinality(self.size))
-        )
-
-    def read(self, keys):
-        stored = {"image": tf.io.FixedLenFeature((), tf.string)}
-        return _each(self.decode, tf.io.parse_example(keys, stored)["image"], self.shape)
-
-    def read_labels(self, keys):
-        stored = {"label": tf.io.FixedLenFeature((), tf.int64)}
-        return tf.cast(tf.io.parse_example(keys, stored)["label"], tf.int32)
-
-
 def fits_in_memory(size: int, shape: Sequence[int]) -> bool:
     """Whether so many uint8 examples are held as one tensor."""
     return size * np.prod(shape) <= IN_MEMORY_BYTES
@@ -347,14 +386,11 @@ def _ahead(batches):
     return batches.prefetch(2).with_options(options)
 
 
-def _each(read, keys, shape):
-    """Image by image: read(key) -> uint8 of `shape`."""
-    return tf.map_fn(read, keys, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
-
-
-def in_python(read):
-    """read(key) -> uint8 array, for use in a graph."""
-    return lambda key: tf.numpy_function(read, [key], tf.uint8)
+def named(kind, names):
+    """The names of things of a kind, the first of many, for a message."""
+    shown = ", ".join(map(repr, names[:CLASSES_SHOWN]))
+    kind += "" if len(names) == 1 else "es"
+    return f"the {kind} {shown}{', ...' if len(names) > CLASSES_SHOWN else ''}"
 
 
 def report(line, *values):

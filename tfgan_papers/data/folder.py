@@ -10,39 +10,83 @@ from absl import logging
 from PIL import Image
 
 from tfgan_papers.data import splits
+from tfgan_papers.data.disk import FileExamples, in_python
 from tfgan_papers.data.examples import (
-    FileExamples,
+    Examples,
     HeldExamples,
     fits_in_memory,
-    in_python,
+    named,
     one_line,
     report,
 )
+from tfgan_papers.data.files import find, fixed_order, image_suffixes, natural
 from tfgan_papers.data.images import BAD_IMAGE, GREY, Fitting
 from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError, UserError
 
-FORMATS = tuple(".png .jpg .jpeg .bmp .gif .webp .tif .tiff .ppm .pgm".split())
+SPLITS = {"train", "test", "val", "valid", "validation"}  # as folders, in any case
 
 
 def load(split, options):
-    """The images below --data_dir in the order of their paths. Where all lie in folders
-    of it, these are the classes. Of the split, what cannot be read is named and left out.
+    """The images below --data_dir, in a fixed permutation (--data_order).
+
+    Folders `train` and `test` (and `val`, `valid`, `validation`) that hold all images are
+    splits; otherwise all are of `train`. Where all images of `train` lie in two or more
+    further folders, these are the classes. Of the split, what cannot be read is named and
+    left out.
     """
+    return read(_root(options), split, options)
+
+
+def has_test_split(options: DataOptions) -> bool:
+    return "test" in _tree(_root(options), options)[0].splits
+
+
+def _root(options):
     if not options.data_dir:
         raise UsageError("--dataset=folder needs --data_dir, the folder of your images")
-    return read(os.path.expanduser(options.data_dir), split, options)
+    return os.path.expanduser(options.data_dir)
 
 
-def read(name: str, split: str, options: DataOptions):
+def read(name: str, split: str, options: DataOptions) -> Examples:
     """The same of the images below `name`, an absolute or relative path."""
-    paths = files(name, FORMATS)
-    if not paths:
-        raise UserError(f"{name} holds no image ({' '.join(FORMATS)})")
+    tree, left_out = _tree(name, options)
     fit = Fitting.of(options)
-    fit = fit._replace(channels=fit.channels or (1 if all(map(_is_grey, paths)) else 3))
-    class_names = _folders(name, paths)
-    paths = list(itertools.chain(*splits.taken(name, split, {"train": paths})))
+    if not fit.channels:
+        fit = fit._replace(channels=1 if all(map(_is_grey, tree.paths)) else 3)
+    paths = tree.paths
+    if split != "all":
+        paths = list(itertools.chain(*splits.taken(name, split, tree.splits)))
+    good, held, shape = _good(name, paths, fit)
+    labels, names = tree.labels(good)
+    if held is not None:
+        examples = HeldExamples(name, held, labels, names)
+    else:
+
+        def decode(number):
+            return fit.read(good[number])
+
+        examples = FileExamples(name, len(good), shape, decode, labels, names)
+    bad = len(paths) - len(good)
+    examples.left_out = left_out | ({"images that cannot be read": bad} if bad else {})
+    return examples
+
+
+def _tree(name, options):
+    """The `Tree` of the images below `name`, and what is left out."""
+    paths, left_out = find(name, image_suffixes())
+    if not paths:
+        others = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        raise UserError(
+            f"{name} holds no image that Pillow reads, such as .png or .jpg"
+            + (f", but {others}" if others else "")
+        )
+    return Tree(name, paths, options), dict(left_out)
+
+
+def _good(name, paths, fit):
+    """Which of the images can be read, they themselves if they fit into memory, and the
+    shape of one."""
     good, held = [], None
     for path, image in _readable(name, paths, fit):
         if not good:
@@ -57,23 +101,58 @@ def read(name: str, split: str, options: DataOptions):
         good.append(path)
     if not good:
         raise UserError(f"none of the {len(paths)} images below {name} can be read")
-    labels = None
-    if class_names:
-        number = {folder: i for i, folder in enumerate(class_names)}
-        labels = [number[path.relative_to(name).parts[0]] for path in good]
-    if held is not None:
-        return HeldExamples(name, held[: len(good)], labels, class_names)
-
-    def decode(number):
-        return fit.read(good[number])
-
-    return FileExamples(name, len(good), shape, decode, labels, class_names)
+    return good, None if held is None else held[: len(good)], shape
 
 
-def _folders(root, paths):
-    """The folders of `root` that hold the images, sorted; None if some lie in none."""
-    parts = [path.relative_to(root).parts for path in paths]
-    return sorted({p[0] for p in parts}) if all(len(p) > 1 for p in parts) else None
+class Tree:
+    """What the folders of a root say of the images in them.
+
+    Attributes:
+        paths: of all images, in order.
+        splits: name -> paths of its images, in order.
+        class_names: list of str, by the folders of `train`; None if they are no classes.
+    """
+
+    def __init__(self, root: str, paths: list[pathlib.Path], options: DataOptions):
+        self.root = root
+        self.parts = {path: path.relative_to(root).parts for path in paths}
+        hashed = options.data_order == "hashed"
+        names = ["/".join(parts) for parts in self.parts.values()]
+        self.paths = [paths[i] for i in fixed_order(names)] if hashed else paths
+        tops = {parts[0].lower() for parts in self.parts.values()}
+        self.depth = int("train" in tops and tops <= SPLITS)
+        names = {"train"} | (tops if self.depth else set())
+        self.splits = {name: [] for name in sorted(names, key="train".__ne__)}
+        for path in self.paths:
+            split = self.parts[path][0].lower() if self.depth else "train"
+            self.splits[split].append(path)
+        folders = {self._folder(path) for path in self.splits["train"]}
+        classes = None not in folders and len(folders) > 1
+        key = natural if hashed else None
+        self.class_names = sorted(folders, key=key) if classes else None
+
+    def labels(self, paths: list[pathlib.Path]) -> tuple:
+        """The labels of images and the names of the classes; None and None where these
+        images or `train` have none.
+
+        Raises:
+            UsageError: they have a class that `train` lacks.
+        """
+        folders = [self._folder(path) for path in paths]
+        if not self.class_names or None in folders:
+            return None, None
+        number = {name: i for i, name in enumerate(self.class_names)}
+        if lacking := sorted({*folders} - {*number}, key=natural):
+            raise UsageError(
+                f"{self.root} has images of {named('class', lacking)}, and none of them in "
+                f"train, which has {named('class', self.class_names)}"
+            )
+        return [number[folder] for folder in folders], self.class_names
+
+    def _folder(self, path):
+        """The folder of the split that holds an image; None if it lies in none."""
+        folders = self.parts[path][self.depth : -1]
+        return folders[0] if folders else None
 
 
 def _readable(name, paths, fit):
@@ -97,20 +176,6 @@ def _readable(name, paths, fit):
         bad += not image.size
     if bad:
         logging.warning("%s: %d of %d images left out", name, bad, len(paths))
-
-
-def files(root, formats):
-    """The files below `root` whose names end in one of `formats`, sorted."""
-
-    def unreadable(error):
-        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-    return sorted(
-        pathlib.Path(folder, file)
-        for folder, _, names in os.walk(root, onerror=unreadable)
-        for file in names
-        if file.lower().endswith(formats) and not file.startswith(".")
-    )
 
 
 def _is_grey(path):

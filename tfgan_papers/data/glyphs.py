@@ -77,6 +77,11 @@ class GlyphExamples(Examples):
                 tf.convert_to_tensor, (drawn, source, warps)
             )
 
+    def contents(self, keys):
+        """Before the floating-point arithmetic, which differs from machine to machine."""
+        source = tf.gather(self.source, keys)
+        return [tf.gather(self.drawn, source), source, self.read_labels(keys)]
+
     def read(self, keys):
         drawn = tf.gather(self.drawn, tf.gather(self.source, keys))
         warped = tf.raw_ops.ImageProjectiveTransformV3(

@@ -13,10 +13,13 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from tfgan_papers.data import folder, splits
-from tfgan_papers.data.examples import FileExamples, HeldExamples, fits_in_memory, report
+from tfgan_papers.data import splits
+from tfgan_papers.data.disk import FileExamples
+from tfgan_papers.data.examples import HeldExamples, fits_in_memory, report
+from tfgan_papers.data.files import find
 from tfgan_papers.data.gb2312 import LEVEL_1
 from tfgan_papers.data.images import Fitting
+from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError, UserError
 
 SIDE = 28  # pixels, where --image_size does not say (convert_icdar.py)
@@ -34,13 +37,9 @@ def load(split, options):
 
     Classes are the characters found in all files, in the order of their codes, so that a
     label means the same in every run and split; HWDB1.0 has 3,740. Others are left out.
+    They go writer by writer: the last tenth is of other hands.
     """
-    if not options.data_dir:
-        raise UsageError(f"--dataset=hwdb needs the folder of your GNT files. {SOURCE}")
-    root = os.path.expanduser(options.data_dir)
-    paths = folder.files(root, (".gnt",)) if os.path.isdir(root) else []
-    if not paths:
-        raise UserError(f"{root} holds no .gnt file. {SOURCE}")
+    root, paths = _files(options)
     found = _characters(root, paths)
     classes, labels = np.unique(found[:, 4], return_inverse=True)
     names = [LEVEL_1[i] for i in classes]
@@ -48,8 +47,7 @@ def load(split, options):
     rows = {"train": np.flatnonzero(~of_test), "test": np.flatnonzero(of_test)}
     rows = np.concatenate(splits.taken(root, split, rows))
     found, labels = found[rows], labels[rows]
-    fit = Fitting.of(options)
-    fit = fit._replace(size=fit.size or SIDE, crop=0, channels=fit.channels or 1)
+    fit = fitting(options)
 
     def decode(number):
         file, first, width, height, _ = found[number]
@@ -61,6 +59,28 @@ def load(split, options):
     if not fits_in_memory(len(found), shape):
         return examples
     return HeldExamples(root, np.concatenate([*examples.blocks()]), labels, names)
+
+
+def fitting(options: DataOptions) -> Fitting:
+    """The characters are resized to 28x28 if nothing else is asked for, and not cropped."""
+    fit = Fitting.of(options)
+    return fit._replace(size=fit.size or SIDE, crop=0, channels=fit.channels or 1)
+
+
+def has_test_split(options: DataOptions) -> bool:
+    root, paths = _files(options)
+    return any(_is_test(path, root) for path in paths)
+
+
+def _files(options):
+    """The folder, and the paths of the GNT files below it."""
+    if not options.data_dir:
+        raise UsageError(f"--dataset=hwdb needs the folder of your GNT files. {SOURCE}")
+    root = os.path.expanduser(options.data_dir)
+    paths = find(root, (".gnt",)).paths if os.path.isdir(root) else []
+    if not paths:
+        raise UserError(f"{root} holds no .gnt file. {SOURCE}")
+    return root, paths
 
 
 def _characters(root, paths):

@@ -41,14 +41,12 @@ class Fitting(NamedTuple):
         return shape == self.shape(*shape) == self._replace(size=0).shape(*shape)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """uint8 (height, width, channels); upright, 16 bits as 8, transparency on white."""
+        """uint8 (height, width, channels); upright, of `eight_bits`, transparency on
+        white."""
         channels = self.channels or (1 if image.getbands() in GREY else 3)
         image = ImageOps.exif_transpose(image)
         if image.mode[0] in "IF":
-            levels = np.asarray(image)
-            if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
-                raise ValueError("its pixels are neither of 8 nor of 16 bits")
-            image = Image.fromarray(np.uint8(np.rint(levels / 257)))
+            image = Image.fromarray(eight_bits(np.asarray(image)))
         if "A" in image.getbands() or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -66,3 +64,25 @@ class Fitting(NamedTuple):
         """The same of a path or an open file."""
         with Image.open(file) as image:
             return self(image)
+
+
+def eight_bits(levels: np.ndarray) -> np.ndarray:
+    """Pixels of any type as uint8.
+
+    Files of 16 and 32 bits do not say what white is, so the largest level of all does: up
+    to 255 the levels are of 8 bits, whatever type holds them, up to 65535 of 16 bits;
+    fractions up to 1 are of the unit interval.
+
+    Raises:
+        ValueError: they are in none of these ranges.
+    """
+    if levels.dtype == np.uint8:
+        return levels
+    low, high = levels.min(), levels.max()
+    if not (low >= 0 and high <= 65535):  # nor NaN
+        raise ValueError(
+            f"its pixels run from {low:.4g} to {high:.4g}, not from 0 to 1, 255 or 65535"
+        )
+    fractions = np.issubdtype(levels.dtype, np.floating)
+    white = 1 if fractions and high <= 1 else 255 if np.rint(high) <= 255 else 65535
+    return np.uint8(np.rint(levels * (255 / white)))

@@ -46,6 +46,13 @@ class DataOptions(Options):
     )
     validation_split: str = option("", "Split on which scores choose their own parameters.")
     test_split: str = option("test", "Split that scores compare samples with.")
+    data_order: str = option(
+        "hashed",
+        "Order of the images of a folder, in which splits and limits count: hashed is a "
+        "fixed permutation, sorted that of their paths, in which images may lie class by "
+        "class and class 10 comes before class 2.",
+        choices=("hashed", "sorted"),
+    )
     ring: str = option(
         "clean",
         "Modes of the ring: clean has eight equal ones, authors draws one of them twice as "

@@ -7,7 +7,8 @@ Whatever takes fewer examples than there are takes them by `spread`, the same in
 import numpy as np
 import tensorflow as tf
 
-from tfgan_papers.data.examples import Examples, RecordExamples
+from tfgan_papers.data.disk import RecordExamples
+from tfgan_papers.data.examples import Examples
 
 SEED = 2014
 LABELS = 200_000  # examples at most whose labels are counted: .1% of a share
