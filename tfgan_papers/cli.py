@@ -21,7 +21,7 @@ from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
 from tfgan_papers.runs import settings
 from tfgan_papers.runs.checkpoints import describe_disk_error
-from tfgan_papers.runs.run import open_run
+from tfgan_papers.runs.run import hold_out, open_run
 
 FLAGS = flags.FLAGS
 HELP = {"--help", "-help", "--helpfull", "--helpshort", "-helpshort", "-h", "-?"}
@@ -119,7 +119,8 @@ def run_mode(mode: str, values: dict[str, object]):
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
-    function(open_run(of_run), own)
+    run = open_run(of_run)
+    function(hold_out(run, of_run) if mode == "train" else run, own)
 
 
 def _ledger():

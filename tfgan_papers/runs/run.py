@@ -41,11 +41,12 @@ class Run:
             "examples": examples.size,
             "classes": examples.classes,
             "class_names": list(examples.class_names or ()),
+            "fingerprint": examples.fingerprint(),
         }
         there = {name: self.facts.get(name, value) for name, value in facts.items()}
         if there != facts:
             other = ", ".join(
-                f"{name} {facts[name]} (there: {there[name]})"
+                f"{name} {_short(facts[name])} (there: {_short(there[name])})"
                 for name in facts
                 if facts[name] != there[name]
             )
@@ -150,6 +151,22 @@ class Run:
                 )
             )
         return model, step
+
+
+def _short(fact):
+    return fact[:12] if isinstance(fact, str) else fact
+
+
+def hold_out(run: Run, given: dict) -> Run:
+    """A new run with a tenth of the data held out for scores, where the set has no test
+    split and neither the user nor the paper names splits."""
+    of = run.values.data
+    named = {"train_split", "test_split"} & given.keys()
+    if run.facts or named or (of.train_split, of.test_split) != ("train", "test"):
+        return run
+    train, test = data.held_out_splits(of)
+    of = dataclasses.replace(of, train_split=train, test_split=test)
+    return Run(run.values._replace(data=of))
 
 
 def open_run(given: dict) -> Run:

@@ -89,7 +89,7 @@ FREE = LOCATION | {
     "validation_split", "test_split", "generator", "on_collapse", "strategy", "jit_compile",
     "steps_per_execution", "cpu_devices",
 }  # fmt: skip
-KEPT_ALTHOUGH_FREE = ("steps", "data_dir", "on_collapse")  # in flags.txt
+KEPT_ALTHOUGH_FREE = ("steps", "data_dir", "on_collapse", "test_split")  # in flags.txt
 SHARED = (DataOptions, TrainingOptions, MachineOptions)
 
 
@@ -142,6 +142,8 @@ def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Valu
         UsageError: a value makes no sense, an option is of another model, or the user's
             values contradict the run's.
     """
+    if stored:  # the first edition read folders in the order of their paths
+        stored = {"data_order": "sorted", **stored}
     paper = paper_of(given.get("model") or stored.get("model") or next(iter(PAPERS)))
     fields = options.fields(*SHARED, paper.options)
     if foreign := sorted(name for name in given if name in all_fields().keys() - fields):

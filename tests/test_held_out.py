@@ -1,0 +1,82 @@
+"""A new run holds out a tenth where its set has no test split, and knows its data again."""
+
+import json
+
+import numpy as np
+import pytest
+import sklearn.datasets
+from PIL import Image
+
+from tests import launch
+
+SHORT = ("--batch_size=8", "--steps=2", "--report_steps=2", "--jit_compile=false")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """40 digits in the folders 2 and 10."""
+    root = tmp_path_factory.mktemp("data") / "pictures"
+    digits = sklearn.datasets.load_digits(n_class=2)
+    for i, (image, label) in enumerate(
+        zip(digits.images[:40], digits.target[:40], strict=True)
+    ):
+        folder = root / ("2", "10")[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.uint8(image * 255 / 16)).save(folder / f"{i}.png")
+    return root
+
+
+def of_folder(pictures):
+    return ("--model=gan", "--dataset=folder", f"--data_dir={pictures}", *SHORT)
+
+
+def test_the_run_that_a_newcomer_has_can_be_scored(tmp_path):
+    folder = f"--logdir={tmp_path / 'run'}"
+    ended = launch.fork("--model=gan", *SHORT, folder)
+    assert ended.code == 0, ended.err
+    assert "digits has no test split: the last tenth" in ended.err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["examples"] == 1617
+    flags = (tmp_path / "run" / "flags.txt").read_text().splitlines()
+    assert "--train_split=train[:90%]" in flags
+    ended = launch.fork(
+        "--mode=evaluate", "--metrics=diversity", "--score_samples=50", folder
+    )
+    assert ended.code == 0, ended.err
+    (score,) = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert score["reference_examples"] == 180
+
+
+def test_splits_that_the_user_names_are_kept(tmp_path):
+    ended = launch.fork(
+        *("--model=gan", *SHORT, "--train_split=train[:50%]"),
+        f"--logdir={tmp_path / 'run'}",
+    )
+    assert ended.code == 0, ended.err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["examples"] == 898
+
+
+def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
+    folder = tmp_path / "run"
+    ended = launch.fork(*of_folder(pictures), f"--logdir={folder}")
+    assert ended.code == 0, ended.err
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["class_names"] == ["2", "10"] and facts["examples"] == 36
+    manifest = json.loads((folder / "export" / "manifest.json").read_text())
+    assert manifest["class_names"] == ["2", "10"]
+    try:
+        (pictures / "2").rename(pictures / "3")
+        ended = launch.fork("--steps=4", f"--logdir={folder}")
+        assert ended.code == 2
+        assert "class_names ['3', '10'] (there: ['2', '10'])" in ended.errors[0]
+    finally:
+        (pictures / "3").rename(pictures / "2")
+    picture = next((pictures / "2").glob("*.png"))
+    stored = picture.read_bytes()
+    try:
+        Image.fromarray(np.full((8, 8), 99, np.uint8)).save(picture)
+        ended = launch.fork("--steps=4", f"--logdir={folder}")
+        assert ended.code == 2 and "fingerprint" in ended.errors[0]
+    finally:
+        picture.write_bytes(stored)
+    ended = launch.fork("--steps=4", f"--logdir={folder}")
+    assert ended.code == 0, ended.err
