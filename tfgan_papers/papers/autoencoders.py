@@ -1,40 +1,41 @@
 """The autoencoder, and Auto-Encoding Variational Bayes (VAE). Kingma, Welling, 2013 (ICLR
 2014). https://arxiv.org/abs/1312.6114
 
-What generative models looked like beside the first GAN: an encoder and a decoder that go
-down one loss together. Nothing here tells samples from data, so the collapse watch looks at
-their diversity alone.
+These are generative models from the time of the first GAN. An encoder and a decoder
+minimize one loss together. Neither distinguishes samples from data, so the collapse watch
+uses only the diversity of the samples.
 
-The plain autoencoder copies its input through a few numbers. It knows how to decode the
-codes of data, and no law of codes: its samples are decoded from N(0, I), which nothing in
-training ties to the codes, and need not look like data. Its use is `reconstruct`. The VAE
-makes N(0, I) the law of the codes: it bounds the log likelihood of the data from below.
+The plain autoencoder reconstructs its input from a code of few dimensions. It learns no
+distribution of the codes. Its samples are decoded from N(0, I), to which training does not
+fit the codes, so they need not look like data; it is useful for reconstructions. The VAE
+fits the distribution of the codes to N(0, I), and maximizes a lower bound on the
+log-likelihood of the data.
 
     symbol           here                                      VAE
     x, z             images, code
     mu, log sigma^2  encoder(x), linear                        Eq. 9, App. C.2
     z                mu + sigma epsilon, epsilon ~ N(0, I)     Sec. 2.4
-    p(x|z)           generator(z), the decoder: means          App. C.1
+    p(x|z)           generator(z), the decoder, its mean       App. C.1
     -KL(q || p(z))   -divergence, in nats                      App. B
     L                bound = -(error + divergence), in nats    Eq. 10
     N_z              --latent_dim                              Sec. 5
     h(x), g(h(x))    of the plain one: encoder(x), critic(x)
 
-No code of the authors is at hand.
+The authors' code is not available.
 
-Differs: VAE-1 | pixels | Bernoulli, App. C.1 | not public | none | grey values in [0, 1] as
-    they are, as if they were probabilities; the bound is not comparable with those of
-    models of binarized MNIST.
+Differs: VAE-1 | pixels | Bernoulli, App. C.1 | not public | none | grey values in [0, 1],
+    treated as probabilities; the bound is not comparable with that of models of binarized
+    MNIST.
 Differs: VAE-2 | initial weights | N(0, .01), a variance or a deviation | not public | none
-    | deviation .01; biases 0.
-Differs: VAE-3 | step size of Adagrad | .01, .02 or .1, by the first iterations | not public
-    | --learning_rate | .02 by default; sums of squares start at 0.
-Differs: VAE-4 | weight decay | a prior N(0, I) of the weights, small beside 60,000 images |
-    not public | none | left out.
-Differs: VAE-5 | Frey Face | a Gaussian decoder, 200 units | not public | none | left out.
-Differs: AUTOENCODER-1 | all but its loss, the squared distance, and a code narrower than
-    the image | not of its definition | none | --loss, --latent_dim | layers, optimizer and
-    initial weights of the VAE, so that the two differ in nothing but the code.
+    | standard deviation .01; biases 0.
+Differs: VAE-3 | step size of Adagrad | .01, .02 or .1, chosen by the first iterations | not
+    public | --learning_rate | .02 by default; the sums of squares start at 0.
+Differs: VAE-4 | weight decay | from a prior N(0, I) on the weights, small compared with
+    60,000 images | not public | none | omitted.
+Differs: VAE-5 | Frey Face | a Gaussian decoder, 200 units | not public | none | omitted.
+Differs: AUTOENCODER-1 | everything except the loss, the squared distance, and a code
+    smaller than the image | not part of the definition | none | --loss, --latent_dim |
+    layers, optimizer and initial weights of the VAE, so that only the code differs.
 """
 
 import dataclasses
@@ -53,33 +54,40 @@ UNITS = 500  # VAE, Sec. 5: MNIST, one hidden layer of tanh each
 WEIGHT_STD = 0.01  # VAE, Sec. 5 (VAE-2)
 BATCH_SIZE = 100  # VAE, Sec. 5: M
 LEARNING_RATE = 0.02  # VAE, Sec. 5: one of the three (VAE-3)
-EPSILON = 1e-10  # ours, within Adagrad's root: next to nothing
-NEAREST_TO_0 = 1e-7  # probability of a pixel, where cross entropy is of probabilities
+EPSILON = 1e-10  # ours, within Adagrad's root: negligible
+NEAREST_TO_0 = 1e-7  # probabilities of pixels are clipped to [1e-7, 1 - 1e-7]
 
 
-# The errors of a copy: images (batch, height, width, channels) -> (batch,), summed.
+# Reconstruction errors: images (batch, height, width, channels) -> sums (batch,).
 
 
 def squared(images: tf.Tensor, copies: tf.Tensor) -> tf.Tensor:
-    """|x - y|^2."""
+    """|x - y|^2, at least 0, summed over pixels and channels."""
     return ops.sum(ops.square(images - copies), axis=(1, 2, 3))
 
 
 def cross_entropy(images: tf.Tensor, copies: tf.Tensor) -> tf.Tensor:
-    """-log p(x|z) of Bernoulli pixels of the probabilities `copies`, nats."""
+    """-log p(x|z) in nats for Bernoulli pixels, summed over pixels and channels.
+
+    Args:
+        images: values in [0, 1].
+        copies: probabilities, 0 to 1.
+    """
     p = ops.clip(copies, NEAREST_TO_0, 1.0 - NEAREST_TO_0)
     terms = images * ops.log(p) + (1.0 - images) * ops.log(1.0 - p)
     return -ops.sum(terms, axis=(1, 2, 3))
 
 
 def cross_entropy_of_logits(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """`cross_entropy` of sigmoid(logits), for any logits."""
+    """`cross_entropy(images, sigmoid(logits))`, stable for any logits."""
     return ops.sum(ops.softplus(logits) - images * logits, axis=(1, 2, 3))
 
 
 def divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
-    """KL(N(mean, diag exp(log_variance)) || N(0, I)), nats, of codes (batch, N_z) (VAE,
-    App. B)."""
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)) in nats (VAE, App. B).
+
+    Means and log variances (batch, N_z) to (batch,), at least 0.
+    """
     terms = 1.0 + log_variance - ops.square(mean) - ops.exp(log_variance)
     return -0.5 * ops.sum(terms, axis=1)
 
@@ -87,12 +95,18 @@ def divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
 LOSSES = {"squared": squared, "cross_entropy": cross_entropy}
 
 
-# Networks: images (batch, height, width, channels) -> codes, of each `heads` kinds
-# (batch, N_z) -> as many images.
+# Networks: images (batch, height, width, channels) -> codes (batch, N_z) -> images.
 
 
 def networks(shape, latent_dim, heads, draw):
-    """Decoder and encoder with a hidden layer each (VAE, App. C)."""
+    """A decoder and an encoder with one hidden layer each (VAE, App. C).
+
+    Args:
+        shape: (height, width, channels).
+        latent_dim: int, N_z.
+        heads: int, the number of outputs of the encoder, each (batch, N_z).
+        draw: `initializers.Draw`.
+    """
 
     def dense(units, **kwargs):
         kernel = draw.normal(WEIGHT_STD)
@@ -117,12 +131,15 @@ def networks(shape, latent_dim, heads, draw):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Autoencoder(GenerativeModel):
-    """Both networks minimize one loss.
+    """An autoencoder whose decoder and encoder minimize one loss.
 
     Args:
-        generator: the decoder, codes -> images.
-        encoder: images -> codes.
-        loss: (images, copies) -> error of each, (batch,), or a name in `LOSSES`.
+        generator: functional model, the decoder, codes (batch, N_z) -> images (batch,
+            height, width, channels).
+        encoder: functional model, images -> codes.
+        loss: function (images, reconstructions) -> errors (batch,), or its name in
+            `LOSSES`.
+        prior, **kwargs: see `GenerativeModel`.
     """
 
     scalars = ("error",)
@@ -138,7 +155,14 @@ class Autoencoder(GenerativeModel):
         return {**super().get_config(), "loss": losses.name_of(LOSSES, self.energy)}
 
     def compile(self, encoder_optimizer, g_optimizer, jit_compile="auto", **kwargs):
-        """Attach the optimizers; see `GenerativeModel.compile_with`."""
+        """Configures the model for training.
+
+        Args:
+            encoder_optimizer: optimizer of the encoder.
+            g_optimizer: optimizer of the decoder; another object.
+            jit_compile: see `GenerativeModel.compile_with`.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
         optimizers = {"encoder_optimizer": encoder_optimizer, "g_optimizer": g_optimizer}
         self.compile_with(optimizers, jit_compile, **kwargs)
 
@@ -159,24 +183,32 @@ class Autoencoder(GenerativeModel):
         return self.report(**scalars)
 
     def joint_gradients(self, images):
-        """The scalars, and the gradients of the loss."""
+        """(scalars, gradients of the encoder, gradients of the decoder)."""
         networks = self.encoder, self.generator
         with tf.GradientTape() as tape:
             loss, scalars = self.loss_on(images)
         return scalars, *tape.gradient(loss, [n.trainable_variables for n in networks])
 
     def loss_on(self, images):
+        """The loss, and the scalars to report."""
         error = ops.mean(self.energy(images, self.copier(images, training=True)))
         return error, {"error": error}
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class VAE(Autoencoder):
-    """Descends the negative of the bound, at one draw of epsilon an image.
+    """VAE (2013). Minimizes the negative bound, with one draw of epsilon per image.
 
     Args:
-        generator: the decoder, codes -> probabilities of pixels, with a layer "logits".
-        encoder: images -> [mu, log sigma^2].
+        generator: functional model, the decoder, codes (batch, N_z) -> probabilities of
+            pixels (batch, height, width, channels), with a layer named "logits".
+        encoder: functional model, images in [0, 1] -> [mu, log sigma^2], each (batch, N_z).
+        loss: see `Autoencoder`; the error that is displayed for an image. The bound always
+            uses cross entropy.
+        **kwargs: see `Autoencoder`.
+
+    Raises:
+        ValueError: the decoder has no layer "logits".
     """
 
     scalars = ("bound", "error", "divergence")
@@ -191,15 +223,23 @@ class VAE(Autoencoder):
         return error + kl, {"bound": -(error + kl), "error": error, "divergence": kl}
 
     def terms(self, images, epsilon):
-        """-log p(x|z) at z = mu + sigma epsilon, and KL(q(z|x) || p(z)); (batch,) nats."""
+        """-log p(x|z) at z = mu + sigma epsilon, and KL(q(z|x) || p(z)).
+
+        Both are (batch,), in nats.
+        """
         mean, log_variance = self.encoder(images, training=True)
         z = mean + ops.exp(0.5 * log_variance) * epsilon
         error = cross_entropy_of_logits(images, self.logits(z, training=True))
         return error, divergence(mean, log_variance)
 
     def bound(self, images, seed, first_row=0):
-        """The bound on log p(x) of each image, estimated at row `first_row` and on of the
-        normal numbers that `seed`, an int64 pair, stands for; (batch,) nats."""
+        """The lower bound on log p(x) of each image, in nats (batch,).
+
+        Args:
+            images: (batch, height, width, channels), values in [0, 1].
+            seed: int64 (2,), the seed of epsilon.
+            first_row: int, the row of the first image, see `noise.bits`.
+        """
         shape = (len(images), self.latent_dim)
         error, kl = self.terms(images, noise.normal(seed, shape, first_row))
         return -(error + kl)
@@ -216,7 +256,7 @@ class AutoencoderOptions(Options):
 
 
 class Experiment(NamedTuple):
-    """`model`: the class; `heads`: outputs of its encoder."""
+    """An experiment: the class, the number of outputs of its encoder, and option values."""
 
     model: type
     heads: int
@@ -238,19 +278,24 @@ OURS_ON_DIGITS = {
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     return OURS_ON_DIGITS if dataset == "digits" else {}
 
 
 def create(settings, options, experiment, draw):
-    """The model of `settings` (`contract.Settings`), not compiled."""
+    """Creates the model, not compiled; `settings` is a `contract.Settings`.
+
+    Raises:
+        ValueError: the data are points.
+    """
     if len(settings.shape) != 3:
-        raise ValueError("an autoencoder here is for images")
+        raise ValueError("this autoencoder is for images")
     networks_ = networks(settings.shape, options.latent_dim, experiment.heads, draw)
     return experiment.model(*networks_, loss=settings.loss, seed=settings.seed)
 
 
 def make_optimizers(settings, options, experiment):
-    """Adagrad that is indifferent to the scale of the loss."""
+    """Adagrad optimizers of encoder and decoder, independent of the scale of the loss."""
     return tuple(
         keras.optimizers.Adagrad(
             settings.learning_rate, initial_accumulator_value=0.0, epsilon=EPSILON

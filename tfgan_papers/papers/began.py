@@ -1,9 +1,10 @@
 """BEGAN: Boundary Equilibrium Generative Adversarial Networks. Berthelot, Schumm, Metz,
 2017. https://arxiv.org/abs/1703.10717
 
-D is an autoencoder, and what it tells data from samples by is how well it reproduces them.
-A controller keeps the two errors in proportion: too strong a D is told to care less for
-the samples. The error of that control, added to D's on data, measures convergence.
+D is an autoencoder that distinguishes data from samples by its reconstruction error. A
+controller keeps the ratio of the two errors constant: if D is too strong, it reduces the
+weight of the samples in D's loss. The control error plus D's error on data measures
+convergence.
 
     symbol        here                           paper
     D(v)          discriminator(v), an image     Sec. 3
@@ -14,39 +15,42 @@ the samples. The error of that control, added to D's on data, measures convergen
     lambda_k      --lambda_k                     Sec. 3.4
     M_global      m_global                       Sec. 3.4.1
     n, N_h, N_z   --width, --n_h, --n_z          Sec. 3.5
-    carry         carry, 1 at first, then 0      Sec. 3.5.1
+    carry         carry, from 1 down to 0        Sec. 3.5.1
     h_0           the decoder's 8 x 8 x n        Sec. 3.5.1
 
-The authors released no training code. Of one of them is david-berthelot/tf_img_tech, whose
-tfswag/layers.py has these blocks (the author's); the best-known port is
-carpedm20/BEGAN-tensorflow (the port). The paper prints no table of layers: that the
-author's blocks make its 17.3 million weights at 128x128 is an inference.
+The authors released no training code. One of them published david-berthelot/tf_img_tech
+("the author's"), whose tfswag/layers.py contains these blocks. The best-known port is
+carpedm20/BEGAN-tensorflow ("the port"). The paper has no table of layers. That its networks
+consist of the author's blocks is inferred from their 17.3 million weights at 128x128.
 
 Differs: BEGAN-1 | learning rate | 1e-4, halved when M_global stalls | the port: 8e-5,
-    halved every 100,000 steps, not below 2e-5 | --fidelity | the paper does not say what a
-    stall is: here no new best mean of M_global in --stall_steps, 5,000 as in tensorpack's
-    port; --learning_rate_floor is the port's.
+    halved every 100,000 steps, not below 2e-5 | --fidelity | the paper does not define a
+    stall: here, no new best mean of M_global in --stall_steps, 5,000 as in tensorpack's
+    port; --learning_rate_floor is that of the port.
 Differs: BEGAN-2 | networks | carry and skip connections are optional | the author's have
-    both, 17,268,038 weights at 128x128 with n = 128; the port's neither, 25,233,222 |
-    --network=authors or plain | the first has the paper's 17.3 million.
-Differs: BEGAN-3 | initial weights | not stated | the author's: normal, .01, truncated; the
-    port's: Glorot's uniform | --network, --weight_std | as each code; .01 is for its n.
+    both, 17,268,038 weights at 128x128 with n = 128; the port's have neither, 25,233,222 |
+    --network=authors or plain | the first has the paper's 17.3 million weights.
+Differs: BEGAN-3 | initial weights | not stated | the author's: truncated normal, deviation
+    .01; the port's: Glorot uniform | --network, --weight_std | as each code; .01 suits the
+    author's n.
 Differs: BEGAN-4 | latents | z_D for D's loss, z_G for G's | the port: one batch for both |
-    none | as the port. Both networks move at once, so samples are made and judged once.
-Differs: BEGAN-5 | Adam | its defaults | the port reads beta_1 = .5 and does not pass it
-    on | none | .9 and .999; epsilon 1e-8 as TensorFlow 1's.
-Differs: BEGAN-6 | k | in [0, 1] | tensorpack's port does not clip it, an early version of
+    none | as the port. Both networks are updated at once, so one batch of samples and one
+    pass through D are enough.
+Differs: BEGAN-5 | Adam | default parameters | the port reads beta_1 = .5 but does not use
+    it | none | .9 and .999; epsilon 1e-8 as in TensorFlow 1.
+Differs: BEGAN-6 | k | in [0, 1] | tensorpack's port does not clip it; an early version of
     the port clipped a copy | none | the stored value is clipped.
 Differs: BEGAN-7 | data | 360,000 faces, not public | the port: celeb_a, 128x128 from (50,
-    25), every second pixel | none | any images; --crop=128 is centred.
-Differs: BEGAN-8 | digits | 32x32 and more | the same | --image_noise --d_rate
+    25), every second pixel | none | any images; --crop=128 crops the centre.
+Differs: BEGAN-8 | digits | 32x32 and larger | the same | --image_noise --d_rate
     --halving_steps | 16x16, few channels and short schedules, so that the default run takes
-    minutes. With gamma = .5 the error of samples has to be half that of data. Clean digits
-    have no texture that samples could leave out, so only the digits that are copied best
-    would remain: noise on the data is that texture, and a slow D keeps up the pressure.
+    minutes. With gamma = .5 the error of samples must be half that of data. Clean digits
+    have no texture that samples could lack, so G would generate only the digits with the
+    smallest error. Noise on the data adds such a texture, and a lower learning rate for D
+    keeps the two errors apart.
 Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight lines | the
-    port: by default no step of it, and great circles | none | as the paper; embedding.py
-    has the numbers, its own, and keeps z in [-1, 1].
+    port: by default no such step, and great circles | none | as the paper; the numbers in
+    embedding.py are ours, and z stays in [-1, 1].
 """
 
 import dataclasses
@@ -65,7 +69,7 @@ from tfgan_papers.papers.contract import Paper
 from tfgan_papers.papers.convolutional import WidthOptions, in_width
 
 SIDE = 8  # Sec. 4.1: the last downsampled image is 8x8 at any resolution
-DEPTH = 2  # the author's `repeat`, by the number of weights (BEGAN-2)
+DEPTH = 2  # the author's `repeat`, inferred from the number of weights (BEGAN-2)
 WEIGHT_STD = 0.01  # tfswag/layers.py
 LEARNING_RATE = 1e-4  # Sec. 4.1
 PORT_LEARNING_RATE = 8e-5  # the port's config.py: d_lr, g_lr
@@ -73,19 +77,19 @@ PORT_HALVING_STEPS = 100_000  # the port's config.py: lr_update_step
 PORT_FLOOR = 2e-5  # the port's config.py: lr_lower_boundary
 EPSILON = 1e-8  # TensorFlow 1's Adam
 BATCH_SIZE = 16  # Sec. 3.4
-CHECKS = 10  # means of M_global in --stall_steps; tensorpack: 10 epochs of 500 steps
+CHECKS = 10  # means of M_global per --stall_steps; tensorpack: 10 epochs of 500 steps
 
 
 # The losses, Sec. 3.1: images (batch, height, width, channels) -> (batch,).
 
 
 def l1(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """L(v) = |v - D(v)|, mean over pixels and channels: eta = 1, the paper's."""
+    """L(v) = |v - D(v)|, mean over pixels and channels, at least 0: the paper's eta = 1."""
     return ops.mean(ops.abs(images - reconstructions), axis=(1, 2, 3))
 
 
 def l2(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """L(v) = |v - D(v)|^2, mean over pixels and channels: eta = 2."""
+    """L(v) = |v - D(v)|^2, mean over pixels and channels, at least 0: eta = 2."""
     return ops.mean(ops.square(images - reconstructions), axis=(1, 2, 3))
 
 
@@ -97,8 +101,11 @@ LOSSES = {"l1": l1, "l2": l2}
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Carry(keras.layers.Layer):
-    """The scalar `carry` of a network, which `BEGAN` sets before each step; its input is
-    there for the functional form alone. float32."""
+    """The scalar `carry` of a network, float32, 0 to 1. `BEGAN` sets it before each step.
+
+    The output does not depend on the input, which only connects the layer in a functional
+    model.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -121,7 +128,11 @@ class Carry(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Blend(keras.layers.Layer):
-    """carry x before + (1 - carry) x after: exactly `before` at 1, `after` at 0."""
+    """carry * before + (1 - carry) * after: exactly `before` at 1, `after` at 0.
+
+    Input: [carry, before, after], a scalar and two tensors of one shape. Output: a tensor
+    of that shape.
+    """
 
     def call(self, inputs):
         carry, before, after = inputs
@@ -131,23 +142,23 @@ class Blend(keras.layers.Layer):
         return input_shape[1]
 
 
-# Networks: z -> images (batch, height, width, channels) -> as many images.
+# Networks: z (batch, n_z) -> images (batch, height, width, channels) -> reconstructions.
 
 
 class Style(NamedTuple):
-    """Whose networks."""
+    """The architecture of the networks."""
 
-    encoder: Callable  # (images, levels, units, n, kernel) -> (batch, units)
+    encoder: Callable  # (images, levels, units, n, kernel) -> codes (batch, units)
     decoder: Callable  # (codes, levels, channels, n, kernel) -> images
-    width: int  # n, channels next to the image
-    std: float | None  # of the first weights; None: Glorot's
+    width: int  # n, the number of channels next to the image
+    std: float | None  # standard deviation of the initial weights; None: Glorot uniform
 
 
 def levels_of(shape):
-    """How often images of `shape` halve to 8x8.
+    """The number of times that images of `shape` are halved to reach 8x8.
 
     Raises:
-        ValueError: they do not.
+        ValueError: they are not square images of 8 times a power of two.
     """
     sides = [SIDE << level for level in range(1, 6)]
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sides:
@@ -160,8 +171,17 @@ def levels_of(shape):
 
 
 def networks(shape, style, draw, n_h=64, n_z=64):
-    """Generator and autoencoder, whose decoder has the generator's layers but not its
-    weights (Sec. 3.5)."""
+    """The generator and the autoencoder (Sec. 3.5).
+
+    The decoder of the autoencoder has the layers of the generator, with weights of its own.
+
+    Args:
+        shape: (height, width, channels), see `levels_of`.
+        style: `Style`.
+        draw: `initializers.Draw`.
+        n_h: int, the size of the code h of D.
+        n_z: int, the size of z.
+    """
     levels, channels, n = levels_of(shape), shape[-1], style.width
 
     def kernel():
@@ -177,43 +197,44 @@ def networks(shape, style, draw, n_h=64, n_z=64):
 
 
 def convolution(x, filters, kernel, strides=1):
-    """3x3 and ELU."""
+    """Applies a 3x3 convolution and ELU."""
     kind = layers.DownConv2D if strides == 2 else keras.layers.Conv2D
     options = {"padding": "same", "kernel_initializer": kernel()}
     return kind(filters, 3, activation="elu", **options)(x)
 
 
 def to_code(x, units, kernel):
-    """h, linear (Sec. 3.5)."""
+    """The code h, linear, (batch, units) (Sec. 3.5)."""
     x = keras.layers.Flatten()(x)
     return keras.layers.Dense(units, kernel_initializer=kernel())(x)
 
 
 def from_code(codes, n, kernel):
-    """h_0, linear."""
+    """h_0, linear, (batch, 8, 8, n)."""
     x = keras.layers.Dense(SIDE * SIDE * n, kernel_initializer=kernel())(codes)
     return keras.layers.Reshape((SIDE, SIDE, n))(x)
 
 
 def to_image(x, channels, kernel):
-    """Linear, float32: clipped for display alone."""
+    """The image, linear, float32; only clipped for display."""
     options = {"padding": "same", "kernel_initializer": kernel()}
     return keras.layers.Conv2D(channels, 3, dtype="float32", **options)(x)
 
 
 def doubled(x):
+    """Nearest-neighbour upsampling by 2."""
     return keras.layers.UpSampling2D(2, interpolation="nearest")(x)
 
 
 def residuals(x, carry, filters, kernel):
-    """Convolutions that the carry keeps from acting at first."""
+    """Vanishing residuals: convolutions that have no effect while the carry is 1."""
     for _ in range(DEPTH - 1):
         x = Blend()([carry, x, convolution(x, filters, kernel)])
     return x
 
 
 def encoder(images, levels, units, n, kernel):
-    """tfswag/layers.py: channels grow by n a scale, and a stride of 2 halves it."""
+    """tfswag/layers.py: n more channels per scale, each halved by a stride of 2."""
     carry = Carry()(images)
     x = convolution(images, n, kernel)
     for scale in range(1, levels + 1):
@@ -223,7 +244,7 @@ def encoder(images, levels, units, n, kernel):
 
 
 def decoder(codes, levels, channels, n, kernel):
-    """tfswag/layers.py: n channels at every scale, beside them h_0 from the second on."""
+    """tfswag/layers.py: n channels at every scale, with h_0 appended from the second on."""
     carry = Carry()(codes)
     x = h_0 = from_code(codes, n, kernel)
     for scale in range(levels):
@@ -234,7 +255,7 @@ def decoder(codes, levels, channels, n, kernel):
 
 
 def plain_encoder(images, levels, units, n, kernel):
-    """The port's models.py: DiscriminatorCNN, its first half."""
+    """The port's models.py: the first half of DiscriminatorCNN."""
     x = convolution(images, n, kernel)
     for scale in range(1, levels + 2):
         for _ in range(2):
@@ -259,20 +280,33 @@ def plain_decoder(codes, levels, channels, n, kernel):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class BEGAN(adversarial.AdversarialModel):
-    """Both networks at once, from one pass of each (BEGAN-4), and the controls.
+    """BEGAN (2017).
+
+    A step updates both networks at once, from one pass of each (BEGAN-4), and also the
+    carry, k and the learning rates.
 
     Args:
-        discriminator: images -> images of the same shape.
-        loss: (images, reconstructions) -> L of each, (batch,).
-        gamma: the ratio E L(G(z)) / E L(x) to hold, in [0, 1]: diversity.
-        lambda_k: gain of the control of k.
-        carry_steps: over which the carry of the networks' `Carry` layers falls from 1 to
-            0; 0: it is 0.
-        stall_steps: without a new best mean of M_global after which both learning rates
-            are halved; 0: they are the optimizers' own.
-        learning_rate_floor: below which they are not halved.
-        image_noise: standard deviation of the noise that is added to the data (BEGAN-8).
-        d_rate: D's learning rate as a multiple of G's.
+        generator: functional model, latents (batch, latent_dim) -> images (batch, height,
+            width, channels).
+        discriminator: functional model, images -> reconstructions of the same shape.
+        loss: function (images, reconstructions) -> errors (batch,), or its name in
+            `LOSSES`.
+        gamma: float, 0 to 1, the ratio E L(G(z)) / E L(x) at equilibrium. A higher ratio
+            gives more diversity.
+        lambda_k: float, at least 0, the gain of the controller of k.
+        carry_steps: int, the number of steps in which the carry of the `Carry` layers
+            decreases from 1 to 0; with 0 it is always 0.
+        stall_steps: int, a multiple of 10. After this number of steps without a new best
+            mean of M_global, both learning rates are halved. 0 never halves them.
+        learning_rate_floor: float, the learning rates are not halved below it.
+        image_noise: float, the standard deviation of the noise that is added to the data
+            (BEGAN-8).
+        d_rate: float, D's learning rate as a multiple of G's.
+        **kwargs: see `AdversarialModel`.
+
+    Raises:
+        ValueError: an argument is out of range, or the output of D does not have the shape
+            of the images.
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "k", "m_global")
@@ -309,8 +343,8 @@ class BEGAN(adversarial.AdversarialModel):
         self.carry_steps, self.check_steps = carry_steps, stall_steps // CHECKS
         self.learning_rate_floor = learning_rate_floor
         self.k = self.carried("k", 0.0)
-        self.m_sum = self.carried("m_sum", 0.0)  # since the last check
-        self.m_best = self.carried("m_best", float("inf"))  # mean between two checks
+        self.m_sum = self.carried("m_sum", 0.0)  # sum of M_global since the last check
+        self.m_best = self.carried("m_best", float("inf"))  # lowest mean between two checks
         self.stalled = self.carried("stalled", 0.0)  # checks without a new best
 
     def get_config(self):
@@ -328,7 +362,7 @@ class BEGAN(adversarial.AdversarialModel):
 
     def checkpointed(self):
         carried = (self.k, self.m_sum, self.m_best, self.stalled)
-        return super().checkpointed() | {each.name: each.value for each in carried}
+        return super().checkpointed() | {scalar.name: scalar.value for scalar in carried}
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
@@ -350,8 +384,14 @@ class BEGAN(adversarial.AdversarialModel):
         )
 
     def joint_gradients(self, real, k):
-        """L(x) and L(G(z)); the gradients of L(x) - k L(G(z)) for D, of L(G(z)) for G, the
-        latter through D(G(z)) and through G(z), the image it is held against."""
+        """The errors and the gradients of both networks.
+
+        D minimizes L(x) - k L(G(z)). G minimizes L(G(z)); its gradient flows through both
+        D(G(z)) and G(z), the image it is compared with.
+
+        Returns:
+            ((L(x), L(G(z))), gradients of D, gradients of G).
+        """
         d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
         z = self.prior(real)
         if self.image_noise:
@@ -364,7 +404,7 @@ class BEGAN(adversarial.AdversarialModel):
                 for v in (real, fake)
             )
         of_real = tape.gradient(real_loss, d)
-        of_fake, g_gradients = tape.gradient(fake_loss, [d, g])  # one pass back for both
+        of_fake, g_gradients = tape.gradient(fake_loss, [d, g])  # in one backward pass
         d_gradients = [x - k * f for x, f in zip(of_real, of_fake, strict=True)]
         return (real_loss, fake_loss), d_gradients, g_gradients
 
@@ -384,15 +424,19 @@ class BEGAN(adversarial.AdversarialModel):
         }
 
     def set_carry(self):
-        """1 at step 0, 0 from step `carry_steps` on, linear in between."""
+        """Sets the carry: 1 at step 0, 0 from step `carry_steps` on, linear in between."""
         left = self.carry_steps - tf.cast(self.step.value, "float32")
         for layer in self.generator.layers + self.discriminator.layers:
             if isinstance(layer, Carry):
                 layer.carry.assign(tf.maximum(left / max(1, self.carry_steps), 0.0))
 
     def halve_if_stalled(self, m_global):
-        """Every tenth of `stall_steps` steps, look whether M_global since then is the least
-        so far. Nothing but the number of the step decides, however a run is cut."""
+        """Halves the learning rates if M_global has stalled.
+
+        After each tenth of `stall_steps` steps, compares the mean of M_global since the
+        last comparison with the lowest so far. Only the step number decides when, so that
+        interrupting a run changes nothing.
+        """
         m_sum, floor = self.m_sum.value + m_global, self.learning_rate_floor
         due = (self.step.value + 1) % self.check_steps == 0
         mean = m_sum / self.check_steps
@@ -418,7 +462,13 @@ class BEGAN(adversarial.AdversarialModel):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Halving(keras.optimizers.schedules.LearningRateSchedule):
-    """Half the learning rate every `steps` steps, not below `floor`."""
+    """Halves the learning rate every `steps` steps, but not below `floor`.
+
+    Args:
+        learning_rate: float, the initial rate.
+        steps: int.
+        floor: float.
+    """
 
     def __init__(self, learning_rate, steps, floor):
         self.learning_rate, self.steps, self.floor = learning_rate, steps, floor
@@ -435,22 +485,22 @@ class Halving(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-# What the command line needs of a paper.
+# The experiments, by the name of their networks.
 
 NETWORKS = {
     "authors": Style(encoder, decoder, 64, WEIGHT_STD),  # tf_img_tech's README: filters
     "plain": Style(plain_encoder, plain_decoder, 128, None),  # config.py: conv_hidden_num
 }
 OURS_ON_DIGITS = {  # BEGAN-8
-    "image_size": 16,  # the least: 8x8 digits, halved once
-    "width": 16,  # for minutes on two cores
-    "weight_std": 0.08,  # near 1 / sqrt(9 n), at which a convolution keeps its input's size
-    "n_h": 16,  # 64 elements would be the 64 pixels: an autoencoder of anything
-    "batch_size": 32,  # for steadier L's where steps are few
+    "image_size": 16,  # the smallest: halved once to 8x8
+    "width": 16,  # takes minutes on two cores
+    "weight_std": 0.08,  # about 1 / sqrt(9 n), which preserves the scale of activations
+    "n_h": 16,  # with 64 elements, D could copy the 64 pixels of any image
+    "batch_size": 32,  # less noise in L, for a run of few steps
     "image_noise": 0.2,
     "d_rate": 0.25,
     "learning_rate": 8e-4,
-    "lambda_k": 0.1,  # this and below: for a run a hundredth as long as the author's
+    "lambda_k": 0.1,  # this and below: for a run of a hundredth of the author's steps
     "carry_steps": 300,
     "halving_steps": 600,
     "steps": 2500,
@@ -472,7 +522,7 @@ class BEGANOptions(WidthOptions):
         1e-3, "Proportional gain of the control of k.", low=0.0
     )
     carry_steps: int = option(  # Sec. 3.5.1
-        16_000, "Steps over which vanishing residuals appear; 0: none.", low=0
+        16_000, "Steps in which the carry of vanishing residuals falls; 0: none.", low=0
     )
     stall_steps: int = option(  # BEGAN-1
         5000,
@@ -481,7 +531,7 @@ class BEGANOptions(WidthOptions):
     )
     halving_steps: int = option(
         0,
-        "Halve both learning rates every so many steps; 0: by --stall_steps, or with "
+        "Halve both learning rates after every N steps; 0: as --stall_steps says, or with "
         "--fidelity=code as the port does.",
         low=0,
     )
@@ -501,12 +551,14 @@ class BEGANOptions(WidthOptions):
     )
     weight_std: float = option(  # BEGAN-3
         WEIGHT_STD,
-        "Standard deviation of the first weights of --network=authors.",
+        "Standard deviation of the initial weights of --network=authors.",
         low=0.0,
     )
 
 
 class Experiment(NamedTuple):
+    """An experiment: the architecture, and option values by name."""
+
     style: Style
     defaults: dict[str, object]
 
@@ -516,12 +568,17 @@ EXPERIMENTS = {name: Experiment(style, _DEFAULTS) for name, style in NETWORKS.it
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     rate = PORT_LEARNING_RATE if fidelity == "code" else LEARNING_RATE
     return {"learning_rate": rate, **(OURS_ON_DIGITS if dataset == "digits" else {})}
 
 
 def create(settings, options, experiment, draw):
-    """The model of `settings` (`contract.Settings`), not compiled."""
+    """Creates the model, not compiled; `settings` is a `contract.Settings`.
+
+    Raises:
+        UsageError: the learning rate is below its floor.
+    """
     style, floor = in_width(experiment.style, options), options.learning_rate_floor
     if style.std is not None:
         style = style._replace(std=options.weight_std)
@@ -545,12 +602,14 @@ def create(settings, options, experiment, draw):
 
 
 def _halving_steps(settings, options):
-    """Steps from one halving to the next; 0 where a stall decides."""
+    """The number of steps between two halvings; 0 if stalls decide."""
     follows_code = settings.fidelity == "code"
     return options.halving_steps or (PORT_HALVING_STEPS if follows_code else 0)
 
 
 def make_optimizers(settings, options, experiment):
+    """Optimizers of D and G."""
+
     def adam(factor):
         rate = factor * settings.learning_rate
         if steps := _halving_steps(settings, options):

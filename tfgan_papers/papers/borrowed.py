@@ -1,18 +1,19 @@
-"""The techniques of Improved GAN (2016) as options of every paper whose discriminator gives
+"""The techniques of Improved GAN (2016), as options of all papers whose discriminator gives
 one score per example.
 
-Differs: BORROWED-1 | data that features are matched with | not stated | a batch of G's own
-    (train_mnist_feature_matching.py) | none | here, but for --model=improved_gan with
-    labels, the batch that D has just seen: those papers' steps read no second one.
-Differs: BORROWED-2 | statistics over several replicas | one GPU | those of each GPU
-    (imagenet/build_model.py) | none | as the code: matched means and minibatch features are
-    of a replica's share of the batch.
-Differs: BORROWED-3 | historical averaging | a term of each player's cost | none | its
-    weight | the paper names no weight; 1 is its formula.
-Differs: BORROWED-4 | first pass of minibatch features | not mentioned | 500 images
-    (train_cifar_minibatch_discrimination.py: init_param) | none | here, but for
-    --model=improved_gan, as many as are compared in training: the features, sums over
-    the others, then begin at a mean of 0.
+Differs: BORROWED-1 | data for feature matching | not stated | a separate batch for G
+    (train_mnist_feature_matching.py) | none | the batch that D has just seen, because the
+    steps of the other papers read no second one; --model=improved_gan with labels follows
+    the code.
+Differs: BORROWED-2 | batch statistics on several replicas | one GPU | computed on each GPU
+    (imagenet/build_model.py) | none | as the code: feature means and minibatch features are
+    those of a replica's share of the batch.
+Differs: BORROWED-3 | historical averaging | a term in each player's cost | none |
+    --historical_averaging | the paper gives no weight; 1 is its formula.
+Differs: BORROWED-4 | initialization of minibatch features | not mentioned | from 500 images
+    (train_cifar_minibatch_discrimination.py: init_param) | none | from as many images as
+    are compared in training, so that the features, which are sums over these, start with
+    mean 0; --model=improved_gan follows the code.
 """
 
 import dataclasses
@@ -24,14 +25,14 @@ from tfgan_papers.errors import UsageError
 from tfgan_papers.models import surgery
 from tfgan_papers.options import Options, option
 
-BEFORE_INITIALIZATION = -2  # the "step" whose noise the reference batch is
-INITIALIZATION = -1  # that of the first pass
-SEEDS_APART = 2**32  # of the order of its images, and that of training
+BEFORE_INITIALIZATION = -2  # the step number whose noise gives the reference batch
+INITIALIZATION = -1  # the step number of the data-dependent initialization
+SEEDS_APART = 2**32  # between the seeds of the image order there and in training
 
 
 @dataclasses.dataclass(frozen=True)
 class BorrowedOptions(Options):
-    """Techniques of Improved GAN (2016). The default of each leaves it out."""
+    """Techniques of Improved GAN (2016), all off by default."""
 
     feature_matching: str | None = option(
         None,
@@ -45,7 +46,7 @@ class BorrowedOptions(Options):
         0, "Kernels of minibatch discrimination before D's last layer; 0: none.", low=0
     )
     minibatch_kernel_size: int = option(
-        5, "Dimensions in which each kernel compares.", low=1
+        5, "Dimensions in which each kernel compares the examples.", low=1
     )
     historical_averaging: float = option(
         0.0,
@@ -70,18 +71,22 @@ class BorrowedOptions(Options):
 def apply_techniques(
     generator, discriminator, settings, options, draw, prior="uniform", matching="none"
 ):
-    """The networks with the techniques that the options ask for, and further arguments of
-    their model: (generator, discriminator, dict).
+    """Applies the techniques that the options select.
 
     Args:
+        generator: functional model, latents (batch, latent_dim) -> images or points.
+        discriminator: functional model, images or points -> (batch, n).
         settings: `contract.Settings`.
         options: `BorrowedOptions`.
-        draw: `initializers.Draw`, of further weights.
-        prior: distribution of the latents.
-        matching: name in `losses.MATCHING` where the user names none.
+        draw: `initializers.Draw`, for the new weights.
+        prior: name in `noise.PRIORS` of the distribution of the latents.
+        matching: name in `losses.MATCHING`, used if the user gives none.
+
+    Returns:
+        (generator, discriminator, dict of further arguments for the model).
 
     Raises:
-        UsageError: a technique that these networks, or this batch, cannot take.
+        UsageError: these networks, or this batch size, do not support a technique.
     """
     arguments = {"loss": settings.loss, "history": options.historical_averaging}
     if options.label_smoothing:
@@ -104,9 +109,19 @@ def apply_techniques(
 
 
 def initialize(model, examples, settings, options, value_range):
-    """What precedes step 1 where D has minibatch features: they are initialized (nn.py:
-    MinibatchLayer, init) by as many images as they compare in training; otherwise their
-    sum over a batch drowns what else D's last layer sees."""
+    """Initializes the minibatch features of D before step 1 (nn.py: MinibatchLayer, init).
+
+    It uses as many images as the layer compares in training. Without it, the sums over a
+    batch dominate the other inputs of D's last layer. Does nothing if D has no minibatch
+    features.
+
+    Args:
+        model: the compiled model.
+        examples: the training data, `data.Examples`.
+        settings: `contract.Settings`.
+        options: `BorrowedOptions`.
+        value_range: name of the value range of the images.
+    """
     if not options.minibatch_kernels:
         return
     rows = settings.batch_size // model.replicas
@@ -137,7 +152,7 @@ def _compared(discriminator, settings, options, draw):
 
 def _by_reference(generator, settings, options, draw, prior):
     if options.reference_batch < 2:
-        raise UsageError("--reference_batch=1 has no variance: name 2 or more")
+        raise UsageError("--reference_batch=1 has no variance: set 2 or more")
     stream = noise.Stream.of_step(settings.seed, tf.constant(BEFORE_INITIALIZATION), 0)
     shape = (options.reference_batch, *generator.inputs[0].shape[1:])
     gains = draw.normal(layers.REFERENCE_GAIN_STD, 1.0)

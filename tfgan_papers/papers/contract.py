@@ -1,8 +1,8 @@
-"""What a paper is, and how its model is built.
+"""The interface between a paper and the command line.
 
-A paper's file ends in a `Paper`: its options, the losses that its critic can carry, its
-experiments by the name of their networks, and two functions, which make the model and its
-optimizers. `docs/add_a_paper.md` adds one.
+The file of a paper ends with a `Paper`: its options, its losses, its experiments by the
+name of their networks, and two functions that create the model and its optimizers.
+`docs/add_a_paper.md` shows how to add a paper.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ from tfgan_papers.options import Options
 
 
 class Settings(NamedTuple):
-    """What a model depends on besides the paper's own options.
+    """The settings of a model that do not belong to the paper's own options.
 
     Attributes:
         dataset: name of the data set.
-        network: name of the networks; "" for those of the data set.
-        loss: the entry of the paper's `losses`.
+        network: name of the networks; "" selects those for the data set.
+        loss: an entry of the paper's `losses`.
         fidelity: "paper" or "code".
-        seed: of weights and noise.
-        learning_rate: of both optimizers at the start.
-        batch_size: examples of a minibatch, over all replicas.
-        steps_per_epoch: minibatches in the data, at least 1.
-        shape: (height, width, channels) of an image, (dimensions,) of a point.
-        mean: the mean example, float, in the networks' value range.
-        classes: number of classes of the labels, 0 without.
+        seed: seed of the initial weights and of the noise.
+        learning_rate: initial learning rate of both optimizers.
+        batch_size: number of examples in a minibatch, over all replicas.
+        steps_per_epoch: number of minibatches in the data, at least 1.
+        shape: (height, width, channels) of an image, or (dimensions,) of a point.
+        mean: the mean example, float array of `shape`, in the value range of the networks.
+        classes: number of classes of the labels; 0 without labels.
     """
 
     dataset: str
@@ -51,23 +51,24 @@ class Paper(NamedTuple):
     """A paper.
 
     Attributes:
-        name: as `--model` takes it.
-        options: its option class.
-        losses: what `--loss` may be.
-        experiments: name of the networks -> a tuple with `defaults`, values of options by
-            name, and whatever else `create` and `optimizers` need.
-        network_of: data set -> the name of its networks.
+        name: the value of `--model`.
+        options: the class of its options.
+        losses: name -> loss, the choices of `--loss`. The first is the default.
+        experiments: name of the networks -> a named tuple with `defaults`, a dict of option
+            values by name, and the fields that `create` and `optimizers` need.
+        network_of: data set -> name of its networks.
         create: (Settings, options, experiment, `Draw`) -> the model, not compiled. A
-            ValueError becomes a UsageError that names model and data set.
-        optimizers: (Settings, options, experiment) -> D's optimizer and G's.
-        dataset_defaults: (data set, fidelity) -> values of options that go before those
-            of the experiment.
-        initialize: (model, `Examples`, Settings, options, value range), before step 1.
-        batches: (`Examples`, options, batch size, seed, value range, first step) -> what
-            the model trains on, if not `Examples.stream`.
-        minibatches_per_step: options -> how many minibatches a training step takes.
-        batch_dependent: why several replicas do not take the very step of one; "" where
-            they do.
+            ValueError becomes a UsageError that names the model and the data set.
+        optimizers: (Settings, options, experiment) -> (optimizer of D, optimizer of G).
+        dataset_defaults: (data set, fidelity) -> dict of option values that override the
+            defaults of the experiment.
+        initialize: called with (model, `Examples`, Settings, options, value range) before
+            step 1.
+        batches: (`Examples`, Settings, options, batch size, seed, value range, first step)
+            -> the training batches, if they are not those of `Examples.stream`.
+        minibatches_per_step: options -> the number of minibatches in a training step.
+        batch_dependent: the reason why several replicas do not compute the same step as
+            one; "" if they do.
     """
 
     name: str
@@ -85,20 +86,20 @@ class Paper(NamedTuple):
 
 
 def experiment(paper: Paper, dataset: str, network: str):
-    """The experiment of `network`, or if that is empty the one for `dataset`.
+    """The experiment of `network`, or of the data set if `network` is empty.
 
     Raises:
-        UsageError: the paper has no such networks.
+        UsageError: the paper has no networks of that name.
     """
     name = network or paper.network_of(dataset)
     if name not in paper.experiments:
-        there = ", ".join(paper.experiments)
-        raise UsageError(f"--network={name}: --model={paper.name} has the networks {there}")
+        names = ", ".join(paper.experiments)
+        raise UsageError(f"--network={name}: --model={paper.name} has the networks {names}")
     return paper.experiments[name]
 
 
 def defaults(paper: Paper, dataset: str, network: str, fidelity: str) -> dict:
-    """Values of options, by name, where the user gives none."""
+    """The default values of the options, by name."""
     chosen = experiment(paper, dataset, network)
     loss = next(iter(paper.losses))
     special = paper.dataset_defaults(dataset, fidelity)
@@ -106,14 +107,15 @@ def defaults(paper: Paper, dataset: str, network: str, fidelity: str) -> dict:
 
 
 def loss(paper: Paper, name: str, options: Options):
-    """The loss of that name, with the targets of least squares that the options have.
+    """The loss of that name. Least squares gets the targets from the options.
 
     Raises:
-        UsageError: the paper's critic cannot carry it, or targets are given for another.
+        UsageError: the paper has no such loss, or the options set targets and the loss is
+            not least squares.
     """
     if name not in paper.losses:
-        there = ", ".join(paper.losses)
-        raise UsageError(f"--loss={name}: --model={paper.name} takes {there}")
+        names = ", ".join(paper.losses)
+        raise UsageError(f"--loss={name}: --model={paper.name} takes {names}")
     if not isinstance(options, losses.LeastSquaresOptions):
         return paper.losses[name]
     targets = options.a, options.b, options.c
@@ -131,10 +133,14 @@ def build(
     jit_compile: bool,
     steps_per_execution: int = 1,
 ) -> keras.Model:
-    """The paper's compiled model.
+    """Creates and compiles the paper's model.
+
+    Args:
+        jit_compile: whether XLA compiles the training step.
+        steps_per_execution: training steps per call of Keras' train function.
 
     Raises:
-        UsageError: the networks do not fit the data, or the options each other.
+        UsageError: the networks do not fit the data, or options contradict each other.
     """
     chosen = experiment(paper, settings.dataset, settings.network)
     try:
@@ -152,10 +158,10 @@ def build(
 
 
 def needed_classes(settings: Settings, model: str) -> int:
-    """How many classes the data have.
+    """The number of classes of the data.
 
     Raises:
-        UsageError: none.
+        UsageError: the data have no classes.
     """
     if not settings.classes:
         raise UsageError(

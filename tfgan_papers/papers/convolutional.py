@@ -1,8 +1,8 @@
-"""What the convolutional networks of DCGAN, LSGAN, BEGAN and EBGAN share: the numbers of
-DCGAN (2015), its layers in the authors' style and in the port's, and the option --width.
+"""The parts that the convolutional networks of DCGAN, LSGAN, BEGAN and EBGAN share.
 
-The authors' code is Newmu/dcgan_code, on Theano; the port is
-carpedm20/DCGAN-tensorflow.
+These are the numbers of DCGAN (2015), its layers as in the authors' code and as in the
+TensorFlow port, and the option --width. The authors' code is Newmu/dcgan_code, on Theano;
+the port is carpedm20/DCGAN-tensorflow.
 """
 
 import dataclasses
@@ -22,19 +22,19 @@ class WidthOptions(Options):
     """The size of convolutional networks."""
 
     width: int = option(
-        0, "Channels of the layer next to the image; 0 takes the network's own.", low=0
+        0, "Channels of the layer next to the image; 0: the network's own number.", low=0
     )
 
 
 class Style(NamedTuple):
-    """In what the authors' networks and the port's differ."""
+    """The differences between the networks of the authors and those of the port."""
 
     width: int  # channels of the layer next to the image
-    symmetric: bool  # zero padding: Theano's, or TensorFlow's SAME
-    bias: bool  # of convolutions and dense layers
-    per_unit: bool  # G's first batch normalization: a gain a unit, or a channel
+    symmetric: bool  # zero padding: True as Theano's, False as TensorFlow's SAME
+    bias: bool  # whether convolutions and dense layers have biases
+    per_unit: bool  # G's first batch normalization: one gain per unit, or per channel
     epsilon: float  # of batch normalization
-    gain_std: float  # its gains start at N(1, gain_std)
+    gain_std: float  # gains of batch normalization are initialized from N(1, gain_std)
 
 
 AUTHORS = Style(128, True, False, True, 1e-8, 0.02)  # faces/train_uncond_dcgan.py
@@ -42,12 +42,12 @@ PORT = Style(64, False, True, False, 1e-5, 0.0)  # the port's model.py, ops.py
 
 
 def in_width(style, options: WidthOptions):
-    """`style` in the width of the options, or its own where they give none."""
+    """`style` with the width of the options, if they set one."""
     return style._replace(width=options.width) if options.width else style
 
 
 def normalized(x, style, draw, affine=True):
-    """Batch normalization with the papers' numbers."""
+    """Applies batch normalization with the momentum and epsilon of the papers."""
     gain = draw.normal(style.gain_std, 1.0) if style.gain_std else "ones"
     return keras.layers.BatchNormalization(
         momentum=MOVING_AVERAGE_DECAY,
@@ -59,10 +59,10 @@ def normalized(x, style, draw, affine=True):
 
 
 def image_shape(shape):
-    """(height, width, channels) of an image's `shape`.
+    """Checks that `shape` is (height, width, channels) and returns it.
 
     Raises:
-        ValueError: it is a point's.
+        ValueError: it is the shape of a point.
     """
     if len(shape) != 3:
         raise ValueError("these networks are of images, and the data are points")
@@ -70,19 +70,20 @@ def image_shape(shape):
 
 
 def dense(units, style, draw):
+    """A dense layer with the papers' initial weights."""
     kernel = draw.normal(WEIGHT_STD)
     return keras.layers.Dense(units, use_bias=style.bias, kernel_initializer=kernel)
 
 
 def logit(x, style, draw):
-    """D's last layer: float32, whatever the policy."""
+    """Applies D's last layer, in float32 under any dtype policy; (batch, 1)."""
     kernel = draw.normal(WEIGHT_STD)
     kwargs = {"use_bias": style.bias, "kernel_initializer": kernel}
     return keras.layers.Dense(1, dtype="float32", name="score", **kwargs)(x)
 
 
 def spread(label, x):
-    """`label` (batch, n) as constant maps where `x` has height and width."""
+    """`label` (batch, n), or constant maps (batch, height, width, n) if `x` is an image."""
     if len(x.shape) == 2:
         return label
     maps = keras.layers.Reshape((1, 1, label.shape[-1]))(label)

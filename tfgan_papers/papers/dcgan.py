@@ -1,43 +1,44 @@
 """Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks. Radford, Metz, Chintala, 2015. https://arxiv.org/abs/1511.06434
 
-Convolutions of stride 2 in place of pooling, batch normalization in both networks, no
-hidden dense layers: the shape that made adversarial training work on images, and the
-network on which the later papers here compare their losses.
+The networks use convolutions of stride 2 instead of pooling, batch normalization in both
+networks and no hidden dense layers. This architecture made adversarial training work on
+images. Later papers here compare their losses on it.
 
     symbol   here                        paper
     Z        z, U(-1, 1)^100             Fig. 1
     G        generator                   Fig. 1
-    D        sigmoid(discriminator)      Sec. 3; the network gives the logit
+    D        sigmoid(discriminator)      Sec. 3; the network outputs the logit
 
-The authors' code is Newmu/dcgan_code (a file without a repository is of it), on Theano; the
-port is carpedm20/DCGAN-tensorflow.
+The authors' code is Newmu/dcgan_code, on Theano. A file without a repository is from there.
+The port is carpedm20/DCGAN-tensorflow.
 
-Differs: DCGAN-1 | weight decay | not mentioned | L2 of every weight, gains and biases too,
-    into Adam's gradient: 1e-5 (faces), 2.5e-5 (MNIST) | none | as the code; the port has
-    none.
-Differs: DCGAN-2 | update order | not stated | each minibatch trains one network, G first,
-    and G's has no use for its images | --network | a step here is G's turn and D's; no
-    images are drawn for G's, so an epoch shows D every image, theirs half of them. The
-    port: D, then G twice on the same latents.
-Differs: DCGAN-3 | batch normalization of G's first layer | not stated | a gain for each of
-    the 16,384 units | --network | as the code; the port normalizes channels.
+Differs: DCGAN-1 | weight decay | not mentioned | L2 of every weight, including gains and
+    biases, added to Adam's gradient: 1e-5 (faces), 2.5e-5 (MNIST) | none | as the code; the
+    port has none.
+Differs: DCGAN-2 | update order | not stated | each minibatch trains one network, G first;
+    the images of G's minibatches are not used | --network | a step here updates G, then D,
+    and reads no images for G, so an epoch shows D every image, in the code half of them.
+    The port updates D, then G twice on the same latents.
+Differs: DCGAN-3 | batch normalization of G's first layer | not stated | one gain for each
+    of the 16,384 units | --network | as the code; the port normalizes channels.
 Differs: DCGAN-4 | statistics when sampling | not stated | those of the batch of samples |
-    none | moving averages, decay .9 as in the port: an image must not depend on those
-    sampled beside it, and one alone has no variance.
+    none | moving averages with decay .9, as in the port: a sample must not depend on the
+    others of its batch, and a single sample has no variance.
 Differs: DCGAN-5 | face data | 350,000 boxes from web search | the same, not public | none |
-    celeb_a, 108 pixels cut out and resized to 64, as the port does.
-Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 falls by 1e-8 of itself a
-    step; epsilon 1e-8 beside the corrected root | none | Keras' Adam: beta_1 fixed, its
-    epsilon beside the uncorrected root; neither shows in float32.
-Differs: DCGAN-7 | sizes | 32 and 64 pixels | the same | none | any side 4 to 7 times a
-    power of two; channels end at 8 times the width, as at 64 pixels.
-Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels beside every
-    layer's input, batch normalization without gain and bias, pixels in [0, 1], 100 epochs
-    and 100 more over which the learning rate falls to zero | --network=conditional | as
+    celeb_a, cropped to 108 pixels and resized to 64, as in the port.
+Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 decreases by a factor of
+    1 - 1e-8 each step; epsilon 1e-8 is added to the corrected root | none | Keras' Adam:
+    beta_1 is constant, epsilon is added to the uncorrected root; neither is visible in
+    float32.
+Differs: DCGAN-7 | image sizes | 32 and 64 pixels | the same | none | any side that is 4 to
+    7 times a power of two; at most 8 times the width in channels, as at 64 pixels.
+Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels appended to the
+    input of every layer, batch normalization without gain and bias, pixels in [0, 1], 100
+    epochs, then 100 in which the learning rate decays to zero | --network=conditional | as
     the code.
-Differs: DCGAN-9 | that falling rate | not described | set anew each epoch | none | falls
-    with every step, to the same zero.
+Differs: DCGAN-9 | learning rate decay of DCGAN-8 | not described | updated each epoch |
+    none | updated each step, with the same end.
 """
 
 import dataclasses
@@ -75,13 +76,21 @@ BATCH_SIZE = 128  # Sec. 4
 
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
+# Generated images are in [-1, 1], those of the conditional networks in [0, 1].
 
 
 def levels(shape):
-    """(start height, start width, how often they double) of an image's `shape`.
+    """The size at which G starts, and how often it doubles.
+
+    Args:
+        shape: (height, width, channels).
+
+    Returns:
+        (start height, start width, number of doublings).
 
     Raises:
-        ValueError: a point's, or a side that is not 4 to 7 times the same power of two.
+        ValueError: `shape` is that of a point, or the sides are not 4 to 7 times the same
+            power of two.
     """
     height, width, _ = image_shape(shape)
     doublings = 0
@@ -96,17 +105,26 @@ def levels(shape):
 
 
 def channels(style, doublings):
-    """Channels at each level, from the image inwards."""
+    """The number of channels at each level, starting next to the image."""
     return [style.width * min(8, 2**level) for level in range(doublings)]
 
 
 def networks(shape, style, draw, latent_dim=LATENT_DIM, in_g=True, in_d=True):
-    """Fig. 1 and its mirror. `in_g`, `in_d`: batch normalization in G, in D (LSGAN)."""
+    """The generator of Fig. 1, and its mirror image as the discriminator.
+
+    Args:
+        shape: (height, width, channels), see `levels`.
+        style: `convolutional.Style`.
+        draw: `initializers.Draw`.
+        latent_dim: int, the size of z.
+        in_g: whether G has batch normalization (LSGAN).
+        in_d: whether D has batch normalization (LSGAN).
+    """
     height, width, doublings = levels(shape)
     counts = channels(style, doublings)
 
-    def maybe_normalized(x, wanted):
-        return normalized(x, style, draw) if wanted else x
+    def maybe_normalized(x, applies):
+        return normalized(x, style, draw) if applies else x
 
     def upwards(filters, **kwargs):
         kernel = draw.normal(WEIGHT_STD)
@@ -145,7 +163,11 @@ def networks(shape, style, draw, latent_dim=LATENT_DIM, in_g=True, in_d=True):
 
 
 def conditional_networks(shape, style, draw, classes):
-    """mnist/train_cond_dcgan.py (DCGAN-8); sides divisible by four."""
+    """Networks conditioned on labels (batch,): mnist/train_cond_dcgan.py (DCGAN-8).
+
+    Raises:
+        ValueError: a side of the images is not divisible by 4.
+    """
     height, width, colours = image_shape(shape)
     if height % 4 or width % 4:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
@@ -189,11 +211,18 @@ def conditional_networks(shape, style, draw, classes):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class DCGAN(critics.ScalarCriticModel):
-    """G's turn and D's, in the authors' order or the port's (DCGAN-2).
+    """DCGAN (2015): alternating updates in the order of the authors or of the port
+    (DCGAN-2).
 
     Args:
-        weight_decay: of the L2 penalty on every weight (DCGAN-1).
-        port: D first, then G twice on the same latents.
+        generator: functional model, latents (batch, latent_dim) -> images; with classes,
+            [latents, labels] -> images.
+        discriminator: functional model, images -> logits (batch, 1); with classes, from
+            [images, labels].
+        weight_decay: float, the factor of the weights that is added to their gradients
+            (DCGAN-1).
+        port: if True, updates D, then G twice on the same latents.
+        **kwargs: see `ScalarCriticModel`.
     """
 
     def __init__(self, generator, discriminator, weight_decay=0.0, port=False, **kwargs):
@@ -236,8 +265,15 @@ class DCGAN(critics.ScalarCriticModel):
 
 
 class Experiment(NamedTuple):
-    """`networks` is (shape, Style, Draw) -> generator, discriminator; with classes for the
-    conditional ones."""
+    """An experiment.
+
+    Attributes:
+        networks: (shape, Style, Draw) -> (generator, discriminator). The conditional
+            networks also take the number of classes.
+        style: `convolutional.Style`.
+        weight_decay: see `DCGAN`.
+        defaults: option values by name.
+    """
 
     networks: Callable
     style: Style
@@ -267,7 +303,7 @@ EXPERIMENTS = {
         _defaults(BATCH_SIZE, "unit"),
     ),
 }
-FLAT_EPOCHS = 100  # mnist/train_cond_dcgan.py: niter, and as many to decay
+FLAT_EPOCHS = 100  # mnist/train_cond_dcgan.py: niter; the decay takes as many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,11 +312,12 @@ class DCGANOptions(WidthOptions, BorrowedOptions, LeastSquaresOptions):
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
 
 def create(settings, options, experiment, draw):
-    """The model of `settings` (`contract.Settings`), not compiled."""
+    """Creates the model, not compiled; `settings` is a `contract.Settings`."""
     conditional = experiment.networks is conditional_networks
     classes = (needed_classes(settings, "dcgan"),) if conditional else ()
     style = in_width(experiment.style, options)
@@ -299,9 +336,10 @@ def create(settings, options, experiment, draw):
 
 
 def make_optimizers(settings, options, experiment):
+    """Optimizers of D and G."""
     rate = settings.learning_rate
     if experiment.networks is conditional_networks:
-        # their epoch gives each network every second minibatch
+        # In an epoch of the authors, each network gets every second minibatch.
         steps = max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2)
         rate = optimizers.ToZero(rate, steps)
     return tuple(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2))

@@ -1,9 +1,9 @@
 """Energy-based Generative Adversarial Network. Zhao, Mathieu, LeCun, 2016 (ICLR 2017).
 https://arxiv.org/abs/1609.03126
 
-D is an energy: low on data, and pushed up on samples until it reaches a margin. Here it is
-the error of an autoencoder, whose target is a whole image where a score is one number. A
-term on the codes of the samples pulls those apart that would all be the same.
+D is an energy function. Training lowers it on data and raises it on samples up to a margin.
+The energy is the error of an autoencoder, which gives a gradient for a whole image rather
+than for a single score. The pull-away term on the codes of the samples makes them differ.
 
     symbol        here                                  paper
     Dec(Enc(x))   discriminator(x), an image            Sec. 2.3
@@ -14,29 +14,29 @@ term on the codes of the samples pulls those apart that would all be the same.
     f_PT          pull_away(S), times --pull_away       Sec. 2.4, EBGAN-PT
     L_D, L_G      d_loss, g_loss                        Eq. 1, 2
 
-No code of the authors is public. What is marked "secondary" is recalled from the paper's
-appendix C, which was not at hand, and agrees with ports: kozistr/Awesome-GANs,
+The authors published no code. "Secondary" marks numbers of the paper's appendix C that are
+recalled from memory and agree with two ports, kozistr/Awesome-GANs and
 1Konny/EBGAN-pytorch.
 
 Differs: EBGAN-1 | energy | a norm (Eq. 13), "MSE" in Fig. 1 | the ports: mean over pixels |
     none | the norm: no mean square of pixels in [-1, 1] reaches margins of 20 and 80.
-Differs: EBGAN-2 | pull-away term | the cosine squared, without the diagonal | some ports
-    leave out the square | --pull_away | the paper's; pairs are of one replica's samples. 0
-    is EBGAN without it.
+Differs: EBGAN-2 | pull-away term | squared cosine, without the diagonal | some ports do not
+    square | --pull_away | as the paper, with the pairs of one replica's samples; 0 is EBGAN
+    without the term.
 Differs: EBGAN-3 | update order | not stated | not released | none | both networks at once,
     from one batch of samples and one pass of each.
-Differs: EBGAN-4 | MNIST | padded to 32x32 | not released | none | 28x28 as they are.
+Differs: EBGAN-4 | MNIST | padded to 32x32 | not released | none | 28x28, without padding.
 Differs: EBGAN-5 | MNIST networks | chosen from grids of layers and sizes (Table 1) | not
-    released | none | the sizes of its best EBGAN (secondary), without dropout.
-Differs: EBGAN-6 | output of D | not stated | not released | none | linear; a code of D is
-    what leaves the nonlinearity of its encoder's last layer.
-Differs: EBGAN-7 | latents | 100 numbers at 64x64 (secondary), law not stated | not released
-    | none | U(-1, 1)^100 as DCGAN's, for MNIST too.
-Differs: EBGAN-8 | batch normalization | after all layers but D's first and G's last
-    (secondary) | not released | none | not after D's last either; data and samples apart;
-    moving averages when sampling, as DCGAN-4.
-Differs: EBGAN-9 | digits | MNIST's | not released | none | 8x8; the margin is 2.5, which is
-    as large an error of a pixel as 10 is at 32x32.
+    released | none | the sizes of the best EBGAN (secondary), without dropout.
+Differs: EBGAN-6 | output of D | not stated | not released | none | linear; D's code is the
+    output of its encoder's last layer, after the activation.
+Differs: EBGAN-7 | latents | 100 dimensions at 64x64 (secondary), distribution not stated |
+    not released | none | U(-1, 1)^100 as in DCGAN, also for MNIST.
+Differs: EBGAN-8 | batch normalization | after all layers except D's first and G's last
+    (secondary) | not released | none | not after D's last either; separate batches for data
+    and samples; moving averages when sampling, as DCGAN-4.
+Differs: EBGAN-9 | digits | MNIST's | not released | none | 8x8 with a margin of 2.5, which
+    is the same error per pixel as 10 at 32x32.
 """
 
 import dataclasses
@@ -61,26 +61,36 @@ MNIST_D = 1024  # secondary: nLayerD 2, sizeD 1024; Table 1: the decoder is one 
 D_STD, G_STD = 0.002, 0.02  # secondary: Appendix C
 PULL_AWAY = 0.1  # Sec. 4
 SIDE = 64  # Sec. 4.3: LSUN and CelebA
-LEAST_SQUARE = 1e-12  # below it a norm has no gradient, at 0 it would be infinite
+LEAST_SQUARE = 1e-12  # smaller squares have gradient 0; that of a norm is infinite at 0
 
 
 # The losses.
 
 
 def norm(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """D(v) = |Dec(Enc(v)) - v| over pixels and channels, float32 (batch,) (Eq. 13)."""
+    """D(v) = |Dec(Enc(v)) - v|, the Euclidean norm over pixels and channels (Eq. 13).
+
+    Images (batch, height, width, channels) to energies (batch,), at least 0.
+    """
     squares = ops.sum(ops.square(reconstructions - images), axis=(1, 2, 3))
     return ops.sqrt(ops.maximum(squares, LEAST_SQUARE))
 
 
 def hinge(energies: tf.Tensor, margin: float) -> tf.Tensor:
-    """[m - D(G(z))]^+ of each (Eq. 1)."""
+    """[m - D(G(z))]^+, at least 0, for energies (batch,) (Eq. 1)."""
     return ops.relu(margin - energies)
 
 
 def pull_away(codes: tf.Tensor) -> tf.Tensor:
-    """f_PT: mean squared cosine over the ordered pairs of different codes (batch, ...); 1
-    if all have one direction, 0 if all are orthogonal, or there is one alone."""
+    """f_PT, the mean squared cosine between the codes of different samples.
+
+    Args:
+        codes: (batch, ...).
+
+    Returns:
+        A scalar, 0 to 1: 1 if all codes have the same direction, 0 if all are orthogonal or
+        there is only one.
+    """
     codes = ops.cast(ops.reshape(codes, (ops.shape(codes)[0], -1)), "float32")
     squares = ops.sum(ops.square(codes), 1, keepdims=True)
     codes = codes / ops.sqrt(ops.maximum(squares, LEAST_SQUARE))
@@ -94,13 +104,14 @@ def pull_away(codes: tf.Tensor) -> tf.Tensor:
 LOSSES = {"norm": norm}
 
 
-# Networks: z (batch, 100) -> images (batch, height, width, channels) -> as many images.
+# Networks: z (batch, 100) -> images in [-1, 1] (batch, height, width, channels) ->
+# reconstructions of the same shape.
 
 STYLE = shared.PORT  # at 64x64 "as DCGAN" (secondary); biases
 
 
 def mnist_networks(shape, style, draw):
-    """Dense layers for images of any size (Table 1)."""
+    """Dense networks for images of any size (Table 1)."""
     pixels = shape[0] * shape[1] * shape[2]
 
     def dense(units, std, **kwargs):
@@ -127,7 +138,7 @@ def convolutional_networks(shape, style, draw):
     """The networks of LSUN and CelebA (secondary: 4x4 kernels, stride 2).
 
     Raises:
-        ValueError: images that are not 64x64.
+        ValueError: the images are not 64x64.
     """
     if shape[:2] != (SIDE, SIDE):
         raise ValueError(
@@ -168,13 +179,21 @@ def convolutional_networks(shape, style, draw):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class EBGAN(adversarial.AdversarialModel):
-    """Both networks at once, from one pass of each (EBGAN-3).
+    """EBGAN (2016). Updates both networks at once, from one pass of each (EBGAN-3).
 
     Args:
-        discriminator: images -> images of the same shape, with a layer named "code".
-        loss: (images, reconstructions) -> energy of each, (batch,).
-        margin: m > 0, the energy from which on samples do not concern D.
-        pull_away: weight of f_PT in G's loss, not negative.
+        generator: functional model, latents (batch, latent_dim) -> images (batch, height,
+            width, channels).
+        discriminator: functional model, images -> reconstructions of the same shape, with a
+            layer named "code".
+        loss: function (images, reconstructions) -> energies (batch,), or its name in
+            `LOSSES`.
+        margin: float m > 0. Samples with a higher energy do not contribute to D's loss.
+        pull_away: float, at least 0, the weight of f_PT in G's loss.
+        **kwargs: see `AdversarialModel`.
+
+    Raises:
+        ValueError: `margin` or `pull_away` is out of range, or D has no layer "code".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "pull_away")
@@ -210,8 +229,14 @@ class EBGAN(adversarial.AdversarialModel):
         return self.report(**scalars)
 
     def joint_gradients(self, real):
-        """The energies, both losses, and their gradients. Data and samples go through D
-        apart: batch normalization must not mix them."""
+        """The losses, the mean energies and the gradients of both networks.
+
+        D is called separately on data and samples, because batch normalization must not
+        mix them.
+
+        Returns:
+            (scalars, gradients of D, gradients of G).
+        """
         d, g = (n.trainable_variables for n in (self.discriminator, self.generator))
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(self.prior(real), training=True)
@@ -247,7 +272,13 @@ class EBGAN(adversarial.AdversarialModel):
 
 
 class Experiment(NamedTuple):
-    """`networks` is (shape, Style, Draw) -> generator, discriminator."""
+    """An experiment.
+
+    Attributes:
+        networks: (shape, Style, Draw) -> (generator, discriminator).
+        beta_1: of Adam, for both networks.
+        defaults: option values by name.
+    """
 
     networks: Callable
     beta_1: float
@@ -287,7 +318,7 @@ class EBGANOptions(shared.WidthOptions):
     """Options of the model `ebgan`."""
 
     margin: float = option(
-        10.0, "m, the energy up to which D pushes samples (Eq. 1).", above=0.0
+        10.0, "m, the energy up to which D raises that of samples (Eq. 1).", above=0.0
     )
     pull_away: float = option(
         PULL_AWAY,
@@ -297,13 +328,18 @@ class EBGANOptions(shared.WidthOptions):
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     if dataset.startswith("lsun"):
         return {"margin": LSUN_MARGIN}
     return OURS_ON_DIGITS if dataset == "digits" else {}
 
 
 def create(settings, options, experiment, draw):
-    """The model of `settings` (`contract.Settings`), not compiled."""
+    """Creates the model, not compiled; `settings` is a `contract.Settings`.
+
+    Raises:
+        UsageError: the data are points, or --width is given for dense networks.
+    """
     if len(settings.shape) != 3:
         raise UsageError("--model=ebgan is for images")
     if options.width and experiment.networks is mnist_networks:
@@ -318,6 +354,7 @@ def create(settings, options, experiment, draw):
 
 
 def make_optimizers(settings, options, experiment):
+    """Optimizers of D and G."""
     rates = {"beta_1": experiment.beta_1, "epsilon": dcgan.EPSILON}
     return tuple(optimizers.Adam(settings.learning_rate, **rates) for _ in range(2))
 

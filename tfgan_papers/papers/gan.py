@@ -1,39 +1,40 @@
 """Generative Adversarial Networks. Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley,
 Ozair, Courville, Bengio, 2014. https://arxiv.org/abs/1406.2661
 
-A discriminator D learns to tell data from samples; a generator G learns, through D's
-gradients, to make samples that D takes for data.
+The discriminator D learns to distinguish data from samples. The generator G learns, through
+D's gradients, to generate samples that D classifies as data.
 
     symbol          here                        paper
     G(z)            generator(z)                Sec. 3
-    D(x)            sigmoid(discriminator(x))   Sec. 3; the networks give the logit
-    p_z(z)          prior_name                   Sec. 3
+    D(x)            sigmoid(discriminator(x))   Sec. 3; the network outputs the logit
+    p_z(z)          prior_name                  Sec. 3
     V(D, G)         losses.py                   Eq. 1
     k               k                           Algorithm 1
 
-The authors' code is goodfeli/adversarial (a file without a path is of that repository),
-on Pylearn2; where the paper gives no number, theirs stands here with its file.
+The authors' code is goodfeli/adversarial, on Pylearn2. A file without a repository is from
+there. Numbers that the paper does not give are from this code, with the name of the file.
 
-Differs: GAN-1 | update order | D ascends k times, then G descends on a fresh minibatch
-    of latents (Algorithm 1) | both gradients from one batch, with the same fakes and
-    the same dropout masks on them, both networks move at once | --fidelity | the two
-    sources conflict; `paper` is the default.
+Differs: GAN-1 | update order | k updates of D, then one of G on a fresh minibatch of
+    latents (Algorithm 1) | both gradients from one batch, with the same samples and
+    dropout masks, and both networks updated at once | --fidelity | the two sources
+    conflict; `paper` is the default.
 Differs: GAN-2 | scale of D's loss | sum of the two terms of V | their mean, so that G's
-    gradient weighs twice as much at one learning rate | --fidelity | as GAN-1.
+    gradient has twice the weight at the same learning rate | --fidelity | as GAN-1.
 Differs: GAN-3 | G's loss | minimax in Algorithm 1, -log D(G(z)) as a remark in Sec. 3 |
-    only -log D(G(z)) | --loss=non_saturating (default) or minimax | Algorithm 1's
-    own loss starves G at the start, as the paper itself remarks.
-Differs: GAN-4 | latents | law not stated | U(-sqrt 3, sqrt 3) for MNIST, N(0, 1) for TFD
-    and CIFAR-10, all 100-d | none | the paper is silent, so the code's.
-Differs: GAN-5 | TFD generator | one generator | two stages: 50 epochs, then a new front
-    of two layers before the whole generator, 22 epochs more | --network=tfd_pretrain,
-    then --network=tfd --init_from | the paper is silent, so the code's.
+    only -log D(G(z)) | --loss=non_saturating (default) or minimax | the gradient of the
+    minimax loss vanishes early in training, as the paper remarks.
+Differs: GAN-4 | latents | distribution not stated | U(-sqrt 3, sqrt 3) for MNIST, N(0, 1)
+    for TFD and CIFAR-10, 100 dimensions each | none | as the code, because the paper does
+    not say.
+Differs: GAN-5 | TFD generator | one generator | two stages: 50 epochs, then two new layers
+    in front of the whole generator and 22 more epochs | --network=tfd_pretrain, then
+    --network=tfd --init_from | as the code, because the paper does not say.
 Differs: GAN-6 | CIFAR-10 generator | rectifier and sigmoid activations | linear output,
-    on images contrast-normalized to norm 55 | none | the data need the range.
-Differs: GAN-7 | noise of the run | not stated | Theano's streams | --seed | numbers
-    cannot be repeated across libraries, only laws.
-Differs: GAN-8 | pooling of the convolutional D | not stated | windows may hang over the
-    edge and see only what is there | none | the same, by padding with -inf.
+    on images contrast-normalized to norm 55 | none | as the code: the data need this range.
+Differs: GAN-7 | random numbers of a run | not stated | Theano's streams | --seed | random
+    numbers cannot be reproduced across libraries, only their distributions.
+Differs: GAN-8 | pooling in the convolutional D | not stated | windows may extend beyond the
+    edge, where they contain fewer pixels | none | as the code, by padding with -inf.
 """
 
 import dataclasses
@@ -63,19 +64,22 @@ MOMENTUM_EPOCHS = (1, 250)  # all four: start, saturate
 MAX_COLUMN_NORM = 1.9365  # tfd_pretrain/*.yaml: max_col_norm
 
 
-# The optimizer: heavy-ball momentum, both its rates on the authors' schedules.
+# The optimizer: momentum with the authors' schedules.
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class HeavyBall(keras.optimizers.SGD):
-    """v <- m v - lr gradient; theta <- theta + v (pylearn2's Momentum), where
+    """SGD with heavy-ball momentum, as pylearn2's Momentum.
 
-    lr_t = max(learning_rate / decay^t, floor) falls with every minibatch and m rises
-    linearly from `MOMENTUM[0]` to `MOMENTUM[1]` over epochs `MOMENTUM_EPOCHS`.
+        v <- m v - lr gradient;  theta <- theta + v
+
+    The learning rate lr_t = max(learning_rate / decay^t, floor) decreases with every
+    minibatch. The momentum m rises linearly from `MOMENTUM[0]` to `MOMENTUM[1]` over the
+    epochs `MOMENTUM_EPOCHS`.
 
     Args:
-        learning_rate: float, at step 0.
-        steps_per_epoch: int, of its own steps.
+        learning_rate: float, the learning rate at step 0.
+        steps_per_epoch: int, the number of updates of this optimizer in an epoch.
     """
 
     def __init__(self, learning_rate, steps_per_epoch, name="heavy_ball"):
@@ -84,12 +88,14 @@ class HeavyBall(keras.optimizers.SGD):
         self.steps_per_epoch = steps_per_epoch
 
     def learning_rate_at(self, step):
-        # by the logarithm: in float32 the factor itself would be 1.00000405
+        """The learning rate at an integer step, a float32 scalar."""
+        # Computed from the logarithm: in float32 the factor would round to 1.00000405.
         decay = ops.exp(-np.log(DECAY_PER_STEP) * ops.cast(step, "float32"))
         return ops.maximum(self.initial_learning_rate * decay, LEARNING_RATE_FLOOR)
 
     def momentum_at(self, step):
-        # MomentumAdjustor counts its first epoch as 1
+        """The momentum at an integer step, a float32 scalar."""
+        # MomentumAdjustor counts epochs from 1.
         epoch = ops.cast(step // self.steps_per_epoch + 1, "float32")
         first, last = MOMENTUM_EPOCHS
         risen = ops.clip((epoch - first) / (last - first), 0.0, 1.0)
@@ -97,7 +103,7 @@ class HeavyBall(keras.optimizers.SGD):
 
     def update_step(self, gradient, variable, learning_rate):
         velocity = self.momentums[keras_internals.index_of(self, variable)]
-        # One pass over memory where SGD's own form takes five; the update is the same.
+        # The same update as SGD's, in one pass over memory instead of five.
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
             accum=velocity.value.handle,
@@ -118,8 +124,11 @@ class HeavyBall(keras.optimizers.SGD):
 
 
 def column_maximum(z):
-    """max over axis 1 of (batch, pieces, units), whose gradient goes to the largest
-    piece: two cheap passes, where TensorFlow's own also counts ties."""
+    """The maximum over axis 1: (batch, pieces, units) -> (batch, units).
+
+    The gradient goes to the largest piece. This takes two cheap passes; TensorFlow's own
+    gradient also counts ties.
+    """
 
     @tf.custom_gradient
     def forward(z):
@@ -135,9 +144,13 @@ def column_maximum(z):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Maxout(keras.layers.Dense):
-    """The largest of `pieces` linear maps for each unit (Goodfellow et al. 2013).
+    """A maxout layer: the maximum of several linear maps (Goodfellow et al. 2013).
 
-    (batch, features) -> (batch, maxout_units).
+    Input: (batch, features). Output: (batch, maxout_units).
+
+    Args:
+        maxout_units: int, the number of outputs.
+        pieces: int, the number of linear maps per output.
     """
 
     def __init__(self, maxout_units, pieces, **kwargs):
@@ -160,8 +173,17 @@ class Maxout(keras.layers.Dense):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class MaxoutConv2D(keras.layers.Conv2D):
-    """The largest of `pieces` convolutions for each channel, stride 1, zero-padded by
-    `pad` on every side (pylearn2's MaxoutConvC01B, without its pooling)."""
+    """A maxout convolution of stride 1, as pylearn2's MaxoutConvC01B without its pooling.
+
+    Input: (batch, height, width, features). Output: (batch, height + 2 pad - k + 1,
+    width + 2 pad - k + 1, channels), with kernel size k.
+
+    Args:
+        channels: int, the number of output channels.
+        pieces: int, the number of convolutions per output channel.
+        kernel_size: int, k.
+        pad: int, the number of zeros added on every side.
+    """
 
     def __init__(self, channels, pieces, kernel_size, pad, **kwargs):
         kwargs.pop("filters", None)
@@ -191,19 +213,23 @@ class MaxoutConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class CeilMaxPool2D(keras.layers.Layer):
-    """Max pooling whose last window may hang over the edge (pylearn2; GAN-8)."""
+    """Max pooling whose last window may extend beyond the edge (pylearn2; GAN-8).
+
+    Input: (batch, height, width, channels). Output: the same with
+    ceil((side - pool_size) / strides) + 1 for height and width.
+    """
 
     def __init__(self, pool_size, strides=2, **kwargs):
         super().__init__(**kwargs)
         self.pool_size, self.strides = pool_size, strides
 
     def call(self, inputs):
-        hangs = [(0, self.overhang(side)) for side in inputs.shape[1:3]]
-        padded = ops.pad(inputs, [(0, 0), *hangs, (0, 0)], constant_values=-np.inf)
+        sides = [(0, self.overhang(side)) for side in inputs.shape[1:3]]
+        padded = ops.pad(inputs, [(0, 0), *sides, (0, 0)], constant_values=-np.inf)
         return ops.max_pool(padded, self.pool_size, self.strides)
 
     def overhang(self, side):
-        """Pixels by which the last window leaves an edge of `side` pixels."""
+        """The number of pixels by which the last window exceeds a side of `side` pixels."""
         windows = -(-(side - self.pool_size) // self.strides) + 1
         return (windows - 1) * self.strides + self.pool_size - side
 
@@ -214,7 +240,10 @@ class CeilMaxPool2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class PixelBias(keras.layers.Layer):
-    """One bias for every pixel and channel: `tied_b: 0` of the authors' deconv."""
+    """Adds one bias per pixel and channel: `tied_b: 0` of the authors' deconv.
+
+    Input and output: (batch, height, width, channels).
+    """
 
     def build(self, input_shape):
         self.bias = self.add_weight(name="bias", shape=input_shape[1:], initializer="zeros")
@@ -225,7 +254,9 @@ class PixelBias(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class SparseNormal(keras.initializers.Initializer):
-    """`nonzero` weights N(0, 1) into each unit, the others 0 (pylearn2's sparse_init)."""
+    """Gives each unit `nonzero` weights from N(0, 1), the others are 0 (pylearn2's
+    sparse_init).
+    """
 
     def __init__(self, nonzero, seed=None):
         self.nonzero, self.seed = nonzero, seed
@@ -240,16 +271,20 @@ class SparseNormal(keras.initializers.Initializer):
 
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
+# Each function takes the shape of an image, the mean image and a `Draw`, and returns the
+# generator and the discriminator.
 
 
 def marginal_bias(mean_image):
-    """The logit of the mean image, clipped (init_sigmoid_bias_from_marginals)."""
+    """The logit of the mean image, with values in [0, 1], clipped to be finite
+    (init_sigmoid_bias_from_marginals).
+    """
     mean = np.clip(np.ravel(mean_image), 1e-7, 1 - 1e-7)
     return keras.initializers.Constant(np.log(mean / (1 - mean)))
 
 
 def generator_from(hidden, shape, name="generator"):
-    """Latents through the layers `hidden`, reshaped to `shape`, float32."""
+    """A model of the layers `hidden`, from latents (batch, 100) to float32 of `shape`."""
     z = x = keras.Input((LATENT_DIM,), name="z")
     for layer in hidden:
         x = layer(x)
@@ -259,8 +294,11 @@ def generator_from(hidden, shape, name="generator"):
 
 
 def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005):
-    """Two maxout layers and a logit; dropout before each (the cost section of the yaml:
-    input kept with probability .8, each later layer's input with .5)."""
+    """Two maxout layers and a logit, with dropout before each.
+
+    The input is kept with probability .8, the inputs of later layers with .5 (the cost
+    section of the yaml).
+    """
     constraint = max_norm and keras.constraints.MaxNorm(max_norm, axis=0)
     x = images = keras.Input(shape, name="images")
     x = keras.layers.Flatten()(x)
@@ -279,7 +317,7 @@ def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005
 
 
 def logit(draw, irange=0.005, constraint=None):
-    """The last layer of every D: float32, whatever the policy."""
+    """The last layer of every D, in float32 under any dtype policy."""
     return keras.layers.Dense(
         1,
         kernel_initializer=draw.uniform(irange),
@@ -290,7 +328,7 @@ def logit(draw, irange=0.005, constraint=None):
 
 
 def mnist_networks(shape, mean_image, draw):
-    """mnist.yaml; any image size. Sigmoid output where pixels are in [0, 1]."""
+    """mnist.yaml, for any image size; G has a sigmoid output, so pixels are in [0, 1]."""
 
     def dense(units, activation, **kwargs):
         kwargs.setdefault("kernel_initializer", draw.uniform(0.05))
@@ -309,8 +347,10 @@ def mnist_networks(shape, mean_image, draw):
 
 
 def tfd_networks(shape, mean_image, draw, front=False):
-    """tfd_pretrain/pretrain.yaml and, with `front`, tfd_pretrain/train.yaml: two new
-    layers that end in 100 sigmoid units, which feed the pretrained generator."""
+    """tfd_pretrain/pretrain.yaml, with `front` tfd_pretrain/train.yaml; pixels in [0, 1].
+
+    `front` adds two layers before the pretrained generator. They end in 100 sigmoid units.
+    """
     cap = keras.constraints.MaxNorm(MAX_COLUMN_NORM, axis=0)
 
     def dense(units, activation, **kwargs):
@@ -340,11 +380,12 @@ def tfd_networks(shape, mean_image, draw, front=False):
 
 
 def tfd_stacked_networks(shape, mean_image, draw):
+    """tfd_pretrain/train.yaml, the second stage."""
     return tfd_networks(shape, mean_image, draw, front=True)
 
 
 def cifar10_dense_networks(shape, mean_image, draw):
-    """cifar10_fully_connected.yaml."""
+    """cifar10_fully_connected.yaml; linear output."""
     generator = generator_from(
         [
             keras.layers.Dense(8000, "relu", kernel_initializer=draw.uniform(0.05)),
@@ -359,7 +400,11 @@ def cifar10_dense_networks(shape, mean_image, draw):
 
 
 def cifar10_conv_networks(shape, mean_image, draw):
-    """cifar10_convolutional.yaml: sizes hold for 32x32 images only."""
+    """cifar10_convolutional.yaml; linear output.
+
+    Raises:
+        ValueError: the images are not 32x32.
+    """
     if shape[:2] != (32, 32):
         raise ValueError(f"cifar10_convolutional is for 32x32 images, not {shape[:2]}")
     generator = generator_from(
@@ -397,17 +442,23 @@ def cifar10_conv_networks(shape, mean_image, draw):
 
 
 def point_networks(shape, mean_image, draw):
-    """For points, such as the line of the paper's Fig. 1, whose networks it does not
-    give. On the line z is one number, so that the figure can draw z -> x."""
+    """Networks for points (batch, dimensions), such as those of Fig. 1; ours.
+
+    The paper does not give the networks of this figure. For points on a line, z is
+    one-dimensional, so that the figure can show the map z -> x.
+
+    Raises:
+        ValueError: the data are images.
+    """
 
     def network(name, inputs, last):
-        x = ends = keras.Input((inputs,))
+        x = start = keras.Input((inputs,))
         for _ in range(2):
             x = keras.layers.Dense(64, "tanh", kernel_initializer=draw.uniform(0.5))(x)
-        return keras.Model(ends, last(x), name=name)
+        return keras.Model(start, last(x), name=name)
 
     if len(shape) != 1:
-        raise ValueError("these networks are of points, and the data are images")
+        raise ValueError("these networks are for points, and the data are images")
     (dimensions,) = shape
     latent_dim = 1 if dimensions == 1 else LATENT_DIM
     glorot = keras.initializers.GlorotUniform(draw.seed())
@@ -421,17 +472,26 @@ def point_networks(shape, mean_image, draw):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class GAN(critics.ScalarCriticModel):
-    """Algorithm 1, or the simultaneous update of the authors' code (GAN-1, GAN-2).
+    """GAN (2014): Algorithm 1, or the simultaneous update of the authors' code (GAN-1,
+    GAN-2).
 
     Args:
-        k: steps of D before each step of G. A batch holds k minibatches.
-        simultaneous: move both networks at once, as the authors' code does; k is 1.
+        generator: functional model, latents (batch, latent_dim) -> images or points.
+        discriminator: functional model, images or points -> logits (batch, 1).
+        k: int, the number of updates of D before each update of G. A batch contains k
+            minibatches.
+        simultaneous: if True, updates both networks at once, as the authors' code does; k
+            must be 1.
+        **kwargs: see `ScalarCriticModel`.
+
+    Raises:
+        ValueError: k is less than 1, or more than 1 in a simultaneous update.
     """
 
     def __init__(self, generator, discriminator, k=1, simultaneous=False, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
         if k < 1 or (simultaneous and k > 1):
-            raise ValueError(f"k is {k}: it is 1 or more, and 1 in a simultaneous update")
+            raise ValueError(f"k is {k}: it must be at least 1, and 1 if simultaneous")
         self.k, self.simultaneous = k, simultaneous
 
     def get_config(self):
@@ -447,7 +507,7 @@ class GAN(critics.ScalarCriticModel):
             self.apply_gradients("discriminator", d_gradients)
         else:
             for i in range(self.k):
-                minibatch = images[i :: self.k]  # the same on one replica as over many
+                minibatch = images[i :: self.k]  # independent of the number of replicas
                 scalars, d_gradients = self.run_compiled(
                     self.d_gradients, noise, minibatch, None
                 )
@@ -460,17 +520,22 @@ class GAN(critics.ScalarCriticModel):
         return self.report(**scalars)
 
     def discriminator_loss(self, real, fake, labels):
-        """-V(D, G) on a batch, or half of it (GAN-2)."""
-        d_loss, verdicts, fake_scores = super().discriminator_loss(real, fake, labels)
-        return d_loss / 2.0 if self.simultaneous else d_loss, verdicts, fake_scores
+        """-V(D, G) on a batch, or half of it in a simultaneous update (GAN-2)."""
+        d_loss, outputs, fake_scores = super().discriminator_loss(real, fake, labels)
+        return d_loss / 2.0 if self.simultaneous else d_loss, outputs, fake_scores
 
 
 # The experiments, by the name of their networks.
 
 
 class Experiment(NamedTuple):
-    """`networks` is (shape, mean image, Draw) -> generator, discriminator; `prior` the
-    distribution of z."""
+    """An experiment.
+
+    Attributes:
+        networks: (shape, mean image, Draw) -> (generator, discriminator).
+        prior: name in `noise.PRIORS` of the distribution of z.
+        defaults: option values by name.
+    """
 
     networks: Callable
     prior: str
@@ -538,11 +603,16 @@ class GANOptions(BorrowedOptions, LeastSquaresOptions):
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     return {"steps": 5000, "report_steps": 500} if dataset == "digits" else {}
 
 
 def create(settings, options, experiment, draw):
-    """The model of `settings` (`contract.Settings`), not compiled."""
+    """Creates the model, not compiled; `settings` is a `contract.Settings`.
+
+    Raises:
+        UsageError: k is more than 1 with the authors' update.
+    """
     networks = experiment.networks(settings.shape, settings.mean, draw)
     generator, discriminator, arguments = borrowed.apply_techniques(
         *networks, settings, options, draw, experiment.prior
@@ -562,17 +632,17 @@ def create(settings, options, experiment, draw):
 
 
 def make_optimizers(settings, options, experiment):
-    """An epoch has minibatches for so many steps, k of D and one of G each."""
+    """Optimizers of D and G. D makes k updates for each update of G."""
     rate, steps = settings.learning_rate, max(1, settings.steps_per_epoch // options.k)
     return HeavyBall(rate, steps * options.k), HeavyBall(rate, steps)
 
 
 def initialize(model, examples, settings, options, value_range):
-    """`borrowed.initialize`; the second stage on TFD takes over the first's generator.
+    """Calls `borrowed.initialize`. On TFD the second stage loads the first generator.
 
     Raises:
-        UsageError: --init_from is missing, or has no meaning here.
-        UserError: there is no such run.
+        UsageError: --init_from is missing, or given for other networks.
+        UserError: --init_from has no checkpoint of these networks.
     """
     stacked = any(layer.name == "pretrained" for layer in model.generator.layers)
     if stacked != bool(options.init_from):

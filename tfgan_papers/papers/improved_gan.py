@@ -1,8 +1,8 @@
 """Improved Techniques for Training GANs. Salimans, Goodfellow, Zaremba, Cheung, Radford,
 Chen, 2016. https://arxiv.org/abs/1606.03498
 
-A discriminator that sorts data into K classes and samples into one more learns from few
-labels and much unlabelled data, if the generator matches its features.
+The discriminator classifies data into K classes, and samples into one more. It learns from
+few labels and many unlabelled data if the generator matches its features.
 
     symbol          here                                    paper
     l_1 ... l_K     discriminator(x); l_{K+1} is 0          Sec. 5
@@ -13,51 +13,54 @@ labels and much unlabelled data, if the generator matches its features.
     f(x)            the layer named "features" of D         Sec. 3.1
 
 The techniques are in layers/, losses.py and models/averaging.py. The authors' code is
-openai/improved-gan (a file without a repository is of its mnist_svhn_cifar10/), on Theano.
+openai/improved-gan, on Theano. A file without a repository is from its mnist_svhn_cifar10/.
 
-Differs: IMPROVED-1 | weight of L_unsupervised | 1 | 1/2 | --fidelity | the two conflict.
+Differs: IMPROVED-1 | weight of L_unsupervised | 1 | 1/2 | --fidelity | the two sources
+    conflict.
 Differs: IMPROVED-2 | feature matching | squared distance | its mean over the features
     (MNIST), mean absolute difference (CIFAR-10, SVHN) | --fidelity, --feature_matching |
-    a sum of 250 squares, or their mean: Adam nearly cancels the factor.
+    a sum of 250 squares, or with --fidelity=code as the code: Adam nearly cancels the
+    factor.
 Differs: IMPROVED-3 | networks for MNIST | five hidden layers in each | five in D, two in G
-    | none | widths are in the code only.
+    | none | as the code: only it gives the widths.
 Differs: IMPROVED-4 | noise in D | on the output of each layer | std .3 on the image, .5
     after each hidden layer | none | as the code.
-Differs: IMPROVED-5 | parameters for testing | not mentioned | average that starts at zero
-    and moves 1e-4 of the way a step | --average, --average_rate | as the code;
-    --average=corrected divides by the weight that the start still has: runs much shorter
-    than the code's 180,000 steps need it.
-Differs: IMPROVED-6 | weight normalization | not mentioned | gains set by a first pass of
-    500 images, then fixed, but for the last layer's | none | as the code.
+Differs: IMPROVED-5 | weights for testing | not mentioned | moving average that starts at
+    zero, with rate 1e-4 per step | --average, --average_rate | as the code;
+    --average=corrected removes the influence of the initial zeros, which runs much shorter
+    than the code's 180,000 steps need.
+Differs: IMPROVED-6 | weight normalization | not mentioned | gains initialized by a pass of
+    500 images, then fixed, except in the last layer | none | as the code.
 Differs: IMPROVED-7 | statistics when sampling | not stated | those of the batch of samples
-    | none | moving averages, decay .9 (nn.py, where nothing updates them): an image must
-    not depend on those sampled beside it.
+    | none | moving averages with decay .9 (nn.py, where they are never updated): a sample
+    must not depend on the others of its batch.
 Differs: IMPROVED-8 | labelled examples | chosen at random, balanced | by NumPy's
-    permutation of --seed_data | --label_seed | another permutation: subsets cannot be
-    those of the code, only their law.
+    permutation of --seed_data | --label_seed | another permutation: the subsets are not
+    those of the code, but have the same distribution.
 Differs: IMPROVED-9 | G's loss without feature matching | not stated | log(1 - D), the
-    saturating one | --feature_matching=none --loss | the code's is the default.
+    saturating loss | --feature_matching=none --loss | that of the code by default.
 Differs: IMPROVED-10 | network for SVHN | as for CIFAR-10 | two thirds of its channels |
     --network=cifar10 --dataset=svhn_cropped | as the code.
-Differs: IMPROVED-11 | learning rate on CIFAR-10, SVHN | not stated | flat, then linearly to
-    zero, set anew each epoch | --decay_epochs | falls with every step.
-Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | D with noise
-    in place of dropout, three steps of G for one of D | --network=minibatch | as the code,
-    which has it for CIFAR-10 and SVHN only.
+Differs: IMPROVED-11 | learning rate on CIFAR-10, SVHN | not stated | constant, then
+    linear decay to zero, updated each epoch | --decay_epochs | updated each step.
+Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | noise instead
+    of dropout in D, three updates of G for one of D | --network=minibatch | as the code,
+    which has it only for CIFAR-10 and SVHN.
 Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on CIFAR-10;
     number of labels not stated | none of the three | flags/improved_gan_table3_*.flags |
-    --network=minibatch with them; target .9 (Sec. 3.4), reference batch and labels ours.
+    --network=minibatch with them; target .9 (Sec. 3.4); reference batch and number of
+    labels are ours.
 Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels=0 | one
-    class, "data"; L_unsupervised alone, its weight 1, and no average.
+    class, "data"; only L_unsupervised, with weight 1, and no average.
 Differs: IMPROVED-15 | averaged D | not mentioned | moves towards the weights before the
-    step, for Theano's updates read old values (train_*.py: disc_avg_updates) | none |
-    towards those after it: the code's average of one step later.
+    update, because Theano's updates read old values (train_*.py: disc_avg_updates) | none |
+    moves towards those after it: equals the code's average one step later.
 Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016 .001 for
-    200 epochs, then linearly to zero in 100; since then .003, constant | --learning_rate,
-    --decay_epochs | .003: it comes with the published average.
-Differs: IMPROVED-16 | data that G is shown without labels | not stated | none | none | the
-    batch that D has just seen, as BORROWED-1; --feature_matching alone looks at it, and
-    Table 3 has none.
+    200 epochs, then linear decay to zero in 100; since then .003, constant |
+    --learning_rate, --decay_epochs | .003, which was published together with the average.
+Differs: IMPROVED-16 | data for G's step without labels | not stated | none | none | the
+    batch that D has just seen, as BORROWED-1; only --feature_matching uses it, and Table 3
+    has none.
 """
 
 import dataclasses
@@ -88,7 +91,7 @@ EPSILON = 1e-8  # nn.py: adam_updates, inside the root
 BATCH_SIZE = 100  # train_mnist_feature_matching.py: batch_size
 AVERAGE_RATE = 1e-4  # train_mnist_feature_matching.py: disc_avg_updates
 FIRST_IMAGES = 500  # train_mnist_feature_matching.py: init_param
-SEEDS_APART = 2**32  # of the orders of the streams
+SEEDS_APART = 2**32  # between the seeds of the streams' orders
 LOSSES = {
     "minimax": losses.LOSSES["minimax"],
     **losses.LOSSES,
@@ -102,10 +105,12 @@ G_STEPS = 3  # train_cifar_minibatch_discrimination.py: for rep in range(3)
 
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logits (batch, K).
+# Each function takes the shape of an image, the number of classes K and a `Draw`, and
+# returns the generator and the discriminator, which has a layer named "features".
 
 
 def mnist_networks(shape, classes, draw):
-    """train_mnist_feature_matching.py."""
+    """train_mnist_feature_matching.py; pixels in [0, 1]."""
     pixels = int(np.prod(shape))
 
     def glorot(units, dtype=None):
@@ -142,11 +147,16 @@ def mnist_networks(shape, classes, draw):
 
 
 def image_networks(shape, classes, draw, filters, noisy=False):
-    """train_cifar_*.py, train_svhn_*.py; sides divisible by 8, of 16 pixels or more.
+    """train_cifar_*.py, train_svhn_*.py; pixels in [-1, 1].
 
     Args:
-        filters: of D's first three convolutions; the others have twice as many.
-        noisy: noise on D's input, as with minibatch discrimination, not dropout.
+        filters: int, the number of channels of D's first three convolutions; the others
+            have twice as many.
+        noisy: if True, D's input gets noise instead of dropout, as the code has it with
+            minibatch discrimination.
+
+    Raises:
+        ValueError: a side of the images is not divisible by 8, or less than 16.
     """
     height, width, colours = shape
     if height % 8 or width % 8 or min(height, width) < 16:
@@ -177,7 +187,7 @@ def image_networks(shape, classes, draw, filters, noisy=False):
     generator = keras.Model(z, normalized(up, "tanh", **last)(x), name="generator")
 
     def convolution(x, count, size, stride=1, padding="same"):
-        if padding == "same" and stride == 2:  # TensorFlow's SAME is another at stride 2
+        if padding == "same" and stride == 2:  # SAME pads differently at stride 2
             layer = bare(layers.DownConv2D, count, size, symmetric=True)
         else:
             layer = bare(keras.layers.Conv2D, count, size, padding=padding)
@@ -201,34 +211,47 @@ def image_networks(shape, classes, draw, filters, noisy=False):
 
 
 def score(logits):
-    """log Z: the logit of D(x), with l_{K+1} fixed at zero; (batch, K) -> (batch, 1)."""
+    """log Z(x), the logit of D(x), with l_{K+1} fixed at zero.
+
+    Logits (batch, K) to (batch, 1).
+    """
     return ops.logsumexp(logits, -1, keepdims=True)
 
 
 def supervised(logits, labels):
-    """-log p(y | x, y <= K), one value an example (batch, 1)."""
+    """-log p(y | x, y <= K), at least 0.
+
+    Logits (batch, K) and labels (batch,), 0 to K - 1, to (batch, 1).
+    """
     of_label = ops.take_along_axis(logits, ops.cast(labels, "int32")[:, None], -1)
     return score(logits) - of_label
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class ImprovedGAN(AdversarialModel):
-    """Semi-supervised learning (Sec. 5): a step of D on labelled, unlabelled and generated
-    images, then one of G on other unlabelled ones.
+    """Improved GAN (2016) for semi-supervised learning (Sec. 5).
 
-    `fit` takes ((labelled, unlabelled, unlabelled for G), labels).
+    A step updates D on labelled, unlabelled and generated images, and then G on other
+    unlabelled images. `fit` takes ((labelled, unlabelled, unlabelled for G), labels), with
+    images (batch, height, width, channels) and labels (batch,).
 
     Args:
-        discriminator: images -> logits (batch, K), with a layer named "features".
-        loss: an `AdversarialLoss` of cross entropy, for D; for G without `matching`.
-        matching: (real features, fake features) -> G's loss, or None.
-        unsupervised_weight: of D's loss without labels (IMPROVED-1).
-        g_steps: steps of G for one of D, each with its own samples.
-        average_rate: how far the averaged D moves in a step.
-        corrected: the average forgets its start at zero (IMPROVED-5).
+        generator: functional model, latents (batch, latent_dim) -> images.
+        discriminator: functional model, images -> logits (batch, K), with a layer named
+            "features".
+        loss: an `AdversarialLoss` of cross entropy, its name or its config: D's loss, and
+            G's loss if `matching` is None.
+        matching: a function in `losses.MATCHING` or its name: (real features, fake
+            features) -> G's loss; or None.
+        unsupervised_weight: float, the weight of D's loss without labels (IMPROVED-1).
+        g_steps: int, the number of updates of G for each of D, each with new samples.
+        average_rate: float, 0 to 1, the rate of the moving average of D.
+        corrected: if True, removes the influence of the zeros at which the average starts
+            (IMPROVED-5).
+        prior, **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: features are to be matched, and no layer of D has that name.
+        ValueError: `matching` is given, and D has no layer "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
@@ -275,7 +298,7 @@ class ImprovedGAN(AdversarialModel):
         return self.report(**scalars)
 
     def d_gradients(self, labelled, labels, unlabelled):
-        """D's gradients against a G that stands still."""
+        """D's scalars and gradients, with G fixed."""
         fake = self.generator(self.prior(unlabelled), training=True)
         terms, weight = self.loss_terms, self.unsupervised_weight
         with tf.GradientTape() as tape:
@@ -294,18 +317,21 @@ class ImprovedGAN(AdversarialModel):
         return scalars, tape.gradient(d_loss, self.discriminator.trainable_variables)
 
     def logits(self, *batches):
-        """D's of each batch; in one pass, unless D compares the examples of a batch. The
-        i-th examples of all batches are neighbours there, so that a replica's rows are the
-        same as on one device, noise and all."""
+        """D's logits (batch, K) for each batch.
+
+        D takes all batches in one pass, unless it compares the examples of a batch. In that
+        pass the i-th examples of all batches are adjacent, so that the rows of a replica
+        get the same noise as on one device.
+        """
         if self.apart:
             return [self.discriminator(batch, training=True) for batch in batches]
         n, shape = len(batches), batches[0].shape[1:]
         together = ops.reshape(ops.stack(batches, 1), (-1, *shape))
-        found = self.discriminator(together, training=True)
-        return ops.unstack(ops.reshape(found, (-1, n, found.shape[-1])), n, 1)
+        logits = self.discriminator(together, training=True)
+        return ops.unstack(ops.reshape(logits, (-1, n, logits.shape[-1])), n, 1)
 
     def g_gradients(self, real):
-        """G's gradients against D."""
+        """G's loss and gradients, with D fixed."""
         z = self.prior(real)
         of_real = None if self.matching is None else self.features(real, training=True)
         with tf.GradientTape() as tape:
@@ -329,8 +355,8 @@ class ImprovedGAN(AdversarialModel):
         }
 
     def held_out_scalars(self, images, labels):
-        """Of labelled images: the errors of the averaged D, and D(x) of images and
-        samples."""
+        """The error rate of the averaged D on labelled images, and the mean D(x) of images
+        and of samples."""
         fake = self.generator(self.prior(images), training=False)
         terms = self.loss_terms
         d_real, d_fake = (
@@ -343,7 +369,7 @@ class ImprovedGAN(AdversarialModel):
         return {"d_real": d_real, "d_fake": d_fake, "train_error": error}
 
     def average(self):
-        """Move the averaged D towards D."""
+        """Updates the moving average of D."""
         rate = self.average_rate
         if self.corrected:
             rate = averaging.debiased_rate(rate, self.step.value + 1)
@@ -353,7 +379,7 @@ class ImprovedGAN(AdversarialModel):
         return {**super().checkpointed(), "averaged": self.averaged}
 
     def critic_output(self, images, labels=None):
-        """D(x), (batch, 1)."""
+        """D(x), 0 to 1, (batch, 1)."""
         return ops.sigmoid(score(super().critic_output(images, labels)))
 
     @property
@@ -364,8 +390,17 @@ class ImprovedGAN(AdversarialModel):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class UnlabelledGAN(critics.ScalarCriticModel):
-    """The same without labels (IMPROVED-14): K = 1, and the one logit is the score. G is
-    shown the data that D has just seen."""
+    """Improved GAN (2016) without labels (IMPROVED-14).
+
+    D has one logit (K = 1), which is the score. G's update uses the data that D has just
+    seen.
+
+    Args:
+        generator: functional model, latents (batch, latent_dim) -> images.
+        discriminator: functional model, images -> logits (batch, 1).
+        g_steps: int, the number of updates of G for each of D.
+        **kwargs: see `ScalarCriticModel`.
+    """
 
     def __init__(self, generator, discriminator, g_steps=1, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
@@ -385,7 +420,13 @@ class UnlabelledGAN(critics.ScalarCriticModel):
 
 
 def initialize_by_data(model, images, of_generator=False):
-    """Data-dependent initialization (IMPROVED-6) of D, and of G, before step 1."""
+    """Data-dependent initialization (IMPROVED-6) before step 1.
+
+    Args:
+        model: the model whose D is initialized.
+        images: a batch of images (batch, height, width, channels).
+        of_generator: whether to initialize G too, with latents from the prior.
+    """
     with noise.use(noise.Stream.of_step(model.seed, tf.constant(-1), 0)) as stream:
         surgery.initialize(model.discriminator, images)
         if of_generator:
@@ -397,9 +438,15 @@ def initialize_by_data(model, images, of_generator=False):
 
 
 class Experiment(NamedTuple):
-    """`networks` is (shape, classes, Draw) -> generator, discriminator. `matching`: the
-    code's (IMPROVED-2). `first_of_all`: what is initialized is D alone, by images of all
-    the data; else both networks, D by labelled images."""
+    """An experiment.
+
+    Attributes:
+        networks: (shape, classes, Draw) -> (generator, discriminator).
+        defaults: option values by name.
+        matching: name in `losses.MATCHING` of the code's feature matching (IMPROVED-2).
+        first_of_all: whether the data-dependent initialization is of D only, with images of
+            all the data. Otherwise it is of both networks, with labelled images for D.
+    """
 
     networks: Callable
     defaults: dict[str, object]
@@ -456,7 +503,7 @@ DATASET_DEFAULTS = {
         "decay_epochs": 300,
     },
     "imagenet2012": {},
-    "digits": {  # so short a run needs a shorter average: fidelity is 18 / steps
+    "digits": {  # the code's ratio in a shorter run: average_rate is 18 / steps
         "value_range": "unit",
         "labels": 100,
         "steps": 2000,
@@ -480,7 +527,7 @@ class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
         "default what the authors use; --network=imagenet uses all labels.",
         low=0,
     )
-    label_seed: int = option(1, "Chooses the labelled examples.", low=0)
+    label_seed: int = option(1, "Seed of the choice of labelled examples.", low=0)
     g_steps: int = option(1, "Steps of G for each step of D.", low=1)
     decay_epochs: int = option(
         0,
@@ -490,25 +537,33 @@ class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
     )
     average: str = option(
         "zero",
-        "Start of the averaged parameters, which testing uses: at zero as in the authors' "
-        "code, or corrected for that start.",
+        "Average of D's weights for testing: started at zero as in the authors' code, or "
+        "corrected for that start.",
         choices=("zero", "corrected"),
     )
     average_rate: float = option(
         AVERAGE_RATE,
-        "How far the averaged parameters move in a step.",
+        "Rate of the average of D's weights, per step.",
         low=1e-9,
         high=0.999,
     )
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     return DATASET_DEFAULTS.get(dataset, MNIST)
 
 
 def create(settings, options, experiment, draw):
-    """The ImprovedGAN, UnlabelledGAN or ImageNetGAN of `settings` (`contract.Settings`),
-    not compiled."""
+    """Creates an ImprovedGAN, UnlabelledGAN or ImageNetGAN, not compiled.
+
+    Args:
+        settings: `contract.Settings`.
+
+    Raises:
+        UsageError: the data have no labels, or the loss needs a D without labels.
+        ValueError: the data are points.
+    """
     every = experiment.networks is imagenet.networks
     if (every or options.labels) and not settings.classes:
         raise UsageError(
@@ -550,6 +605,7 @@ def create(settings, options, experiment, draw):
 
 
 def make_optimizers(settings, options, experiment):
+    """Optimizers of D and G."""
     if experiment.networks is imagenet.networks:
         rate = settings.learning_rate
         return tuple(map(imagenet.adam, (rate, rate)))
@@ -557,7 +613,7 @@ def make_optimizers(settings, options, experiment):
 
 
 def adam(settings, options, updates_per_step):
-    """The authors' Adam, of a network that is updated so often in a training step."""
+    """The authors' Adam; a training step updates the network `updates_per_step` times."""
     rate = settings.learning_rate
     if options.decay_epochs:
         falling = updates_per_step * settings.steps_per_epoch * options.decay_epochs
@@ -566,10 +622,11 @@ def adam(settings, options, updates_per_step):
 
 
 def labelled_examples(examples, options):
-    """As many as --labels says, chosen by --label_seed.
+    """The labelled examples: --labels of them, chosen by --label_seed.
 
     Raises:
-        UsageError: they do not divide among the classes, or a class has too few.
+        UsageError: the number is not a multiple of the number of classes, or a class has
+            too few examples.
     """
     per_class, left = divmod(options.labels, examples.classes)
     if left:
@@ -584,10 +641,14 @@ def labelled_examples(examples, options):
 
 
 def batches(examples, settings, options, batch_size, seed, value_range, first_step=0):
-    """What the model takes, from the batch of `first_step` on. With some labels: labelled
-    examples, their set repeated in ever new orders; unlabelled ones, of all the data,
-    labels unread; other unlabelled ones for G. Without labels images alone, with all of
-    them pairs of images and labels."""
+    """The training batches, starting with that of `first_step`.
+
+    Returns:
+        A `tf.data.Dataset`. With --labels=0, of images. With --network=imagenet, of
+        (images, labels). Otherwise of ((labelled, unlabelled, unlabelled for G), labels):
+        the labelled set is repeated in new orders, and the unlabelled images are from all
+        the data.
+    """
     if not options.labels:
         every = chosen_networks(settings) is imagenet.networks
         return examples.stream(batch_size, seed, value_range, first_step, labels=every)
@@ -606,18 +667,20 @@ def batches(examples, settings, options, batch_size, seed, value_range, first_st
 
 
 def chosen_networks(settings):
+    """The function that makes the networks of the settings."""
     return EXPERIMENTS[settings.network or network_of(settings.dataset)].networks
 
 
 def network_of(dataset):
+    """The name of the networks for a data set."""
     return NETWORK_OF_DATASET.get(dataset, "mnist")
 
 
 def initialize(model, examples, settings, options, value_range):
-    """What precedes step 1: data-dependent initialization, but of imagenet's networks.
+    """Data-dependent initialization before step 1, except of imagenet's networks.
 
     Raises:
-        UsageError: as `labelled_examples`, before anything is written.
+        UsageError: see `labelled_examples`; it is raised before anything is written.
     """
     if isinstance(model, imagenet.ImageNetGAN):
         return

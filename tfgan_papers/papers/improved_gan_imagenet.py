@@ -1,24 +1,28 @@
-"""Improved GAN (2016), Sec. 6.4: ImageNet at 128x128 pixels, after the authors' imagenet/
-(a file without a folder is of it). `--model=improved_gan --network=imagenet`.
+"""Improved GAN (2016), Sec. 6.4: ImageNet at 128x128 pixels, as the authors' imagenet/.
+
+Select it by `--model=improved_gan --network=imagenet`. A file without a folder is from the
+authors' imagenet/.
 
     symbol            here                                      code
     K classes, fake   discriminator(x), K + 1 logits            class_logits
     D(x)              sigmoid(score(logits))                    gan_logits
 
-Differs: IMAGENET-1 | minibatch features | of data and of samples apart (Sec. 3.2) | joint:
-    beside how similar to the batch's data, how similar to its samples | none | as the code,
-    whose means also divide by all the pairs of the block, not those of an example.
-Differs: IMAGENET-2 | batch normalization of D | not described | half of the channels by the
-    statistics of the data, half by those of the samples | none | as the code.
-Differs: IMAGENET-3 | noise | not described | maps of it beside the input of each layer of G
-    | none | as the code; they are the tail of one long latent vector, z its head.
-Differs: IMAGENET-4 | D outside training | not described | never run | none | moving
-    averages, decay .9; an image is compared with the batch, for data and samples alike.
-    The first K logits classify.
-Differs: IMAGENET-5 | losses | not stated | less the entropy of their targets | none |
-    without that constant. G's target is D's equilibrium, half of D's for data.
-Differs: IMAGENET-6 | reference batch | fixed examples of training (Sec. 3.5) | latents |
-    --reference_batch | as the code: of the size of a GPU's batch.
+Differs: IMAGENET-1 | minibatch features | computed separately for data and samples (Sec.
+    3.2) | joint: the similarity to the data of the batch and the similarity to its samples
+    | none | as the code, which also divides by the number of all pairs of the block, not
+    of those of one example.
+Differs: IMAGENET-2 | batch normalization of D | not described | half of the channels use
+    the statistics of the data, half those of the samples | none | as the code.
+Differs: IMAGENET-3 | noise | not described | noise maps appended to the input of each layer
+    of G | none | as the code; one long latent vector starts with z and ends with the maps.
+Differs: IMAGENET-4 | D outside training | not described | not used | none | moving
+    averages with decay .9; an image is compared with its whole batch for both kinds of
+    similarity. The first K logits classify.
+Differs: IMAGENET-5 | losses | not stated | minus the entropy of their targets | none |
+    without this constant. G's target is D's output at equilibrium, half of D's target for
+    data.
+Differs: IMAGENET-6 | reference batch | fixed training examples (Sec. 3.5) | latents |
+    --reference_batch | as the code, with the batch size of one GPU.
 """
 
 import keras
@@ -39,7 +43,7 @@ LEAK = 0.2  # ops.py: lrelu
 EPSILON = 1e-8  # TensorFlow 1's Adam
 BETA_1 = 0.5  # train_imagenet.py: beta1
 LEARNING_RATE = 4e-4  # train_imagenet.py: *_learning_rate
-BATCH_SIZE = 16  # train_imagenet.sh: --batch_size, a GPU's
+BATCH_SIZE = 16  # train_imagenet.sh: --batch_size, of one GPU
 SMOOTHING = 0.25  # train_imagenet.py: d_label_smooth
 
 
@@ -48,7 +52,12 @@ SMOOTHING = 0.25  # train_imagenet.py: d_label_smooth
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class Part(keras.layers.Layer):
-    """So many of a vector's numbers, from the `first` on, as an array of `shape`."""
+    """A slice of a vector, reshaped: (batch, n) -> (batch, *shape).
+
+    Args:
+        first: int, the index at which the slice begins.
+        shape: tuple of int; its product is the length of the slice.
+    """
 
     def __init__(self, first, shape, **kwargs):
         super().__init__(**kwargs)
@@ -67,9 +76,20 @@ class Part(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class CrossBatchNormalization(keras.layers.Layer):
-    """Of a batch whose first half are data and whose second half samples: the first half
-    of the channels by the statistics of the data, the second by those of the samples
-    (ops.py: batch_norm_cross). Outside training by their moving averages."""
+    """Batch normalization with statistics of data and of samples (ops.py:
+    batch_norm_cross).
+
+    In training, the first half of the batch are data and the second half are samples. The
+    first half of the channels is normalized by the statistics of the data, the second half
+    by those of the samples. Outside training, the layer uses their moving averages.
+
+    Input and output: (batch, ..., channels).
+
+    Args:
+        momentum: float, 0 to 1, the decay of the moving averages.
+        epsilon: float, added to the variance.
+        gamma_initializer: initializer of the gains (channels,); by default N(1, 0.02).
+    """
 
     def __init__(self, momentum=0.9, epsilon=1e-5, gamma_initializer=None, **kwargs):
         super().__init__(**kwargs)
@@ -83,9 +103,11 @@ class CrossBatchNormalization(keras.layers.Layer):
             name="gamma", shape=shape, initializer=self.gamma_initializer
         )
         self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
-        kept = {"shape": shape, "trainable": False, "aggregation": "mean"}
-        self.mean = self.add_weight(name="moving_mean", initializer="zeros", **kept)
-        self.variance = self.add_weight(name="moving_variance", initializer="ones", **kept)
+        moving = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        self.mean = self.add_weight(name="moving_mean", initializer="zeros", **moving)
+        self.variance = self.add_weight(
+            name="moving_variance", initializer="ones", **moving
+        )
 
     def call(self, inputs, training=False):
         mean, variance = self.mean, self.variance
@@ -114,9 +136,18 @@ class CrossBatchNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class JointMinibatchFeatures(keras.layers.Layer):
-    """(2 n, kernels * kernel_size), n of data and then n of samples -> (2 n, 2 * kernels):
-    how similar each is to the others among the data, and among the samples, summed and
-    divided by n (2 n - 1) (discriminator.py: f1, f2; IMAGENET-1)."""
+    """Similarity of each example to the data and to the samples of its batch
+    (discriminator.py: f1, f2; IMAGENET-1).
+
+    Each is the sum over the other examples divided by n (2 n - 1). Outside training, both
+    are the similarity to the whole batch.
+
+    Input: (2 n, kernels * kernel_size), n data followed by n samples. Output: (2 n, 2 *
+    kernels).
+
+    Args:
+        kernels: int, the number of similarities of each kind.
+    """
 
     compares = True
 
@@ -144,7 +175,7 @@ class JointMinibatchFeatures(keras.layers.Layer):
         return {**super().get_config(), "kernels": self.kernels}
 
 
-# Networks: latents -> images (batch, height, width, 3) -> logits (batch, K + 1).
+# Networks: latents -> images in [-1, 1] (batch, height, width, 3) -> logits (batch, K + 1).
 
 
 def networks(
@@ -156,8 +187,22 @@ def networks(
     kernels=KERNELS,
     kernel_size=KERNEL_SIZE,
 ):
-    """generator.py, discriminator.py; sides divisible by 32. G has plain batch
-    normalization, which the command line makes virtual."""
+    """The networks of generator.py and discriminator.py.
+
+    G has ordinary batch normalization. The command line replaces it by virtual batch
+    normalization.
+
+    Args:
+        shape: (height, width, channels).
+        classes: int, K.
+        draw: `initializers.Draw`.
+        latent_dim: int, the size of z. The input of G also contains the noise maps.
+        width: int, the number of channels next to the image.
+        kernels, kernel_size: see `JointMinibatchFeatures`.
+
+    Raises:
+        ValueError: a side of the images is not divisible by 32.
+    """
     height, breadth, colours = shape
     if height % 32 or breadth % 32:
         raise ValueError(f"sides of {height}x{breadth} pixels are not divisible by 32")
@@ -166,7 +211,7 @@ def networks(
         return draw.normal(std)
 
     start = height // 32, breadth // 32
-    # channels of each layer, and of the noise maps beside them
+    # Channels of each layer, and of the noise maps appended to it.
     filters = [8 * width, 4 * width, 2 * width, width, width, width]
     maps = [width, width, width // 2, width // 4, width // 8, width // 8]
     shapes = [
@@ -225,14 +270,25 @@ def networks(
 
 
 def score(logits):
-    """The logit of D(x): logsumexp of the K classes less the last logit, (batch, 1)."""
+    """The logit of D(x): the logsumexp of the K classes minus the last logit.
+
+    Logits (batch, K + 1) to (batch, 1).
+    """
     return ops.logsumexp(logits[:, :-1], -1, keepdims=True) - logits[:, -1:]
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class ImageNetGAN(critics.ScalarCriticModel):
-    """Data and samples go through D as one batch, and both networks move at once
-    (build_model.py). `fit` takes (images, labels)."""
+    """Improved GAN (2016) for ImageNet (build_model.py).
+
+    Data and samples pass through D as one batch, and both networks are updated at once.
+    `fit` takes (images, labels).
+
+    Args:
+        generator: functional model, latents (batch, latent_dim) -> images.
+        discriminator: functional model, images -> logits (batch, K + 1).
+        **kwargs: see `ScalarCriticModel`.
+    """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
 
@@ -252,7 +308,11 @@ class ImageNetGAN(critics.ScalarCriticModel):
         return self.report(**scalars)
 
     def joint_gradients(self, real, labels):
-        """build_model.py: build_model_single_gpu."""
+        """The gradients of both networks (build_model.py: build_model_single_gpu).
+
+        Returns:
+            (scalars, gradients of D, gradients of G).
+        """
         z, n, terms = self.prior(real), tf.shape(real)[0], self.loss_terms
         labels = ops.cast(labels, "int32")
         with tf.GradientTape(persistent=True) as tape:
@@ -278,7 +338,7 @@ class ImageNetGAN(critics.ScalarCriticModel):
         return scalars, d_gradients, g_gradients
 
     def critic_output(self, images, labels=None):
-        """D(x), (batch, 1)."""
+        """D(x), 0 to 1, (batch, 1)."""
         return self.loss_terms.to_probability(
             score(self.discriminator(images, training=False))
         )

@@ -1,8 +1,8 @@
 """Least Squares Generative Adversarial Networks. Mao, Li, Xie, Lau, Wang, Smolley, 2016
 (ICCV 2017). https://arxiv.org/abs/1611.04076
 
-Cross entropy has nothing to say about a sample that already lies on the right side of the
-decision boundary, however far from the data. The squared distance to a target does.
+Cross entropy gives almost no gradient for a sample on the correct side of the decision
+boundary, even if it is far from the data. The squared distance to a target does.
 
     symbol          here                            paper
     a, b, c         --a, --b, --c                   Eq. 2: targets of D(fake), D(real), and
@@ -12,32 +12,32 @@ decision boundary, however far from the data. The squared distance to a target d
     BN_G            --batch_norm=discriminator      Sec. 4.4: without it in G
     BN_GD           --batch_norm=none               Sec. 4.4: without it in both
 
-The authors' code is xudonmao/LSGAN, on TensorFlow 0.x; a file without a repository is of
-it. Half of the stability experiments and the CIFAR-10 model are not in it.
+The authors' code is xudonmao/LSGAN, on TensorFlow 0.x. A file without a repository is from
+there. It lacks half of the stability experiments and the CIFAR-10 model.
 
 Differs: LSGAN-1 | scale of the loss | half the mean square (Eq. 2) | half the sum over the
-    batch, a quarter of it for the mixture | --fidelity=code sums | a mean does not change
-    with the batch; Adam and RMSProp nearly cancel the factor.
+    batch, a quarter of it for the mixture | --fidelity=code sums | a mean does not depend
+    on the batch size; Adam and RMSProp nearly cancel the factor.
 Differs: LSGAN-2 | targets | 0-1 scheme in the experiments (Sec. 3.2.3) | 0-1, but -1, 1, 0
-    in BN_GD_ls_rms | --a --b --c | the paper's is the default.
+    in BN_GD_ls_rms | --a --b --c | those of the paper by default.
 Differs: LSGAN-3 | update order | not stated | D, then G on the same latents; both at once
-    for the mixture | none | as the code. G has not moved in between, so its samples are
-    made once.
-Differs: LSGAN-4 | labels in D | beside every convolution and dense layer | not beside the
-    image | --network=characters | as the code.
-Differs: LSGAN-5 | mixture | eight Gaussians | nine, one centre twice | --ring | the
-    paper's; figures run to 40,000 steps, the script to 35,000.
+    for the mixture | none | as the code. D's update does not change G, so its samples are
+    computed once.
+Differs: LSGAN-4 | labels in D | appended to the input of every convolution and dense layer
+    | not appended to the image | --network=characters | as the code.
+Differs: LSGAN-5 | mixture | eight Gaussians | nine, with one centre twice | --ring | as the
+    paper; its figures show 40,000 steps, the script runs 35,000.
 Differs: LSGAN-6 | stability runs | four settings | BN_G with Adam, BN_GD with RMSProp |
     --batch_norm, --optimizer | all four.
 Differs: LSGAN-7 | latents | uniform or Gaussian | U(-1, 1)^1024 for images, N(0, 1)^256 for
     the mixture | none | as the code.
-Differs: LSGAN-8 | classes | sorted order not stated | order of a shuffled directory | none
+Differs: LSGAN-8 | order of the classes | not stated | order of a shuffled directory | none
     | sorted, so that a label means the same character in every run.
 Differs: LSGAN-9 | CIFAR-10 network | not stated | not released | --network=stability | the
-    DCGAN shape of the stability runs, at any size.
-Differs: LSGAN-10 | points of the mixture | not stated | drawn afresh each step
-    (mixture_gaussian/ls.py: sample_mog) | none | 100,000, drawn once and in a new order
-    each epoch: a data set as the others, which a run can go on with.
+    DCGAN architecture of the stability runs, for any image size.
+Differs: LSGAN-10 | points of the mixture | not stated | new ones each step
+    (mixture_gaussian/ls.py: sample_mog) | none | 100,000, drawn once and shuffled each
+    epoch: a data set like the others, so that a run can be resumed.
 """
 
 import dataclasses
@@ -65,13 +65,18 @@ LABEL_UNITS_PER_WIDTH = 4  # Sec. 3.3, mcgan.py: y_size 256 at 64 channels
 LOSSES = {"least_squares": losses.LOSSES["least_squares"], **losses.LOSSES}
 
 
-# Networks: z -> images (batch, height, width, channels) -> score (batch, 1).
+# Networks: z (batch, 1024) -> images (batch, height, width, channels) -> score (batch, 1).
+# Generated images are in [-1, 1], characters in [0, 1].
 
 STYLE = shared.PORT  # vgg.py and mcgan.py have the port's layers (ops.py)
 
 
 def lsun_networks(shape, style, draw):
-    """Fig. 5, vgg.py: 3x3 convolutions in G, D as DCGAN's; sides divisible by 16."""
+    """Fig. 5, vgg.py: 3x3 convolutions in G, and the D of DCGAN.
+
+    Raises:
+        ValueError: a side of the images is not divisible by 16.
+    """
     height, width, colours = shared.image_shape(shape)
     if height % 16 or width % 16:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 16")
@@ -106,7 +111,7 @@ def lsun_networks(shape, style, draw):
 
 
 def convolution(kind, filters, draw):
-    """5x5, stride 2, as ops.py initializes it."""
+    """A 5x5 layer of stride 2, initialized as in ops.py."""
     std = shared.WEIGHT_STD
     down = kind is layers.DownConv2D
     kernel = draw.truncated_normal(std) if down else draw.normal(std)
@@ -114,7 +119,11 @@ def convolution(kind, filters, draw):
 
 
 def character_networks(shape, style, draw, classes):
-    """Sec. 3.3 and mcgan.py: conditioned on a linear map of the label; pixels in [0, 1]."""
+    """Networks conditioned on a linear map of the labels (batch,): Sec. 3.3, mcgan.py.
+
+    Raises:
+        ValueError: a side of the images is not divisible by 4.
+    """
     height, width, colours = shared.image_shape(shape)
     if height % 4 or width % 4:
         raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
@@ -130,7 +139,7 @@ def character_networks(shape, style, draw, classes):
     label = keras.Input((), dtype="int32", name="label")
     x = with_label(z, label_map(label))
     x = shared.dense(height * width // 16 * 2 * w, style, draw)(x)
-    x = keras.layers.ReLU()(shared.normalized(x, style, draw))  # a gain a unit
+    x = keras.layers.ReLU()(shared.normalized(x, style, draw))  # one gain per unit
     x = keras.layers.Reshape((height // 4, width // 4, 2 * w))(x)
     x = convolution(layers.UpConv2D, 2 * w, draw)(x)
     x = keras.layers.ReLU()(shared.normalized(x, style, draw))
@@ -151,27 +160,38 @@ def character_networks(shape, style, draw, classes):
 
 
 def stability_networks(shape, style, draw, batch_norm="both"):
-    """Sec. 4.4, stability_comparison/*/dcgan64.py: DCGAN's shape, with or without batch
-    normalization in each network, whose gains start at N(1, .02) there."""
+    """The DCGAN architecture with or without batch normalization in each network: Sec. 4.4,
+    stability_comparison/*/dcgan64.py. There, the gains are initialized from N(1, .02).
+
+    Args:
+        batch_norm: "both", "discriminator" or "none", the networks with batch
+            normalization.
+    """
     in_g, in_d = batch_norm == "both", batch_norm != "none"
     style = style._replace(gain_std=0.02)  # stability_comparison/*/ops.py: gamma
     return dcgan.networks(shape, style, draw, LATENT_DIM, in_g, in_d)
 
 
 def mixture_networks(shape, style, draw):
-    """mixture_gaussian/ls.py: two layers of 2 x width tanh units (128), orthogonal with
-    gain 1.4."""
+    """Networks for points (batch, dimensions), from z (batch, 256): mixture_gaussian/ls.py.
+
+    Each has two layers of 2 x width (128) tanh units, with orthogonal initial weights of
+    gain 1.4.
+
+    Raises:
+        ValueError: the data are images.
+    """
 
     def network(name, inputs, outputs):
-        x = ends = keras.Input((inputs,))
+        x = start = keras.Input((inputs,))
         for units in (2 * style.width, 2 * style.width, outputs):
             kernel = draw.orthogonal(1.4)
             last = {"dtype": "float32"} if units == outputs else {"activation": "tanh"}
             x = keras.layers.Dense(units, kernel_initializer=kernel, **last)(x)
-        return keras.Model(ends, x, name=name)
+        return keras.Model(start, x, name=name)
 
     if len(shape) != 1:
-        raise ValueError("these networks are of points, and the data are images")
+        raise ValueError("these networks are for points, and the data are images")
     (dimensions,) = shape
     return (
         network("generator", MIXTURE_LATENT_DIM, dimensions),
@@ -184,7 +204,17 @@ def mixture_networks(shape, style, draw):
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class LSGAN(critics.ScalarCriticModel):
-    """D, then G on the same samples, or both at once (LSGAN-3)."""
+    """LSGAN (2016). Updates D, then G on the same samples, or both at once (LSGAN-3).
+
+    Args:
+        generator: functional model, latents (batch, latent_dim) -> images or points; with
+            classes, [latents, labels] -> images.
+        discriminator: functional model, images or points -> raw scores (batch, 1); with
+            classes, from [images, labels].
+        loss: see `ScalarCriticModel`.
+        simultaneous: if True, updates both networks at once.
+        **kwargs: see `ScalarCriticModel`.
+    """
 
     def __init__(
         self,
@@ -208,22 +238,26 @@ class LSGAN(critics.ScalarCriticModel):
             )
             self.apply_gradients("discriminator", d_gradients)
         else:
-            with tf.GradientTape() as tape:  # over G's one pass
+            with tf.GradientTape() as tape:  # over the only pass of G
                 fake = self.run_compiled(self.samples_for, noise, images, labels)
             scalars, d_gradients = self.run_compiled(
                 self.d_gradients, noise, images, labels, fake
             )
             self.apply_gradients("discriminator", d_gradients)
-            scalars["g_loss"], pull = self.run_compiled(
+            scalars["g_loss"], upstream = self.run_compiled(
                 self.sample_gradients, noise, fake, images, labels
             )
             weights = self.generator.trainable_variables
-            g_gradients = tape.gradient(fake, weights, output_gradients=pull)
+            g_gradients = tape.gradient(fake, weights, output_gradients=upstream)
         self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 
     def sample_gradients(self, fake, real, labels):
-        """G's loss on `fake` by the D that has just moved, and its gradient there."""
+        """G's loss under the updated D, and its gradient with respect to the samples.
+
+        Returns:
+            (loss, gradient of the shape of `fake`).
+        """
         with tf.GradientTape() as tape:
             tape.watch(fake)
             g_loss = self.generator_loss(fake, real, labels)
@@ -234,18 +268,27 @@ class LSGAN(critics.ScalarCriticModel):
 
 
 class Experiment(NamedTuple):
-    """`networks` is (shape, Style, Draw) -> generator, discriminator; with classes for the
-    conditional ones. `d_rate`: D's learning rate as a multiple of G's."""
+    """An experiment.
+
+    Attributes:
+        networks: (shape, Style, Draw) -> (generator, discriminator). The conditional
+            networks also take the number of classes.
+        defaults: option values by name.
+        prior: name in `noise.PRIORS` of the distribution of z.
+        d_rate: D's learning rate as a multiple of G's.
+        sum_of_code: this times the batch size is the scale of the loss in the code
+            (LSGAN-1).
+    """
 
     networks: Callable
     defaults: dict[str, object]
     prior: str = "uniform"
     d_rate: float = 1.0
-    sum_of_code: float = 1.0  # times the batch is the code's scale (LSGAN-1)
+    sum_of_code: float = 1.0
 
 
 def _defaults(learning_rate, value_range="symmetric", batch_size=64):
-    """A batch of 64: train_lsun.py, train_chn.py, dcgan64.py."""
+    """Option values; batch size of train_lsun.py, train_chn.py and dcgan64.py."""
     return {
         "learning_rate": learning_rate,
         "batch_size": batch_size,
@@ -281,8 +324,8 @@ class LSGANOptions(shared.WidthOptions, BorrowedOptions, LeastSquaresOptions):
 
     batch_norm: str = option(
         "both",
-        "Networks of --network=stability with batch normalization: discriminator is the "
-        "paper's BN_G, none its BN_GD.",
+        "Networks of --network=stability with batch normalization: discriminator is BN_G "
+        "of the paper, none is BN_GD.",
         choices=("both", "discriminator", "none"),
     )
     optimizer: str = option(
@@ -293,16 +336,22 @@ class LSGANOptions(shared.WidthOptions, BorrowedOptions, LeastSquaresOptions):
 
 
 def network_of(dataset):
+    """The name of the networks for a data set."""
     lsun = "lsun" if dataset.startswith("lsun") else "stability"
     return NETWORK_OF_DATASET.get(dataset, lsun)
 
 
 def dataset_defaults(dataset, fidelity):
+    """Option values for the data set, by name."""
     return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
 
 def create(settings, options, experiment, draw):
-    """The model of `settings` (`contract.Settings`), not compiled."""
+    """Creates the model, not compiled; `settings` is a `contract.Settings`.
+
+    Raises:
+        UsageError: --batch_norm is given for other networks, or the data have no classes.
+    """
     networks, further = experiment.networks, ()
     classes = 0
     if networks is stability_networks:
@@ -316,7 +365,7 @@ def create(settings, options, experiment, draw):
         *networks(settings.shape, style, draw, *further),
         *(settings, options, draw, experiment.prior),
     )
-    # of least squares alone: cross entropy is a mean (dcgan64.py: loss; sig.py: D_loss)
+    # Only least squares sums: cross entropy is a mean (dcgan64.py: loss; sig.py: D_loss).
     if settings.fidelity == "code" and settings.loss.real is not losses.real_cross_entropy:
         factor = settings.batch_size * experiment.sum_of_code
         arguments["loss"] = losses.scaled(arguments["loss"], factor)
@@ -332,6 +381,7 @@ def create(settings, options, experiment, draw):
 
 
 def make_optimizers(settings, options, experiment):
+    """Optimizers of D and G."""
     rates = settings.learning_rate * experiment.d_rate, settings.learning_rate
     if options.optimizer == "rmsprop":
         return tuple(map(optimizers.TF1RMSprop, rates))
