@@ -6,16 +6,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
-from tests import launch
+from tests import factories, launch
 from tfgan_papers import losses, noise
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.models import surgery
-from tfgan_papers.papers import borrowed, dcgan, gan, lsgan
-from tfgan_papers.runs import export, training
+from tfgan_papers.papers import PAPERS, borrowed, contract, dcgan, gan, lsgan
+from tfgan_papers.runs import export
 
 NON_SATURATING = losses.LOSSES["non_saturating"]
 ALL = {
@@ -27,13 +26,11 @@ ALL = {
 }
 
 
-def settings_of(**given):
-    """As `training.Settings`, of 8x8 grey images."""
-    fields = dict.fromkeys(training.Settings._fields)
-    fields |= {"loss": NON_SATURATING, "dataset": "digits", "network": "", "seed": 1}
-    fields |= {"batch_size": 6, "steps_per_epoch": 10, "shape": (8, 8, 1), "classes": 10}
-    fields |= {"mean": np.full((8, 8, 1), 0.5), "fidelity": "paper", "learning_rate": 0.01}
-    return training.Settings(**{**fields, **given})
+def settings_of(model="gan", **given):
+    """Settings of 8x8 grey images."""
+    own = {"batch_size": 6, "steps_per_epoch": 10, "classes": 10, "learning_rate": 0.01}
+    own |= {"dataset": "digits", "mean": np.full((8, 8, 1), 0.5), "loss": NON_SATURATING}
+    return factories.settings(model, **{**own, **given})
 
 
 def layer_kinds(network):
@@ -119,7 +116,7 @@ def test_samples_under_virtual_batch_normalization_stand_alone(rng):
 @pytest.mark.parametrize(
     ("generator", "shape", "words"),
     [
-        (small_generator, (5, 4), r"of shape \(5, 4\), and G takes latents"),
+        (small_generator, (5, 4), r"has shape \(5, 4\), and the latents of G"),
         (lambda: tiny()[0], (5, 3), "no batch normalization"),
     ],
 )
@@ -226,17 +223,17 @@ def test_both_at_once_match_features_too(rng):
 
 def test_without_flags_nothing_changes():
     networks = tiny()
-    *found, options = borrowed.applied(*networks, settings_of(), Draw(0))
+    plain = factories.options_of("gan")
+    *found, options = borrowed.apply_techniques(*networks, settings_of(), plain, Draw(0))
     assert found == [*networks]
     assert options == {"loss": NON_SATURATING, "history": 0.0, "matching": None}
     model = compiled(dcgan.DCGAN(*networks, **options))
     assert not model.histories and "generator_history" not in model.checkpointed()
 
 
-@pytest.mark.parametrize("paper", [dcgan, lsgan], ids=["dcgan", "lsgan"])
+@pytest.mark.parametrize("paper", ["dcgan", "lsgan"])
 def test_all_of_them_at_once(paper, rng):
-    with flagsaver.flagsaver(width=4, value_range="symmetric", **ALL):
-        model = paper.build(settings_of(), jit_compile=False)
+    model = factories.build(paper, settings_of(paper), width=4, **ALL)
     assert "MinibatchDiscrimination" in layer_kinds(model.discriminator)
     kinds = layer_kinds(model.generator)
     assert "VirtualBatchNormalization" in kinds and "BatchNormalization" not in kinds
@@ -260,9 +257,8 @@ def test_all_of_them_at_once(paper, rng):
     ],
 )
 def test_what_cannot_be_had_is_refused(given, settings, words):
-    with flagsaver.flagsaver(**given):
-        with pytest.raises(UsageError, match=words):
-            gan.build(settings_of(**settings), jit_compile=False)
+    with pytest.raises(UsageError, match=words):
+        factories.build("gan", settings_of(**settings), **given)
 
 
 @pytest.mark.parametrize("network", ["", "mixture"])
@@ -272,8 +268,8 @@ def test_a_network_without_the_named_layer_is_refused(network, tmp_path):
     named = f" --network={network}" if network else ""
     assert ended.code == 2
     assert ended.errors == [
-        f"error: --feature_matching=mean: D of --model=lsgan{named} on --dataset=ring has "
-        "no layer named features"
+        f"error: --feature_matching=mean: D{named} on --dataset=ring has no layer named "
+        "features"
     ]
     assert not (tmp_path / "run").exists()
 
@@ -281,39 +277,36 @@ def test_a_network_without_the_named_layer_is_refused(network, tmp_path):
 def test_what_is_matched_by_default_is_named_where_it_cannot_be(rng):
     networks = tiny()
     bare = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    with pytest.raises(UsageError, match="^--feature_matching=squared: D of --model="):
-        borrowed.applied(networks[0], bare, settings_of(), Draw(0), matching="squared")
+    with pytest.raises(UsageError, match="^--feature_matching=squared: D on --dataset="):
+        borrowed.apply_techniques(
+            *(networks[0], bare, settings_of(), factories.options_of("gan"), Draw(0)),
+            matching="squared",
+        )
 
 
 @pytest.mark.parametrize("kernels", [0, 100])
 @pytest.mark.parametrize(
-    ("paper", "given"),
+    ("paper", "value_range", "network"),
     [
-        (gan, {}),
-        (dcgan, {"value_range": "symmetric", "width": 4}),
-        (dcgan, {"value_range": "unit", "width": 4, "network": "conditional"}),
-        (lsgan, {"value_range": "symmetric", "width": 4, "loss": "least_squares"}),
+        ("gan", "unit", ""),
+        ("dcgan", "symmetric", ""),
+        ("dcgan", "unit", "conditional"),
+        ("lsgan", "symmetric", ""),
     ],
-    ids=["gan", "dcgan", "conditional", "lsgan"],
 )
 def test_minibatch_features_begin_at_zero_and_nothing_else_moves(
-    paper, given, kernels, rng
+    paper, value_range, network, kernels, rng
 ):
     images = rng.integers(0, 256, (40, 8, 8, 1)).astype("uint8")
     examples = HeldExamples("set", images, np.arange(40) % 10, [f"{i}" for i in range(10)])
-    with flagsaver.flagsaver(minibatch_kernels=kernels, batch_size=20, **given):
-        settings = settings_of(batch_size=20, network=given.get("network", ""))
-        model = paper.build(settings, jit_compile=False)
-        first = [w.numpy() for w in model.weights]
-        getattr(paper, "start", borrowed.start)(
-            model, examples, given.get("value_range", "unit")
-        )
-        conditional = model.classes > 0
-        batch = next(
-            iter(
-                examples.stream(20, 5, given.get("value_range", "unit"), labels=conditional)
-            )
-        )
+    own = {} if paper == "gan" else {"width": 4}
+    options = factories.options_of(paper, minibatch_kernels=kernels, **own)
+    settings = settings_of(paper, batch_size=20, network=network)
+    model = contract.build(PAPERS[paper], settings, options, jit_compile=False)
+    first = [w.numpy() for w in model.weights]
+    PAPERS[paper].initialize(model, examples, settings, options, value_range)
+    conditional = model.classes > 0
+    batch = next(iter(examples.stream(20, 5, value_range, labels=conditional)))
     batch, labels = batch if conditional else (batch, None)
     moved = {
         w.path.rpartition("/")[2]

@@ -8,13 +8,13 @@ import urllib.request
 
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
 from tests.strategies import two_replicas
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan
-from tfgan_papers.runs import distribution, training
+from tfgan_papers.runs import distribution, tensorboard
+from tfgan_papers.runs.distribution import MachineOptions
 
 
 class Sleeper:
@@ -37,15 +37,18 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
         steps = {jit: Sleeper(seconds[jit]) for jit in seconds}
         # XLA cannot compile a sleep; only the choice is under test here
         monkeypatch.setattr(tf, "function", lambda f, jit_compile: f, raising=True)
-        options, why = distribution.compile_options(
+        options, facts = distribution.compile_options(
             tf.distribute.get_strategy(),
+            MachineOptions(),
             steps.__getitem__,
             lambda model: tf.zeros(3),
             period=9,
         )
         assert options["jit_compile"] is faster
         assert options["steps_per_execution"] in (3, 9)  # divides 9, in 0.1 s
+        why = facts["jit_compile_why"]
         plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
+        assert facts["timed_ms_per_step"] == pytest.approx(min(plain, compiled), abs=0.1)
         assert plain == pytest.approx(1e3 * seconds[False], abs=10)
         assert compiled == pytest.approx(1e3 * seconds[True], abs=10)
 
@@ -64,19 +67,23 @@ def test_auto_measures_the_real_step_both_ways():
         model.compile(*rates, jit_compile=jit_compile)
         return model
 
-    options, why = distribution.compile_options(
-        tf.distribute.get_strategy(), model_of, lambda model: tf.zeros((8, 2)), period=7
+    options, facts = distribution.compile_options(
+        *(tf.distribute.get_strategy(), MachineOptions(), model_of),
+        *(lambda model: tf.zeros((8, 2)), 7),
     )
     assert options["steps_per_execution"] in (1, 7)
-    plain, compiled = map(float, re.findall(r"([\d.]+) ms", why))
+    plain, compiled = map(float, re.findall(r"([\d.]+) ms", facts["jit_compile_why"]))
     assert 0 < plain < 1e3 and 0 < compiled < 1e3
     assert options["jit_compile"] in (True, False)
 
 
-@flagsaver.flagsaver(deterministic=True)
 def test_auto_is_off_when_deterministic():
-    options, why = distribution.compile_options(tf.distribute.get_strategy(), None, None, 7)
-    assert options["jit_compile"] is False and "deterministic" in why
+    machine = MachineOptions(deterministic=True)
+    options, facts = distribution.compile_options(
+        tf.distribute.get_strategy(), machine, None, None, 7
+    )
+    assert options["jit_compile"] is False
+    assert "deterministic" in facts["jit_compile_why"]
     assert options["steps_per_execution"] == 1  # nothing was timed
 
 
@@ -119,16 +126,14 @@ def test_a_busy_tensorboard_port_is_one_clear_line(tmp_path):
         busy.bind(("localhost", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        with flagsaver.flagsaver(tensorboard_port=port):
-            with pytest.raises(UserError, match=f"port {port} cannot be used"):
-                training._tensorboard(tmp_path)
+        with pytest.raises(UserError, match=f"port {port} cannot be used"):
+            tensorboard.serve(tmp_path, port)
 
 
 def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
     with tf.summary.create_file_writer(str(tmp_path / "tensorboard")).as_default(1):
         tf.summary.scalar("d_loss", 0.5)
-    with flagsaver.flagsaver(tensorboard_port=free_port()):
-        address = training._tensorboard(tmp_path)
+    address = tensorboard.serve(tmp_path, free_port())
     for _ in range(120):
         try:
             tags = f"{address}/data/plugin/scalars/tags"

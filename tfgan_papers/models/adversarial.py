@@ -95,7 +95,10 @@ class AdversarialModel(GenerativeModel):
         self.sampling_generator = self.averaged_generator
 
     def checkpointed(self):
-        histories = {f"{name}_history": history for name, history in self.histories.items()}
+        histories = {
+            f"{name}_history": history.checkpointed()
+            for name, history in self.histories.items()
+        }
         return {**super().checkpointed(), **histories}
 
     def apply_gradients(self, network: str, gradients: list[tf.Tensor]):

@@ -86,3 +86,9 @@ class HistoricalAveraging(keras.layers.Layer):
             mean.assign_add((theta - mean) / tf.cast(count, theta.dtype))
             penalized.append(gradient + 2.0 * self.weight * (theta - mean))
         return penalized
+
+    def checkpointed(self) -> tf.Module:
+        """Its state under the names `count` and `means`."""
+        state = tf.Module()
+        state.count, state.means = self.count.value, [mean.value for mean in self.means]
+        return state
