@@ -84,18 +84,12 @@ def gan(dataset, shape, *arguments):
 
 def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
     """An LSGAN of the command line's, as `build` makes it."""
-    from absl import flags
-
     from tfgan_papers import optimizers
     from tfgan_papers.layers.initializers import Draw
     from tfgan_papers.papers import lsgan
-    from tfgan_papers.runs import training  # noqa: F401  defines the flags
-
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["step_times"])
 
     def model(jit_compile):
-        built = getattr(lsgan, networks)(shape, lsgan.VGG, Draw(0))
+        built = getattr(lsgan, networks)(shape, lsgan.STYLE, Draw(0))
         model = lsgan.LSGAN(*built, **kwargs)
         rates = [optimizers.Adam(rate, beta_1=0.5) for rate in (1e-4, 1e-3)]
         model.compile(*rates, jit_compile=jit_compile)
@@ -118,21 +112,24 @@ def lsgan_dcgan64():
 def of_flags(*arguments, shape, arithmetic, classes=0, n=1000):
     """A model as the command line builds it, on made images."""
     import numpy as np
-    from absl import flags
 
-    from tfgan_papers.runs import training  # noqa: F401  defines --model
+    from tfgan_papers.options import from_text
+    from tfgan_papers.runs import settings
+    from tfgan_papers.runs.run import Run
 
-    flags.FLAGS(["step_times", *arguments])
-    training.lay_defaults()
-    run, batch_size = training.Run(), flags.FLAGS.batch_size
+    pairs = (argument.removeprefix("--").split("=", 1) for argument in arguments)
+    fields = settings.all_fields()
+    given = {k: v if k == "model" else from_text(fields[k], v) for k, v in pairs}
+    run, examples = Run(settings.resolve(given)), made_images(shape, n, classes)
+    of = run.settings(shape, np.zeros(shape), n, classes)
 
     def model(jit_compile):
-        settings = run.settings(shape, np.zeros(shape), n, classes)
-        return run.paper.build(settings, jit_compile)
+        return run.build(of, jit_compile=jit_compile)
 
-    value_range = flags.FLAGS.value_range
-    stream = streamed(made_images(shape, n, classes), batch_size, value_range, run.paper)
-    return Setting(model, stream, batch_size, arithmetic)
+    def stream():
+        return run.batches(examples(), model(False), of, seed=0)
+
+    return Setting(model, stream, run.values.training.batch_size, arithmetic)
 
 
 def improved_gan_mnist():
@@ -195,10 +192,7 @@ def made_images(shape, n, classes=0):
     return examples
 
 
-def streamed(examples, batch_size, value_range, paper=None):
-    """As the paper streams them, or by themselves."""
-    if hasattr(paper, "stream"):
-        return lambda: paper.stream(examples(), batch_size, 0, value_range)
+def streamed(examples, batch_size, value_range):
     return lambda: examples().stream(batch_size, 0, value_range)
 
 
@@ -236,8 +230,10 @@ def layer_counts(network):
     """Multiply-adds of each layer with a kernel, for one example."""
     import keras
 
+    from tfgan_papers import keras_internals
+
     counts = []
-    layers = list(network._flatten_layers(include_self=False))
+    layers = keras_internals.layers(network)
     wrapped = [layer.layer for layer in layers if hasattr(layer, "layer")]
     for layer in layers:
         inner = getattr(layer, "layer", layer)  # of a weight normalization

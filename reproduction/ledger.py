@@ -44,7 +44,7 @@ a row.
 - A number of the paper is marked **quoted** if it was read in another paper, **from
   memory** if it was read in neither.
 """
-OTHERS = """## Runs that bear out no claim
+OTHERS = """## Runs that bear on no claim
 
 On other data, at another size, by another score than a paper's, or shorter than the run in
 the claim's row.

@@ -6,7 +6,6 @@ import pathlib
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan
@@ -54,8 +53,7 @@ def test_arithmetic_is_that_of_the_weights_of_a_perceptron(step_times):
 def test_both_time_the_authors_networks_of_began(step_times):
     """The weights have the same sizes."""
     pytest.importorskip("torch")
-    with flagsaver.flagsaver():
-        model = step_times.began32().model(jit_compile=False)
+    model = step_times.began32().model(jit_compile=False)
     theirs = loaded("pytorch_steps").began_networks(32)
     for ours, other in zip((model.generator, model.discriminator), theirs, strict=True):
         sizes = [p.numel() for p in other.parameters()]

@@ -10,13 +10,10 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 
-import tfgan_papers.cli  # defines --model  # noqa: F401
 from tests import launch
-from tfgan_papers.runs import training
+from tfgan_papers.runs.run import open_run
 
 ONE_LEVEL = 1  # of 255: an image alone and among others may round apart
 ROUNDING = 1e-6
@@ -58,6 +55,8 @@ np.savez(
     five_otherwise=served.sample(5, 8),
     one=served.sample(1, 7),
     none=served.sample(0, 7),
+    unlike=[served.sample(5), served.sample(n=5)],
+    scores_of_pixels=served.score(np.uint8(np.rint(255 * images))),
     sheet=served.sample(64, 0),
     generated=served.generate(z),
     by_default=served.signatures["serving_default"](z=tf.constant(z))["output_0"],
@@ -100,10 +99,7 @@ def served(given, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model():
     """The trained model as the package itself restores it."""
-    with flagsaver.flagsaver():
-        flags.FLAGS.logdir = str(launch.trained().folder)
-        training.lay_defaults()
-        model, step = training.Run().restored()
+    model, step = open_run({"logdir": str(launch.trained().folder)}).restored()
     assert step == launch.STEPS
     return model
 
@@ -125,6 +121,18 @@ def weights():
 
 def test_endpoints_are_those_that_are_promised(served):
     assert list(served["signatures"]) == ["generate", "sample", "score", "serving_default"]
+
+
+def test_without_a_seed_samples_are_others_each_time(served):
+    some, others = served["unlike"]
+    assert some.shape == (5, 8, 8, 1) and some.dtype == np.uint8
+    assert (some != others).mean() > 0.2
+
+
+def test_pixels_of_8_bits_are_scored_as_the_images_that_they_are(served, model, given):
+    images = np.float32(np.rint(255 * given["images"])) / 255
+    expected = model.discriminator(images, training=False)
+    np.testing.assert_allclose(served["scores_of_pixels"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_samples_are_uint8_images_that_the_seed_decides(served):

@@ -6,13 +6,12 @@ import pathlib
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
 from tfgan_papers import data
 from tfgan_papers.metrics import mode_coverage
-from tfgan_papers.runs import records
+from tfgan_papers.runs import tensorboard
 
 ARGUMENTS = (
     *("--model=gan", "--dataset=ring", "--batch_size=64", "--deterministic"),
@@ -60,7 +59,7 @@ def test_tensorboard_has_the_curve_of_the_score_that_chooses_the_best(run):
     """Modes and the share of samples near one, as `mode_coverage.selection`."""
     folder, _ = run
     entries = json.loads((folder / "scores.json").read_text())
-    curve = records.read_scalars(folder / "tensorboard")["selection"]
+    curve = tensorboard.read_scalars(folder / "tensorboard")["selection"]
     assert curve == pytest.approx(
         {score["step"]: score["value"] + score["high_quality"] for score in entries}
     )
@@ -79,8 +78,7 @@ def test_the_strip_has_a_column_a_step_with_its_modes_and_the_target(run, flags,
     *lines, path = ended.out.splitlines()
     picture = Image.open(pathlib.Path(path))
     assert picture.width > 150 * (len(steps) + 1)
-    with flagsaver.flagsaver(dataset="ring"):
-        modes = data.load("train").modes
+    modes = data.load("train", data.DataOptions(dataset="ring", value_range="raw")).modes
     for step, line in zip(steps, lines, strict=True):
         score = mode_coverage.score(points(folder, step), modes)
         share = f"{100 * score.high_quality:.2f}% good"

@@ -5,10 +5,10 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 from PIL import Image
 from sklearn.neighbors import KernelDensity
 
+from tests import factories
 from tfgan_papers import figures
 from tfgan_papers.commands import sample
 
@@ -149,8 +149,9 @@ def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
         generate=generate,
         classifier=classifier,
     )
-    with flagsaver.flagsaver(value_range="symmetric"):
-        ((suffix, page),) = sample._classes(model)
+    run = types.SimpleNamespace(values=factories.values("lsgan", dataset="mnist"))
+    pictures = sample.Pictures(run, model, sample.SampleOptions())
+    ((suffix, page),) = pictures.classes()
     columns, batches, batch_size = sample.SORTED
     assert (suffix, seen) == ("", batches * [batch_size])
     z = np.concatenate(drawn)

@@ -1,22 +1,24 @@
 """A study runs each of its runs once, whatever interrupts it, and its table says of them
 what their folders say."""
 
+import concurrent.futures
 import json
 import math
 import os
 import signal
-import subprocess
+import time
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 from PIL import Image
 
 from tests import launch
-from tfgan_papers.commands import study  # the first defines --metrics  # noqa: F401
+from tfgan_papers.commands import study
+from tfgan_papers.commands.evaluate import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.runs.folder import RunFolder
 
 # Of its four settings two diverge at once.
 ARGUMENTS = (
@@ -32,17 +34,17 @@ RUNS = 8
 
 def made(folder, seed, fidelity, *, steps=100, collapse="healthy", failed=None, **scores):
     """The folder of a run that has ended, as a Run."""
-    run = study.Run({"fidelity": fidelity}, seed, folder / fidelity / f"seed-{seed}")
-    run.folder.mkdir(parents=True)
+    there = RunFolder(folder / fidelity / f"seed-{seed}")
+    run = study.StudyRun({"fidelity": fidelity}, seed, there)
     if failed:
-        (run.folder / "failure.json").write_text(json.dumps({"reason": failed}))
+        run.folder.write("failure.json", {"reason": failed})
         return run
     verdict = {"verdict": collapse, "step": steps, "diversity": 0.5}
     scalars = {"d_real": 0.25, "g_loss": 0.125 * seed, "mode_coverage": 7.0}
     summary = {"steps": steps, "ms_per_step": 2.0, "collapse": verdict, "scalars": scalars}
-    (run.folder / "summary.json").write_text(json.dumps(summary))
+    run.folder.write("summary.json", summary)
     entries = [{"metric": name, "step": steps, **entry} for name, entry in scores.items()]
-    (run.folder / "scores.json").write_text(json.dumps(entries))
+    run.folder.write("scores.json", entries)
     return run
 
 
@@ -124,8 +126,8 @@ def test_the_score_by_step_is_in_the_record_and_drawn_a_line_a_run(tmp_path):
             with writer.as_default(step):
                 tf.summary.scalar("selection", step / 10 + run.seed)
         writer.close()
-    with flagsaver.flagsaver(metrics=["mode_coverage"], seeds=2):
-        study.report(tmp_path, {"fidelity": ["paper"]}, {}, runs, {})
+    scores = ScoreOptions(metrics=("mode_coverage",))
+    study.report(RunFolder(tmp_path), {"fidelity": ["paper"]}, {}, runs, {}, scores)
     record = json.loads((tmp_path / "study.json").read_text())
     curves = [run["selection"] for run in record["runs"]]
     assert curves == [[[50, 6.0], [100, 11.0]], [[50, 7.0], [100, 12.0]]]
@@ -151,7 +153,7 @@ def test_finished_means_failed_for_good_or_trained_so_far_and_scored(tmp_path):
     assert not trained.finished(101, [])
     assert not trained.finished(100, ["parzen_window", "mode_coverage"])
     assert made(tmp_path, 2, "paper", failed="nan").finished(10**6, ["mode_coverage"])
-    assert not study.Run({}, 1, tmp_path / "none").finished(0, [])
+    assert not study.StudyRun({}, 1, RunFolder(tmp_path / "none")).finished(0, [])
     (trained.folder / "summary.json").write_text('{"steps": 10')
     with pytest.raises(UserError, match="summary.json is damaged"):
         trained.finished(0, [])
@@ -162,7 +164,7 @@ def test_a_score_of_an_earlier_step_is_none_of_the_trained_runs(tmp_path):
     (older,) = json.loads((run.folder / "scores.json").read_text())
     older["step"] = 100
     (run.folder / "scores.json").write_text(json.dumps([older]))
-    assert run.scores() == {} and not run.finished(200, ["mode_coverage"])
+    assert run.folder.scores() == {} and not run.finished(200, ["mode_coverage"])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_a_score_of_an_earlier_step_is_none_of_the_trained_runs(tmp_path):
         (["k=1,1"], "a value is there twice"),
         (["k=1,many"], "--k=many"),
         (["k=0"], "--k=0"),
-        (["fidelity=paper,both"], r"--fidelity=both.*paper\|code"),
+        (["fidelity=paper,both"], r"--fidelity=both: choose one of paper, code"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused(given, said):
@@ -322,42 +324,25 @@ def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
     assert "[2/2] loss=minimax seed 1" in ended.out  # of the other nothing was lost
 
 
-def test_of_two_runs_that_end_together_the_first_that_makes_no_sense_is_named(
-    tmp_path, monkeypatch
-):
-    """The other's process is gone when it is to be interrupted."""
-    pipes = []  # (read, write) of each process: it has ended when nobody can write
+def test_of_two_runs_that_make_no_sense_the_first_to_end_is_named(tmp_path, monkeypatch):
+    def train(processes, run, arguments):
+        run.folder.write_text("log.txt", f"error: {run.seed} makes none\n")
+        return 2
 
-    def start(run, passed_on):
-        run.folder.mkdir()
-        (run.folder / "log.txt").write_text(f"error: {run.seed} makes none\n")
-        process = subprocess.Popen(["true"])
-        process.wait()
-        pipes.append(os.pipe())
-        if len(pipes) == 1:
-            os.close(pipes[0][1])
-        return types.SimpleNamespace(
-            sentinel=pipes[-1][0], pid=process.pid, exitcode=2, join=lambda: None
-        )
-
-    monkeypatch.setattr(study, "_start", start)
-    runs = [study.Run({}, seed, tmp_path / str(seed)) for seed in (1, 2)]
-    with flagsaver.flagsaver(jobs=2), pytest.raises(UsageError, match="1 makes none"):
-        study._run_all(runs, [])
-    assert len(pipes) == 2
-    for descriptor in (pipes[0][0], *pipes[1]):
-        os.close(descriptor)
+    monkeypatch.setattr(study, "_train", train)
+    runs = [study.StudyRun({}, seed, RunFolder(tmp_path / str(seed))) for seed in (1, 2)]
+    with pytest.raises(UsageError, match="seed [12]: [12] makes none"):
+        study._run_all(runs, [], 1, ScoreOptions(), jobs=2)
 
 
-def test_a_signal_while_a_process_starts_takes_effect_after_it():
-    seen = []
-    usual = signal.signal(signal.SIGTERM, lambda signum, frame: seen.append("handled"))
-    try:
-        with study._signals_later():
-            signal.raise_signal(signal.SIGTERM)
-            seen.append("started")
-        assert seen == ["started", "handled"]
-        signal.raise_signal(signal.SIGTERM)
-        assert seen[2:] == ["handled"]
-    finally:
-        signal.signal(signal.SIGTERM, usual)
+def test_processes_that_are_stopped_end_and_no_other_begins(tmp_path):
+    """A process that is stopped while it imports has no checkpoint to keep, and ends."""
+    processes = study.Processes()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        arguments = ["--model=gan", "--steps=100000", f"--logdir={tmp_path / 'run'}"]
+        working = pool.submit(processes.run, arguments, tmp_path / "log.txt")
+        while not processes.running:
+            time.sleep(0.01)
+        processes.stop()
+        assert working.result(timeout=launch.PATIENCE) != 0
+        assert processes.run(arguments, tmp_path / "log.txt") is None

@@ -55,12 +55,12 @@ Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels
 Differs: IMPROVED-15 | averaged D | not mentioned | moves towards the weights before the
     update, because Theano's updates read old values (train_*.py: disc_avg_updates) | none |
     moves towards those after it: equals the code's average one step later.
-Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016 .001 for
-    200 epochs, then linear decay to zero in 100; since then .003, constant |
-    --learning_rate, --decay_epochs | .003, which was published together with the average.
 Differs: IMPROVED-16 | data for G's step without labels | not stated | none | none | the
     batch that D has just seen, as BORROWED-1; only --feature_matching uses it, and Table 3
     has none.
+Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016 .001 for
+    200 epochs, then linear decay to zero in 100; since then .003, constant |
+    --learning_rate, --decay_epochs | .003, which was published together with the average.
 """
 
 import dataclasses
