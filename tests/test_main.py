@@ -14,20 +14,24 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-import tfgan_papers.cli
+import tfgan_papers.__main__
 from tests import launch
+from tfgan_papers.commands.evaluate import ScoreOptions
+from tfgan_papers.commands.report import ReportOptions
+from tfgan_papers.commands.sample import SampleOptions
+from tfgan_papers.commands.study import StudyOptions
+from tfgan_papers.options import fields, to_text
 from tfgan_papers.papers import PAPERS
-from tfgan_papers.runs import callbacks, training
+from tfgan_papers.runs import settings, tensorboard
+from tfgan_papers.runs.run import open_run
 
 REPORTED = [1, 5, 10, 15, 20]
 SCALARS = {"d_loss", "g_loss", "d_real", "d_fake"}
-PIXELS, SIDE, GAP = 8, 32, 2  # of a digit, enlarged on a sheet, between them
+PIXELS, SIDE, GAP = 8, 64, 2  # of a digit, enlarged on a sheet, between them
 RECIPES = sorted(launch.ROOT.glob("flags/*.flags"))
 
 
@@ -110,16 +114,29 @@ def enlarged(images):
 
 def test_it_trains_and_prints_one_line_a_report(run):
     assert run.ended.code == 0, run.ended.err
-    *lines, last = run.ended.out.splitlines()
-    assert last == f"{launch.STEPS} steps; samples, export and summary.json are in " + str(
-        run.folder
-    )
-    form = r"step +(\d+)/20((?:  \w+ +-?\d+\.\d{4})+)  [\d,]+ images/s"
+    lines = [line for line in run.ended.out.splitlines() if line.startswith("step ")]
+    form = r"step +(\d+)/20((?:  \w+ +-?\d+\.\d{4})+)  [\d,]+ images/s  .* left"
     found = [re.fullmatch(form, line) for line in lines]
     assert all(found), lines
     assert [int(match[1]) for match in found] == REPORTED
     for match in found:
         assert set(match[2].split()[::2]) == SCALARS
+
+
+def test_it_says_at_the_start_what_and_where_and_at_the_end_what_is_there(run):
+    before, after = run.ended.out.split("step  1/20")
+    assert before.splitlines() == [
+        "gan on digits: 1,617 images of 8x8x1, 10 classes",
+        "generator 1,639,264 weights, discriminator 367,441 weights",
+        "1 CPU, float32, no XLA (--deterministic excludes XLA)",
+        f"20 steps with 20 images each; run folder {run.folder}",
+    ]
+    *_, steps, sheet, watch, more, serve = after.splitlines()
+    assert steps.startswith("20 steps, ")
+    assert sheet.endswith(str(run.folder / "samples" / "step-000000020.png"))
+    assert watch.endswith(f"tensorboard --logdir={run.folder}")
+    assert more.endswith(f"python main.py --mode=sample --logdir={run.folder}")
+    assert str(run.folder / "export") in serve
 
 
 def test_summary_has_the_keys_that_others_rely_on(run, summary):
@@ -159,11 +176,16 @@ def test_summarys_speed_is_that_of_the_reports(run, summary):
 
 def test_tensorboard_has_the_scalars_that_are_printed(run, summary, events):
     scalars = plugin_tags(events, "scalars")
-    assert scalars == {*SCALARS, "images_per_s", "diversity", "coverage", "d_auc"}
-    for name in ("diversity", "coverage", "d_auc"):
-        assert list(series(events, name)) == REPORTED[1:]  # at whole periods
+    groups = dict.fromkeys(("d_loss", "g_loss"), "losses")
+    groups |= dict.fromkeys(("d_real", "d_fake"), "balance")
+    watched = {f"watch/{name}" for name in ("diversity", "coverage", "d_auc")}
+    trained = {f"{group}/{name}" for name, group in groups.items()}
+    assert scalars == {*trained, *watched, "speed/images_per_s"}
+    assert list(series(events, "speed/images_per_s")) == REPORTED[1:]  # not of compiling
+    for tag in watched:
+        assert list(series(events, tag)) == REPORTED[1:]  # at whole periods
     for name in SCALARS:
-        values = series(events, name)
+        values = series(events, f"{groups[name]}/{name}")
         assert list(values) == REPORTED
         printed = re.findall(rf"{name} +(-?\d+\.\d+)", run.ended.out)
         assert [f"{value:.4f}" for value in values.values()] == printed
@@ -172,10 +194,11 @@ def test_tensorboard_has_the_scalars_that_are_printed(run, summary, events):
 
 
 def test_tensorboard_has_the_sheets_that_are_in_the_folder(run, events):
-    assert plugin_tags(events, "images") == {"samples"}
+    assert plugin_tags(events, "images") == {"samples", "real"}
     pictures = series(events, "samples")
     files = sorted(path.name for path in (run.folder / "samples").iterdir())
-    assert files == [f"step-{step:09d}.png" for step in REPORTED]
+    sheets = [f"step-{step:09d}.png" for step in REPORTED]
+    assert files == ["latest.png", "real.png", *sheets]
     for step, (_, _, encoded) in pictures.items():
         image = np.asarray(Image.open(io.BytesIO(encoded)))
         side = 8 * (SIDE + GAP) + GAP
@@ -195,7 +218,8 @@ def test_tensorboard_has_a_histogram_of_every_weight(run, events):
         counts.append(int(histograms[launch.STEPS][:, 2].sum()))
     weights = launch.tensors(run.folder)
     sizes = [a.size for name, a in weights.items() if "_trainable_variables" in name]
-    most = callbacks.HISTOGRAM_VALUES
+    most = tensorboard.HISTOGRAM_VALUES
+    assert "weights/generator/00_dense/kernel" in tags
     assert len(sizes) == 12 and max(sizes) > 4 * most
     for size, count in zip(sorted(sizes), sorted(counts), strict=True):
         assert count == size or most / 3 < count <= most < size
@@ -206,6 +230,7 @@ def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
     stored = dict(line.removeprefix("--").split("=", 1) for line in lines)
     assert stored["batch_size"] == "20" and stored["learning_rate"] == "2.0"
     assert (stored.pop("steps"), stored.pop("on_collapse")) == ("20", "warn")
+    assert stored.pop("test_split") == "train[90%:]"
     assert plugin_tags(events, "text") == {"flags"}
     (text,) = series(events, "flags").values()
     rows = text.item().decode().lower().splitlines()
@@ -294,8 +319,8 @@ def test_a_run_killed_before_its_summary_writes_it_when_started_again(summary):
         ended = launch.fork(*launch.BASE, f"--logdir={folder}")
         assert ended.code == 0, ended.err
         found = json.loads((folder / "summary.json").read_text())
-        assert found.pop("command") != summary["command"]
-        assert found == {k: v for k, v in summary.items() if k != "command"}
+        assert found.pop("last_command") != summary["last_command"]
+        assert found == {k: v for k, v in summary.items() if k != "last_command"}
         assert (folder / "export" / "manifest.json").is_file()
         # The time of one more step, which compiles, is not the run's.
         ended = launch.fork(*launch.BASE, f"--logdir={folder}", "--steps=21")
@@ -309,9 +334,10 @@ def test_a_run_killed_before_its_summary_writes_it_when_started_again(summary):
 def test_each_model_has_a_folder_of_its_own_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for model in PAPERS:
-        with flagsaver.flagsaver(model=model):
-            training.lay_defaults()
-            assert training.Run().folder == pathlib.Path("runs", model)
+        run = open_run({"model": model})
+        assert run.folder.path == pathlib.Path("runs", f"{model}-digits")
+    scenes = open_run({"model": "lsgan", "dataset": "lsun/bedroom"})
+    assert scenes.folder.path == pathlib.Path("runs", "lsgan-lsun-bedroom")
 
 
 def test_the_folder_of_the_data_is_remembered_too(tmp_path):
@@ -394,7 +420,7 @@ def test_mode_sample_shows_the_nearest_training_image_beside_the_fifth(pictures,
     drawn = tiles(pictures["nearest"]).reshape(4, 6, SIDE, SIDE, 3)
     expected = enlarged(served.sample(n=20, seed=0).numpy())
     assert abs(drawn[:, :5].reshape(expected.shape) - expected).max() <= 1
-    digits = sklearn.datasets.load_digits().images
+    digits = sklearn.datasets.load_digits().images[:1617]  # the others are held out
     digits = np.uint8(np.rint(digits * 255 / 16)).reshape(-1, 64).astype(int)
     pixels = drawn[:, :, :: SIDE // PIXELS, :: SIDE // PIXELS, 0].reshape(4, 6, 64)
     for row in pixels:
@@ -426,34 +452,40 @@ def test_mode_sample_shows_the_scalars_above_the_sheets_of_the_run(run, pictures
 # Flags.
 
 
-def test_help_lists_every_flag_of_the_package_under_its_module():
-    ended = launch.fork("--help")
-    assert ended.code == 0
-    heads = re.split(r"^(tfgan_papers\.\S+):$", ended.out, flags=re.MULTILINE)
-    sections = dict(zip(heads[1::2], heads[2::2], strict=True))
-    defined = {
-        module: [flag.name for flag in found]
-        for module, found in flags.FLAGS.flags_by_module_dict().items()
-        if module.startswith("tfgan_papers")
-    }
-    assert "tfgan_papers.cli" in defined and len(defined) >= 7
-    assert set(sections) == set(defined)
-    for module, names in defined.items():
-        listed = re.findall(r"^  --(?:\[no\])?(\w+):", sections[module], re.MULTILINE)
-        assert sorted(listed) == sorted(names)
+def options_in(text):
+    """Name -> value of the options that a help page lists."""
+    return dict(re.findall(r"^  --(\w+)=(.*)$", text, re.MULTILINE))
 
 
-def test_help_of_the_console_script_begins_in_words(tmp_path):
-    script = tmp_path / "tfgan-papers"
-    script.write_text("from tfgan_papers.cli import run\n\nrun()\n")
-    ended = launch.Launched("--help", fresh=False, script=str(script)).ended()
-    assert ended.code == 0
-    assert ended.out.splitlines()[0] == tfgan_papers.cli.__doc__
+@pytest.mark.parametrize("model", PAPERS)
+def test_help_lists_every_option_with_the_value_that_the_model_has(model):
+    ended = launch.fork(f"--model={model}", "--help")
+    assert ended.code == 0, ended.err
+    listed = options_in(ended.out)
+    values = settings.resolve({"model": model}).flat()
+    shown = {k: "" if v is None else to_text(v) for k, v in values.items() if k != "model"}
+    assert shown.items() <= listed.items()
+    commands = (ScoreOptions, SampleOptions, StudyOptions, ReportOptions)
+    assert set(listed) == set(shown) | set(fields(*commands)) | {"mode"}
+    losses = ", ".join(PAPERS[model].losses)
+    assert f"One of {losses}." in ended.out
+
+
+def test_help_of_the_users_command_says_its_own_steps():
+    ended = launch.fork("--model=began", "--gamma=0.7", "--help")
+    listed = options_in(ended.out)
+    assert (listed["steps"], listed["gamma"]) == ("2500", "0.7")
+
+
+def test_short_help_is_short_and_has_examples():
+    ended = launch.fork("--helpshort")
+    assert 10 <= len(options_in(ended.out)) <= 16
+    assert len(re.findall(r"^  python main.py", ended.out, re.MULTILINE)) == 3
 
 
 def test_the_console_script_is_main():
     (script,) = importlib.metadata.entry_points(name="tfgan-papers")
-    assert script.load() is tfgan_papers.cli.run
+    assert script.load() is tfgan_papers.__main__.run
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

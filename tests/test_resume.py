@@ -151,7 +151,7 @@ def test_a_signal_in_mid_period_leaves_a_checkpoint_and_its_exit_code(chains, nu
     assert "Traceback" not in process.err
     step = kept[-1]
     assert 0 < step < 60
-    line = f"interrupted at step {step}: the same command goes on from there"
+    line = f"interrupted at step {step}: the same command continues from there"
     assert process.out.splitlines()[-1] == line
 
 

@@ -155,7 +155,7 @@ def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
     columns, batches, batch_size = sample.SORTED
     assert (suffix, seen) == ("", batches * [batch_size])
     z = np.concatenate(drawn)
-    step = 32 + figures.GAP
+    step = 64 + figures.GAP
     shown = page[figures.GAP + 16 :: step, figures.GAP + 16 :: step, 0].astype(int)
     rows = z[z > 0], z[:0], z[(z < 0) & (z >= -0.99)], z[z < -0.99]
     assert 0 < len(rows[3]) < columns

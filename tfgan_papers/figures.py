@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend wit
 
 GAP = 2  # pixels between the images of a sheet
 PANELS = 4  # side by side in the figure of a study, at most
-SMALLEST = 32  # pixels; images of a smaller height are enlarged by pixel repetition
+SMALLEST = 62  # pixels; smaller images are enlarged by pixel repetition: eight are 512
 
 
 def sheet(images: np.ndarray, columns: int) -> np.ndarray:

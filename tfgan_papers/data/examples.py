@@ -113,7 +113,8 @@ class Examples:
         read, per_epoch = self._reader(value_range, labels), self.size // batch_size
         if not per_epoch:
             raise UsageError(
-                f"{self.name} has {self.size} examples, fewer than a batch of {batch_size}"
+                f"{self.name} has {self.size} examples, fewer than a batch of "
+                f"{batch_size}: give a smaller --batch_size"
             )
         window = -(-min(self.window, self.size) // batch_size) * batch_size
 

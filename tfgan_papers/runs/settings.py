@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tfgan_papers import options
 from tfgan_papers.data import DataOptions
-from tfgan_papers.errors import UsageError
+from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
 from tfgan_papers.papers import PAPERS, contract
 from tfgan_papers.runs.distribution import MachineOptions
@@ -150,11 +150,7 @@ def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Valu
         flags = ", ".join(f"--{name}" for name in foreign)
         raise UsageError(f"--model={paper.name} does not take {flags}")
     values = options.defaults((*SHARED, paper.options))
-    old = {
-        name: options.from_text(fields[name], text)
-        for name, text in stored.items()
-        if name in fields
-    }
+    old = _parsed(stored, fields, given.get("logdir"))
     known = {**values, **old, **given}
     special = contract.defaults(
         paper, known["dataset"], known["network"], known["fidelity"]
@@ -173,6 +169,17 @@ def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Valu
             "out to continue the run"
         )
     return resolved
+
+
+def _parsed(stored, fields, folder):
+    try:
+        return {
+            name: options.from_text(fields[name], text)
+            for name, text in stored.items()
+            if name in fields
+        }
+    except UsageError as error:
+        raise UserError(f"{folder}/flags.txt is damaged: {error}") from error
 
 
 def default_folder(model: str, dataset: str) -> str:

@@ -145,6 +145,9 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
         with stop:
             _train_segments(run, model, of, strategy, examples, done, watchers, stop)
         sys.exit(128 + stop.signum if stop.signum else 0)
+    if done >= training.steps and run.folder.steps() == done:
+        print(f"the run in {run.folder} is complete; --steps=N takes it further")
+        return
     images = training.batch_size * run.minibatches_per_step()
     for line in summary.opening(run, model, examples, strategy, done):
         print(line, flush=True)
@@ -165,9 +168,6 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
         sys.exit(128 + stop.signum)
     if reporter.seconds_per_step:
         summary.measure(run, reporter, images)
-    elif run.folder.steps() == done:
-        print(f"the run in {run.folder} is complete; --steps=N takes it further")
-        return
     facts = summary.manifest(run, done)
     export.export(model, run.folder / "export", run.values.data.value_range, facts)
     watch.conclude()
