@@ -34,7 +34,7 @@ from tfgan_papers.runs import tensorboard
 
 EXAMPLES = 128  # samples, and examples: 8,128 pairs of each
 SEED = 0  # of both, the same in every run
-VALUES = 2**19  # of the samples whose kinds are counted, so many numbers at most
+VALUES = 2**18  # of the samples whose kinds are counted, so many numbers at most
 LEAST = 0.2  # of diversity, and of coverage; ours: sheets below it show one motif
 MOST_AUC = 0.999  # ours
 REPORTS = 3  # in a row; no more than checkpoints in last/, so that a good one is left
