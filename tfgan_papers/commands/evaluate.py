@@ -5,7 +5,7 @@ import importlib.util
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -254,6 +254,8 @@ class Scorer:
         scores: which metrics, and how.
         of: the data that samples are compared with.
         loaded: splits that are loaded already.
+        class_names: what the labels of a run's model mean. Those of the splits, which may
+            lack a class or have them in another order, become the same, by name.
     """
 
     def __init__(
@@ -261,11 +263,13 @@ class Scorer:
         scores: ScoreOptions,
         of: data.DataOptions,
         loaded: Mapping[str, data.Examples] = MappingProxyType({}),
+        class_names: Sequence[str] = (),
     ):
         check(scores, of)
         self.scores, self.of = scores, of
         self.metrics = {name: METRICS[name] for name in scores.metrics}
-        self.loaded, self.network, self.facts = dict(loaded), None, {}
+        self.loaded, self.class_names = dict(loaded), class_names
+        self.network, self.facts = None, {}
         of_features = [m for m in self.metrics.values() if m.OF == "features"]
         if of_features:
             self._look_at_data({kind for m in of_features for kind in m.SPLITS})
@@ -276,7 +280,10 @@ class Scorer:
         split = getattr(self.of, f"{kind}_split")
         if split not in self.loaded:
             self.loaded[split] = data.load(split, self.of)
-        return self.loaded[split]
+        examples = self.loaded[split]
+        if self.class_names and examples.classes:
+            return examples.with_classes(self.class_names)
+        return examples
 
     def subject(self, model, ensemble=()):
         """What a model gives to be scored, of classes as frequent as in the train split."""
@@ -407,7 +414,7 @@ def train_and_score(run: Run, scores: ScoreOptions):
         nonlocal scorer
         loaded = {run.values.data.train_split: examples}
         # of all metrics, to find out now if one cannot be taken
-        scorer = Scorer(scores, run.values.data, loaded)
+        scorer = Scorer(scores, run.values.data, loaded, run.facts["class_names"])
         return scorer.select
 
     train(run, make_score)
@@ -451,7 +458,8 @@ def score(run, scores, model, step, scorer=None):
     members = _ensemble(run, scores, step)
     ids = [run.facts["run_id"], *(run_id for run_id, _ in members)]
     of = f" of {len(ids)} runs" if members else ""
-    scorer = scorer or Scorer(scores, run.values.data)
+    names = run.facts.get("class_names", ())  # which old runs have not noted
+    scorer = scorer or Scorer(scores, run.values.data, class_names=names)
     subject = scorer.subject(model, [classifier for _, classifier in members])
     for name, metric, found in scorer.score(subject):
         print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
