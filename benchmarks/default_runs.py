@@ -1,12 +1,12 @@
-"""How many of the ten digits the samples of a default run show.
+"""Counts how many of the ten digits the samples of a default run show.
 
     python benchmarks/default_runs.py --model=began --gamma=0.5 --seeds=5 --times=4 \\
         --record=results/began_digits.json
 
-trains the bare command of a model with several seeds, to its own number of steps and to
---times as many. Each time 500 samples of its export are resized to 8x8 pixels and named by
-the nearest five of scikit-learn's digits; a digit counts as shown if it is 2% of the
-samples or more. Further flags go to main.py.
+trains the default run of a model with several seeds, for its default number of steps and
+for --times as many. Each time, 500 samples of its export are resized to 8x8 pixels and
+classified by the five nearest of scikit-learn's digits. A digit counts as shown if it is at
+least 2% of the samples. Other flags are passed to main.py.
 """
 
 import argparse
@@ -30,7 +30,7 @@ NO_CLAIM = (
 
 
 def names(images: np.ndarray) -> np.ndarray:
-    """The digit of each uint8 image (n, height, width, channels), by its neighbours."""
+    """The digit of each uint8 image (n, height, width, channels), by nearest neighbours."""
     small = [
         np.asarray(Image.fromarray(image[..., 0]).resize((8, 8), Image.Resampling.BOX))
         for image in images
@@ -41,7 +41,7 @@ def names(images: np.ndarray) -> np.ndarray:
 
 
 def shown(folder: pathlib.Path) -> list[int]:
-    """Samples of each digit, of the export in a run folder."""
+    """The number of samples of each digit, drawn from the export in a run folder."""
     import tensorflow as tf
 
     served = tf.saved_model.load(str(folder / "export"))
@@ -51,7 +51,7 @@ def shown(folder: pathlib.Path) -> list[int]:
 
 
 def train(arguments, folder):
-    """Train by the command line, or end with what it says."""
+    """Trains with the command line; exits with its error message if it fails."""
     command = [sys.executable, "main.py", *arguments, f"--logdir={folder}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--record")
-    parser.add_argument("--folder", help="of the runs, which are kept")
+    parser.add_argument("--folder", help="keep the runs in this folder")
     own, flags = parser.parse_known_args()
     from tfgan_papers.files import read_json
     from tfgan_papers.options import from_text

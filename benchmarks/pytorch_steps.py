@@ -1,8 +1,8 @@
-"""What a user would write instead: each training step in eager PyTorch.
+"""The same training steps in eager PyTorch, as a user would write them.
 
-Fakes are made and judged twice, once for each network's update; otherwise networks,
-losses and optimizers are those of the configuration of the same name in step_times.py.
-Each function gives a step to call.
+Each network's update generates and scores its own samples. Otherwise networks, losses and
+optimizers are those of the configuration of the same name in step_times.py. Each function
+returns a step, a function without arguments.
 """
 
 import os
@@ -24,7 +24,7 @@ class Maxout(nn.Module):
 
 
 def two_pass_step(networks, optimizers, latents, batch, d_loss, g_loss):
-    """D against fresh fakes, then G on others."""
+    """Updates D on new samples, then G on others."""
     generator, discriminator = networks
     g_optimizer, d_optimizer = optimizers
 
@@ -94,7 +94,7 @@ def lsgan_ring():
 
 
 class First(nn.Module):
-    """Latents to maps of 4x4."""
+    """Latents to feature maps of 4x4."""
 
     def __init__(self, latent_dim, channels):
         super().__init__()
@@ -127,7 +127,7 @@ def lsgan_dcgan64():
 
 
 class NoisyClassifier(nn.Module):
-    """Improved GAN's discriminator for MNIST: weight-normalized layers, noise between."""
+    """Improved GAN's discriminator for MNIST: weight-normalized layers with noise."""
 
     def __init__(self):
         super().__init__()
@@ -138,7 +138,7 @@ class NoisyClassifier(nn.Module):
         self.logits = norm(nn.Linear(250, 10))
 
     def forward(self, x):
-        """The last features, and the logits."""
+        """(the features of the last hidden layer, the logits)."""
         x = x + 0.3 * torch.randn_like(x)
         for layer in self.layers:
             features = layer(x).relu()
@@ -158,7 +158,7 @@ def improved_gan_mnist():
 
 
 def semi_supervised_step(networks, rate, images, distance):
-    """D on labelled and unlabelled images and fakes, then G by feature matching."""
+    """Updates D on labelled and unlabelled images and samples, then G on features."""
     generator, discriminator = networks
     labels = torch.randint(0, 10, (len(images),))
     d_optimizer, g_optimizer = (
@@ -179,10 +179,10 @@ def semi_supervised_step(networks, rate, images, distance):
         d_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         d_optimizer.step()
-        wanted = discriminator(images[others])[0].mean(0)
-        found = discriminator(generator(torch.rand(100, 100)))[0].mean(0)
+        of_data = discriminator(images[others])[0].mean(0)
+        of_samples = discriminator(generator(torch.rand(100, 100)))[0].mean(0)
         g_optimizer.zero_grad(set_to_none=True)
-        distance(wanted, found).backward()
+        distance(of_data, of_samples).backward()
         g_optimizer.step()
 
     return step
@@ -226,7 +226,7 @@ def convolution(inputs, outputs, stride=1):
 
 
 class Decoder(nn.Module):
-    """BEGAN's, with skip connections of h_0 and without carry, as from its last step on."""
+    """BEGAN's decoder, with skip connections of h_0, and with the carry at 0."""
 
     def __init__(self, levels, n):
         super().__init__()
@@ -247,7 +247,7 @@ class Decoder(nn.Module):
 
 
 def began_networks(size, n=64):
-    """Generator and autoencoder of `networks` in papers/began.py."""
+    """The generator and the autoencoder of `networks` in papers/began.py."""
     levels = size.bit_length() - 4
     encoder = [convolution(3, n), nn.ELU()]
     for i in range(1, levels + 1):

@@ -1,11 +1,13 @@
-"""The two scores that take the longest, in one process.
+"""Times the two slowest scores, in one process.
 
     python benchmarks/scores.py [--rounds=5] [--record=benchmarks/scores.json]
 
-- Frechet distance of 10,000 images' features, 2,048 each, as Inception's, from those
-  features and from the reference's moments, which a run takes once.
-- Parzen window: 10,000 samples, 10,000 test examples, 784 pixels, one sigma, against one
-  float64 product of that size, which is the least it can take. In turns.
+- Frechet distance: 10,000 feature vectors of size 2,048, as Inception's. The moments of the
+  reference are not included, because a run computes them once.
+- Parzen window: 10,000 samples, 10,000 test examples, 784 pixels, one sigma. It is compared
+  with one float64 matrix product of that size, which is a lower bound on its time.
+
+The functions take turns in each round.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from tfgan_papers.runs import records
 
 
 def seconds(function):
+    """The time that a call takes."""
     begin = time.perf_counter()
     function()
     return time.perf_counter() - begin

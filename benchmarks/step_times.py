@@ -1,22 +1,22 @@
-"""Training steps against eager PyTorch and against the machine's own matrix product.
+"""Compares training steps with eager PyTorch and with a matrix product on the same machine.
 
     python benchmarks/step_times.py gan_mnist [--rounds=20] [--seconds=0.5] [--record=FILE]
-    python benchmarks/step_times.py     (writes the records' tables into README.md)
+    python benchmarks/step_times.py     (writes the tables of the records into README.md)
 
-Each contestant is a process that lives as long as the benchmark. In a round each in turn
-trains for about `seconds` while the others wait, so that what else happens on the machine
-meets all alike; ratios are taken within a round, and the table has their median and, in
-brackets, their quartiles. What else the machine did in a round, or its host gave its
-processors to, is measured: twice `rounds` are run and the calmer half is kept. Needs the
-extra `bench`.
+Each contestant is a process that runs as long as the benchmark. In a round, each trains in
+turn for about `seconds` while the others wait, so that other load on the machine affects
+all of them equally. Ratios are computed within a round. The table has their medians, with
+quartiles in brackets. The benchmark also measures the processor time that goes to other
+processes or to the host in each round: it runs twice `rounds` and keeps the half with the
+least. It needs the extra `bench`.
 
-- `plain`, `XLA`: `fit` as a user gets it, input included.
-- `one batch`: `plain` on one batch again and again; what it saves is the input's share.
-  Of short steps only.
+- `plain`, `XLA`: `fit` as a user calls it, input included.
+- `one batch`: `plain` on one repeated batch, which shows the share of the input. Only for
+  short steps.
 - `PyTorch`: the same networks and losses in an eager two-pass step (pytorch_steps.py).
 - GEMM: a 2048 x 2048 `tf.matmul` in the precision of the step, in the same process and
-  round. The step's arithmetic counts its matrix products and convolutions alone, at two
-  operations a multiply-add.
+  round. The arithmetic of a step counts only its matrix products and convolutions, with two
+  operations per multiply-add.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 HERE = pathlib.Path(__file__)
-BURST = 20  # steps between two looks at the clock
-SHORT_BURSTS = {"lsgan_dcgan64": 4, "began32": 4, "began64": 4}  # of long steps
+BURST = 20  # steps that are timed together
+SHORT_BURSTS = {"lsgan_dcgan64": 4, "began32": 4, "began64": 4}  # long steps
 SHORT_BURSTS |= dict.fromkeys(
     ("improved_gan_cifar10", "gan_cifar10", "gan_cifar10_convolutional", "gan_tfd"), 2
 )
@@ -45,7 +45,7 @@ class Setting(NamedTuple):
     model: Callable
     stream: Callable
     batch_size: int
-    multiply_adds: Callable  # of a step and example, from per-layer counts of G and of D
+    multiply_adds: Callable  # (counts per layer of G, of D) -> per step and example
 
 
 def gan_mnist():
@@ -77,7 +77,7 @@ def gan_tfd():
 
 
 def gan(dataset, shape, *arguments):
-    """The authors' other configurations."""
+    """The other configurations of GAN's authors."""
     arguments = ("--model=gan", f"--dataset={dataset}", "--fidelity=code", *arguments)
     return of_flags(*arguments, shape=shape, arithmetic=simultaneous)
 
@@ -110,7 +110,7 @@ def lsgan_dcgan64():
 
 
 def of_flags(*arguments, shape, arithmetic, classes=0, n=1000):
-    """A model as the command line builds it, on made images."""
+    """A model as the command line builds it, on random images."""
     import numpy as np
 
     from tfgan_papers.options import from_text
@@ -175,6 +175,8 @@ SETTINGS = {
 
 
 def made_images(shape, n, classes=0):
+    """A function that returns `n` random examples of `shape`."""
+
     def examples():
         import numpy as np
 
@@ -196,32 +198,34 @@ def streamed(examples, batch_size, value_range):
     return lambda: examples().stream(batch_size, 0, value_range)
 
 
-# The arithmetic. A layer costs its count once forward, once for the gradient of its
-# weights, and once for that of its input, which a first layer has no use for.
+# The arithmetic. The cost of a layer is its count of multiply-adds once for the forward
+# pass, once for the gradient of its weights and once for that of its input, which the first
+# layer does not need.
 
 
 def trained(layers):
+    """Multiply-adds of a forward pass and the gradients of all weights."""
     return 3 * sum(layers) - layers[0]
 
 
 def simultaneous(generator, discriminator):
-    """D on data and on fakes; G's loss through the same pass of D down to the fakes."""
+    """D on data and on samples; the gradient of G's loss through the same pass of D."""
     return trained(generator) + 2 * trained(discriminator) + sum(discriminator)
 
 
 def in_turn(generator, discriminator):
-    """The same, but D runs once more, forward and back to the fakes, when it has moved."""
+    """As `simultaneous`, with another pass of D on the samples after its update."""
     return trained(generator) + 2 * trained(discriminator) + 2 * sum(discriminator)
 
 
 def autoencoding(generator, discriminator):
-    """One pass of G, one of D on data and one on samples, back to these."""
+    """One pass of G, and one of D on data and on samples, with the gradient of these."""
     return trained(generator) + 2 * trained(discriminator) + discriminator[0]
 
 
 def semi_supervised(generator, discriminator):
-    """D on labelled and unlabelled images and on samples; then its features of data, and
-    of other samples back to these."""
+    """D on labelled images, unlabelled images and samples; then its features for data, and
+    for other samples with their gradient."""
     of_d = sum(generator) + 3 * trained(discriminator)
     return of_d + sum(discriminator[:-1]) * 3 + trained(generator)
 
@@ -236,7 +240,7 @@ def layer_counts(network):
     layers = keras_internals.layers(network)
     wrapped = [layer.layer for layer in layers if hasattr(layer, "layer")]
     for layer in layers:
-        inner = getattr(layer, "layer", layer)  # of a weight normalization
+        inner = getattr(layer, "layer", layer)  # the layer of a WeightNormalization
         kernel = getattr(inner, "kernel", None)
         if kernel is None or layer in wrapped:
             continue
@@ -249,11 +253,11 @@ def layer_counts(network):
     return counts
 
 
-# The contestants: each answers a line on its standard input with a number.
+# The contestants: each answers every line on its standard input with a number.
 
 
 def serve(commands):
-    """Answer `commands[line]()` to each line until the input ends."""
+    """Answers each input line with `commands[line]()` until the input ends."""
     for line in sys.stdin:
         print("answer", commands[line.strip()](), flush=True)
 
@@ -283,7 +287,7 @@ def ours(name, kind, precision):
         return 2 * 2048**3 / statistics.median(seconds[1:]) / 1e9
 
     class Served(keras.callbacks.Callback):
-        """Waits before each epoch for the word to go, and tells what it took."""
+        """Waits for the line `step` before an epoch, and answers with its time per step."""
 
         def on_epoch_begin(self, epoch, logs=None):
             for line in sys.stdin:
@@ -300,7 +304,7 @@ def ours(name, kind, precision):
     stream = setting.stream()
     if kind == "one batch":
         stream = stream.take(1).cache().repeat()
-    for steps in (2, burst):  # the first compiles, the second is timed
+    for steps in (2, burst):  # the first call compiles, the second is timed
         begin = time.perf_counter()
         model.fit(stream, steps_per_epoch=steps, verbose=0)
     seconds = (time.perf_counter() - begin) / burst
@@ -326,6 +330,8 @@ def pytorch(name, precision):
 
 
 class Contestant:
+    """A process that runs training steps on request."""
+
     def __init__(self, name, kind, precision):
         options = [name, "--serve", kind, "--precision", precision]
         command = [sys.executable, __file__, *options]
@@ -334,12 +340,13 @@ class Contestant:
         self.process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=quiet, text=True
         )
-        import psutil  # of the extra, which the tables do not need
+        import psutil  # from the extra `bench`, which the tables do not need
 
         self.cpu_times = psutil.cpu_times
         self.bursts, self.usage = 1, psutil.Process(self.process.pid)
 
     def ask(self, question):
+        """Sends a line and returns the number in the answer."""
         self.process.stdin.write(question + "\n")
         self.process.stdin.flush()
         for line in self.process.stdout:
@@ -348,7 +355,7 @@ class Contestant:
         sys.exit(f"a contestant ended: {' '.join(self.process.args)}")
 
     def step(self):
-        """Seconds a step over `bursts` bursts, and the share of the time others had."""
+        """(seconds per step over `bursts` bursts, others' share of the processor time)."""
         before, own_before = self.cpu_times(), self.usage.cpu_times()
         seconds = statistics.median(self.ask("step") for _ in range(self.bursts))
         spent = [b - a for a, b in zip(before, self.cpu_times(), strict=True)]
@@ -362,7 +369,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("setting", choices=SETTINGS, nargs="?")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=0.5, help="a turn")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a turn")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--record", help="write the table's numbers to this JSON file")
     parser.add_argument("--serve", choices=["plain", "one batch", "XLA", "PyTorch"])
@@ -391,10 +398,10 @@ def main():
     rounds = []
     for _ in range(2 * options.rounds):
         turns = {kind: contestant.step() for kind, contestant in contestants.items()}
-        found = {kind: seconds for kind, (seconds, _) in turns.items()}
-        found["GEMM"] = contestants["plain"].ask("gemm")
-        found["others' share"] = max(share for _, share in turns.values())
-        rounds.append(found)
+        times = {kind: seconds for kind, (seconds, _) in turns.items()}
+        times["GEMM"] = contestants["plain"].ask("gemm")
+        times["others' share"] = max(share for _, share in turns.values())
+        rounds.append(times)
     rounds = sorted(rounds, key=lambda r: r["others' share"])[: options.rounds]
     for contestant in contestants.values():
         contestant.process.stdin.close()
@@ -415,7 +422,7 @@ def main():
 
 
 def table(content):
-    """A record as Markdown: a row a contestant, and one line on the machine."""
+    """A record as Markdown: one row per contestant, and one line on the machine."""
 
     def spread(values, form):
         low, middle, high = statistics.quantiles(values, n=4)
@@ -453,7 +460,7 @@ def table(content):
 
 
 def with_tables(readme, folder):
-    """The text of README.md with the tables of all records between its two marks."""
+    """The text of README.md with the tables of all records between the two marks."""
     before, rest = readme.split("<!-- tables -->\n")
     _, after = rest.split("<!-- /tables -->\n")
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
