@@ -1,5 +1,7 @@
-"""main.py with samples that the watch finds of all kinds up to step 5 and of one kind from
-step 10 on, as long as the noise of the run is one of its first $COLLAPSING."""
+"""Runs main.py with samples that are diverse up to step 5 and collapsed from step 10 on.
+
+The samples collapse while the noise of the run is one of its first $COLLAPSING.
+"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What `noise.bernoulli` compares with its threshold, for tests of dropout in NumPy."""
+"""The random numbers of `noise.bernoulli`, for dropout in NumPy."""
 
 import numpy as np
 

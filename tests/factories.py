@@ -1,4 +1,4 @@
-"""Values that tests build on, each complete: settings, options, models, runs."""
+"""Complete settings, options, models and runs that tests start from."""
 
 import pathlib
 

@@ -1,12 +1,12 @@
-"""Kill runs at random moments and see that they end as if they had not been killed.
+"""Kills runs at random moments and checks that resuming them gives the same result.
 
     python -m tests.kill_campaign --kills=100 --record=results/kill_campaign.json
 
-Each trial starts a short run, kills it with SIGKILL at a random moment of its training,
-every fifth time within the writing of a checkpoint, and starts the same command again. At
-the end every tensor of the newest checkpoint has to be, bit for bit, that of a run that
-nobody killed. The models take turns: gan, lsgan with rollbacks after a collapse, began,
-improved_gan. This is no part of the suite: a trial takes some seconds.
+Each trial starts a short run, kills it with SIGKILL at a random moment of its training, or
+every fifth time while it writes a checkpoint, and starts the same command again. At the
+end, every tensor of the newest checkpoint must equal, bit for bit, that of an
+uninterrupted run. The models take turns: gan, lsgan with rollbacks after a collapse, began,
+improved_gan. It is not part of the suite, because a trial takes some seconds.
 """
 
 import argparse

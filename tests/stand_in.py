@@ -1,5 +1,7 @@
-"""main.py with a few made images in the place of every data set that has to be fetched: of
-its size, in ten classes, whatever the split."""
+"""Runs main.py with random images instead of every data set that has to be downloaded.
+
+The images have the size of the data set, in ten classes, for any split.
+"""
 
 import numpy as np
 

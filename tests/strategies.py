@@ -1,5 +1,7 @@
-"""The one strategy of two replicas that all tests of a process share: several
-`MirroredStrategy` objects in one process mix up their collectives."""
+"""The strategy of two replicas that all tests of a process share.
+
+Several `MirroredStrategy` objects in one process mix up their collectives.
+"""
 
 import functools
 

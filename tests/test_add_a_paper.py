@@ -1,4 +1,4 @@
-"""docs/add_a_paper.md: its code is a paper as it stands there."""
+"""The code in docs/add_a_paper.md is a working paper."""
 
 import json
 import re

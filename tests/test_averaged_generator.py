@@ -1,4 +1,4 @@
-"""The average of the generator's weights: what it is, and that samples are of it."""
+"""The average of the generator's weights: its values, and that samples come from it."""
 
 import json
 import signal

@@ -1,5 +1,7 @@
-"""What a person gets wrong, or a machine: one line says what, the exit code is 1 or 2,
-nothing is lost and nothing left behind."""
+"""Mistakes of a user and failures of the machine.
+
+Each gives one clear line and the exit code 1 or 2. Nothing is lost or left behind.
+"""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""The tables of step times are those of their records."""
+"""The tables of step times match their records."""
 
 import importlib.util
 import json

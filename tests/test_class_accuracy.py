@@ -1,5 +1,5 @@
-"""Accuracy of labelled samples: the arithmetic on a classifier that is given, and who the
-classifier learns from, on the embedded digits."""
+"""Accuracy of labelled samples: the arithmetic with a given classifier, and which data the
+classifier is trained on."""
 
 import json
 

@@ -1,5 +1,4 @@
-"""The watch sees a collapse that is there and none that is not, and what it then does can
-be interrupted at any moment.
+"""The watch detects collapse and nothing else. Interrupting its reaction changes nothing.
 
 The runs are the digits of `launch.BASE` in collapsing.py: reports at 5, 10, ... 30, of
 which those from 10 on are low, so that the third in a row is at 20; a checkpoint each.

@@ -1,4 +1,4 @@
-"""What every paper's model promises: a test for each promise, over all of `PAPERS`."""
+"""What every paper's model guarantees: one test per guarantee, over all of `PAPERS`."""
 
 import keras
 import numpy as np

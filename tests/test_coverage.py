@@ -1,4 +1,4 @@
-"""Coverage of kinds: closed forms, and real digits of which some kinds are left out."""
+"""Coverage of the kinds of images: closed forms, and real digits without some kinds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Criteria of claims: a made record that shows the claim, and one that does not."""
+"""Criteria of claims: a made-up record that meets each, and one that does not."""
 
 import pytest
 

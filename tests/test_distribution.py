@@ -1,4 +1,4 @@
-"""N replicas do what one would: on two logical CPU devices, and on two processes."""
+"""N replicas compute the same as one, on two logical CPU devices and in two processes."""
 
 import functools
 import json

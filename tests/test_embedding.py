@@ -1,4 +1,4 @@
-"""Embedding images: against minimisers in closed form, and from the command line."""
+"""Embedding images: against closed-form minimisers, and from the command line."""
 
 import re
 

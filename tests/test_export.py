@@ -1,5 +1,4 @@
-"""The SavedModel of a trained run, in a process where neither this package nor Keras can
-be imported."""
+"""The SavedModel of a trained run, in a process without this package and Keras."""
 
 import importlib.metadata
 import json

@@ -1,5 +1,5 @@
-"""Scores on given features against closed forms, SciPy's matrix root, scikit-learn, plain
-loops, and torch-fidelity where it is installed."""
+"""Scores on given features, against closed forms, SciPy's matrix root, scikit-learn, plain
+loops, and torch-fidelity if it is installed."""
 
 import importlib.util
 import json

@@ -1,5 +1,5 @@
-"""Feature networks: the classifier on digits, frozen graphs made here with the nodes of the
-real ones, and the command that scores images by them."""
+"""Feature networks: the classifier on digits, frozen graphs that are built here with the
+nodes of the real ones, and the command that scores images with them."""
 
 import contextlib
 import hashlib

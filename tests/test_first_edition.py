@@ -1,5 +1,8 @@
-"""Run folders of version 0.1 resume. The one in tests/first_edition stands at step 4 of a
-GAN on the line; the points of step 8 are those that version 0.1 drew from there."""
+"""Run folders of version 0.1 can be resumed.
+
+The one in tests/first_edition is at step 4 of a GAN on the line. The points of step 8 are
+those that version 0.1 computed from there.
+"""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Mirrored training images: which, how often, and the same however the step runs."""
+"""Mirrored training images: which ones, how often, and independent of how the step runs."""
 
 import numpy as np
 import tensorflow as tf

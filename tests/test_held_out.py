@@ -1,4 +1,5 @@
-"""A new run holds out a tenth where its set has no test split, and knows its data again."""
+"""A new run holds out a tenth of the data if they have no test split. A resumed run
+verifies that its data are the same."""
 
 import json
 

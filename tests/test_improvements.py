@@ -1,4 +1,4 @@
-"""The techniques by flag, on networks and in steps of other papers."""
+"""The techniques of Improved GAN as options, in networks and steps of other papers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Modes in the density estimate: mixtures whose peaks are known, and SciPy's estimate."""
+"""Modes of the density estimate: mixtures with known peaks, and SciPy's estimate."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The models as Keras users call them. What all models promise is in test_contract.py."""
+"""The models as Keras users call them. Guarantees of all models are in test_contract.py."""
 
 import subprocess
 import sys

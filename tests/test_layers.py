@@ -1,4 +1,4 @@
-"""Layers that more than one paper borrows."""
+"""Layers that several papers share."""
 
 import keras
 import numpy as np

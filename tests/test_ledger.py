@@ -1,5 +1,5 @@
-"""RESULTS.md says of every claim what the records say, and nothing else; DEVIATIONS.md has
-every departure that the source names."""
+"""RESULTS.md shows for every claim what the records show, and nothing else. DEVIATIONS.md
+lists every deviation that the source names."""
 
 import json
 import math

@@ -1,5 +1,5 @@
-"""The command line: what a run prints and leaves in its folder, the other modes, --help,
-the recipes."""
+"""The command line: the output of a run, the contents of its folder, the other modes,
+--help and the recipes."""
 
 import importlib.metadata
 import io

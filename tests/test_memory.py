@@ -1,4 +1,4 @@
-"""Memory stays flat over a long run."""
+"""Memory stays constant over a long run."""
 
 import pathlib
 

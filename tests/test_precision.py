@@ -1,4 +1,4 @@
-"""Every precision, with and without XLA, trains; what must stay float32 does."""
+"""Every precision trains, with and without XLA, and values that must be float32 are."""
 
 import json
 

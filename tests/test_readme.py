@@ -1,5 +1,7 @@
-"""Every command of the README and of docs/ runs, cut short, on embedded or made data; links
-lead somewhere, and phrases that readers stumbled over are gone."""
+"""Every command of the README and of docs/ runs, shortened, on embedded or random data.
+
+Links resolve, and phrases that readers found unclear are gone.
+"""
 
 import os
 import re

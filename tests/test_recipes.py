@@ -1,4 +1,4 @@
-"""Every recipe trains: two steps through main.py, on made images of the data set's size."""
+"""Every recipe trains: two steps with main.py, on random images of the data set's size."""
 
 import pytest
 

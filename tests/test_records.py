@@ -1,4 +1,4 @@
-"""Records say what was run, and no verdict is kinder than its numbers."""
+"""Records state what was run, and their verdicts follow from their numbers."""
 
 import json
 import pathlib

@@ -1,5 +1,7 @@
-"""The page of --mode=report says what the run folders say, needs nothing beside it, and
-works in a browser: in light and dark, and by keyboard."""
+"""The page of --mode=report shows what the run folders contain, and needs no other file.
+
+It works in a browser, in light and dark mode and by keyboard.
+"""
 
 import base64
 import html.parser

@@ -1,6 +1,8 @@
-"""A run that is killed, interrupted, extended or damaged, and started again, ends with
-the very weights of the uninterrupted one. Each run here is a process of its own, which
-gets real signals."""
+"""A run that is killed, interrupted, extended or damaged and then resumed ends with exactly
+the weights of an uninterrupted run.
+
+Each run here is a process of its own, which gets real signals.
+"""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
-"""A run on the ring from start to end: its points are kept at every report and before the
-first step, its modes counted, its strip drawn."""
+"""A run on the ring from start to end: its points are saved at every report and before the
+first step, its modes are counted and its strip is drawn."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Devices, XLA by measurement, and what is refused before a run starts."""
+"""Devices, the choice of XLA by measurement, and errors before a run starts."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Pictures hold the right pixels in the right places."""
+"""Pictures contain the right pixels in the right places."""
 
 import types
 

@@ -1,5 +1,5 @@
-"""A study runs each of its runs once, whatever interrupts it, and its table says of them
-what their folders say."""
+"""A study executes each of its runs once, even if it is interrupted, and its table agrees
+with their folders."""
 
 import concurrent.futures
 import json

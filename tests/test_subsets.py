@@ -1,4 +1,4 @@
-"""Fixed subsets of data that lie class by class, and labels in the data's proportions."""
+"""Fixed subsets of data sorted by class, with the class proportions of the data."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each technique against NumPy in float64, gradients against finite differences."""
+"""Each technique against NumPy in float64, and gradients against finite differences."""
 
 import keras
 import numpy as np

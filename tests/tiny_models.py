@@ -1,4 +1,4 @@
-"""Every paper's model on networks so small that a test of it takes seconds."""
+"""Every paper's model with networks so small that a test takes seconds."""
 
 import keras
 import numpy as np
