@@ -89,4 +89,5 @@ def test_a_conditional_run_is_scored_by_it(tmp_path):
     (score,) = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert (score["metric"], score["step"], score["samples"]) == ("class_accuracy", 2, 40)
     assert 0 <= score["value"] < 100 and score["classifier_accuracy"] > 0.3
+    assert score["labels"] == "as in the data"
     assert "class accuracy at step 2: " in ended.out

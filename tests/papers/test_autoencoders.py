@@ -15,7 +15,7 @@ from tfgan_papers import data, noise
 from tfgan_papers.commands import evaluate, sample
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.metrics import bound
+from tfgan_papers.metrics import bound, subsets
 from tfgan_papers.papers import autoencoders, gan
 from tfgan_papers.runs import collapse, export
 from tfgan_papers.runs.run import open_run
@@ -354,9 +354,10 @@ def test_reconstructions_alternate_rows_of_images_and_copies(run):
     model, _ = again.restored()
     pictures = sample.Pictures(again, model, sample.SampleOptions())
     ((_, picture),) = pictures.reconstructions()
-    shown = data.load("train[80%:]", data.DataOptions()).all("unit", 40)
-    tiles = picture[2:, 2:, 0].reshape(8, 34, 10, 34)[:, :32, :, :32].swapaxes(1, 2)
-    pixels = tiles[:, :, ::4, ::4] / 255
+    test = data.load("train[80%:]", data.DataOptions())
+    shown = test.all("unit")[subsets.spread(test.size, 40)]
+    tiles = picture[2:, 2:, 0].reshape(8, 66, 10, 66)[:, :64, :, :64].swapaxes(1, 2)
+    pixels = tiles[:, :, ::8, ::8] / 255
     expected = np.stack([shown, model.critic(shown)], 1)[..., 0]
     rows = np.concatenate([pixels[0::2].reshape(40, 8, 8), pixels[1::2].reshape(40, 8, 8)])
     np.testing.assert_allclose(

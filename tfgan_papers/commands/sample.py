@@ -12,7 +12,7 @@ from tfgan_papers import data, figures, losses, noise
 from tfgan_papers.commands import embedding
 from tfgan_papers.commands.evaluate import CheckpointOptions
 from tfgan_papers.errors import UsageError
-from tfgan_papers.metrics import mode_coverage
+from tfgan_papers.metrics import mode_coverage, subsets
 from tfgan_papers.options import option
 from tfgan_papers.runs import export, sheets, summary, tensorboard
 from tfgan_papers.runs.run import Run
@@ -259,7 +259,8 @@ class Pictures:
                 "autoencoder"
             )
         rows, columns = COPIES
-        images = self.examples("test").all(self.value_range, rows * columns)
+        some = subsets.some(self.examples("test"), rows * columns)
+        images = some.all(self.value_range)
         copies = self.model.critic(images, training=False)
         pairs = [
             self.to_pixels(v).reshape(-1, columns, *images.shape[1:])
@@ -297,7 +298,7 @@ def strip(run, options):
         )
     of = run.values.data
     train, columns = data.load(of.train_split, of), {}
-    target = train.all(of.value_range, sheets.POINTS)
+    target = subsets.some(train, sheets.POINTS).all(of.value_range)
     for step in steps:
         points, title = np.load(kept[step]), f"step {step:,}"
         if train.modes:
