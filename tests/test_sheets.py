@@ -11,17 +11,18 @@ from sklearn.neighbors import KernelDensity
 from tests import factories
 from tfgan_papers import figures
 from tfgan_papers.commands import sample
+from tfgan_papers.metrics import kde_modes
 
 
 def test_a_sheet_lays_images_row_by_row_with_gaps():
-    images = np.random.default_rng(0).integers(0, 255, (5, 40, 36, 3)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 255, (5, 70, 66, 3)).astype(np.uint8)
     page = figures.sheet(images, columns=3)
     gap = figures.GAP
-    assert page.shape == (2 * (40 + gap) + gap, 3 * (36 + gap) + gap, 3)
+    assert page.shape == (2 * (70 + gap) + gap, 3 * (66 + gap) + gap, 3)
     for i, image in enumerate(images):
-        top, left = gap + i // 3 * (40 + gap), gap + i % 3 * (36 + gap)
-        np.testing.assert_array_equal(page[top : top + 40, left : left + 36], image)
-    assert (page[gap + 42 :, -36 - gap :] == 255).all()  # the place of a sixth
+        top, left = gap + i // 3 * (70 + gap), gap + i % 3 * (66 + gap)
+        np.testing.assert_array_equal(page[top : top + 70, left : left + 66], image)
+    assert (page[gap + 72 :, -66 - gap :] == 255).all()  # the place of a sixth
 
 
 def test_small_grey_images_are_enlarged_pixel_by_pixel():
@@ -29,9 +30,9 @@ def test_small_grey_images_are_enlarged_pixel_by_pixel():
     page = figures.sheet(images, columns=1)[
         figures.GAP : -figures.GAP, figures.GAP : -figures.GAP
     ]
-    assert page.shape == (figures.SMALLEST, figures.SMALLEST, 3)
-    np.testing.assert_array_equal(page[::4, ::4, 0], images[0, ..., 0])
-    np.testing.assert_array_equal(page[3::4, 3::4, 2], images[0, ..., 0])
+    assert page.shape == (64, 64, 3)  # a multiple of 8 that is SMALLEST or more
+    np.testing.assert_array_equal(page[::8, ::8, 0], images[0, ..., 0])
+    np.testing.assert_array_equal(page[7::8, 7::8, 2], images[0, ..., 0])
 
 
 def test_nearest_finds_the_example_of_least_squared_distance():
@@ -74,7 +75,7 @@ def test_points_give_a_picture_with_something_on_it(dimensions):
 def test_density_in_the_plane_is_scikit_learns_on_whitened_axes():
     points = np.random.default_rng(5).normal([1.0, -0.5], [0.5, 1.0], (3000, 2))
     x = np.linspace(-4, 4, 101)  # in steps narrower than the kernel
-    found, deviations = figures._plane_density(points, x), points.std(0)
+    found, deviations = kde_modes.density(points, x), points.std(0)
     density = KernelDensity(bandwidth=3000 ** (-1 / 6), rtol=0).fit(points / deviations)
     grid = np.stack(np.meshgrid(x, x), -1).reshape(-1, 2)  # rows: the second coordinate
     expected = np.exp(density.score_samples(grid / deviations)) / deviations.prod()
@@ -83,7 +84,7 @@ def test_density_in_the_plane_is_scikit_learns_on_whitened_axes():
 
 
 def test_density_of_points_that_coincide_is_finite():
-    found = figures._plane_density(np.ones((50, 2)), np.linspace(-4, 4, 81))
+    found = kde_modes.density(np.ones((50, 2)), np.linspace(-4, 4, 81))
     assert np.isfinite(found).all()
     assert np.unravel_index(found.argmax(), found.shape) == (50, 50)
 
