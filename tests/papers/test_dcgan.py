@@ -242,7 +242,7 @@ def test_conditional_networks_need_classes():
 
 @pytest.mark.parametrize("network", NUMBERS)
 def test_points_are_refused(network):
-    with pytest.raises(UsageError, match="of images, and the data are points"):
+    with pytest.raises(UsageError, match="for images, and the data are points"):
         built(network, shape=(2,), classes=3)
 
 

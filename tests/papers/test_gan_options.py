@@ -65,7 +65,7 @@ def test_build_refuses_networks_that_do_not_exist_or_fit():
     with pytest.raises(UsageError, match="32x32"):
         build("gan", unfit)
     unfit = settings("digits", (8, 8, 1), network="points")
-    with pytest.raises(UsageError, match="of points, and the data are images"):
+    with pytest.raises(UsageError, match="for points, and the data are images"):
         build("gan", unfit)
 
 

@@ -271,9 +271,9 @@ def test_characters_need_classes():
     [
         ("stability", (30, 30, 1), "do not halve"),
         ("lsun", (40, 40, 3), "by 16"),
-        ("mixture", (28, 28, 1), "of points, and the data are images"),
+        ("mixture", (28, 28, 1), "for points, and the data are images"),
         *(
-            (name, (2,), "of images, and the data are points")
+            (name, (2,), "for images, and the data are points")
             for name in ("lsun", "characters", "stability")
         ),
     ],

@@ -65,7 +65,7 @@ def image_shape(shape):
         ValueError: it is the shape of a point.
     """
     if len(shape) != 3:
-        raise ValueError("these networks are of images, and the data are points")
+        raise ValueError("these networks are for images, and the data are points")
     return shape
 
 
