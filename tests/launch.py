@@ -59,6 +59,13 @@ class Ended(NamedTuple):
         """The lines of stderr in which the command says what is wrong."""
         return [line for line in self.err.splitlines() if line.startswith("error: ")]
 
+    @property
+    def restarted_from(self):
+        """The step from which the opening lines say that training goes on, or 0."""
+        found = re.findall(r"^[\d,]+ steps from step ([\d,]+) with", self.out, re.MULTILINE)
+        assert len(found) <= 1
+        return int(found[0].replace(",", "")) if found else 0
+
 
 class Launched:
     """A process that runs `main.py *arguments`.

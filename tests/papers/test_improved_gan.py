@@ -1,6 +1,6 @@
 """Improved GAN: its counts, its losses, its step against one written out, its runs."""
 
-import pathlib
+import dataclasses
 import signal
 import types
 
@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 from PIL import Image
 from scipy.special import log_softmax, softmax
 
-from tests import launch
+from tests import factories, launch
+from tests.factories import build, options_of
 from tests.strategies import two_replicas
-from tfgan_papers import layers, losses, noise
+from tfgan_papers import layers, losses, noise, options
 from tfgan_papers.commands import evaluate
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
@@ -22,7 +22,8 @@ from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import classification_error
 from tfgan_papers.models import surgery
 from tfgan_papers.papers import improved_gan
-from tfgan_papers.runs import training
+from tfgan_papers.runs.run import ensemble_member, open_run
+from tfgan_papers.runs.settings import all_fields, lines, resolve
 
 
 def counts(networks):
@@ -184,7 +185,7 @@ def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
     model = compiled(
         improved_gan.ImprovedGAN(*small_networks(), average_rate=0.1, corrected=True)
     )
-    improved_gan.initialize(model, rng.normal(size=(50, 4)).astype("float32"))
+    improved_gan.initialize_by_data(model, rng.normal(size=(50, 4)).astype("float32"))
     past = []
     for _ in range(4):
         model.train_step(batch_of(rng))
@@ -283,17 +284,22 @@ def test_labelled_batches_show_every_example_equally_often(batch_size, rng):
     np.testing.assert_array_equal(numbers(images) % 4, labels)
 
 
+def batches_of(examples, labels, first_step=0):
+    return improved_gan.batches(
+        *(examples, settings_of(), options_of("improved_gan", labels=labels)),
+        *(10, 3, "unit", first_step),
+    )
+
+
 def test_the_stream_goes_on_where_it_was_and_g_reads_other_images(rng):
     examples = examples_of(rng)
-    with flagsaver.flagsaver(labels=8):
-        whole = improved_gan.stream(examples, 10, 3, "unit")
-        later = improved_gan.stream(examples, 10, 3, "unit", 5)
-        batches = [batch for batch, _ in zip(whole, range(8), strict=False)]
-        for (images, labels), expected in zip(later, batches[5:], strict=False):
-            for mine, theirs in zip(
-                (*images, labels), (*expected[0], expected[1]), strict=True
-            ):
-                np.testing.assert_array_equal(mine, theirs)
+    whole, later = (batches_of(examples, 8, first_step=first) for first in (0, 5))
+    batches = [batch for batch, _ in zip(whole, range(8), strict=False)]
+    for (images, labels), expected in zip(later, batches[5:], strict=False):
+        for mine, theirs in zip(
+            (*images, labels), (*expected[0], expected[1]), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
     seen = [np.concatenate([numbers(b[0][i]) for b in batches[:4]]) for i in (1, 2)]
     for each in seen:  # an epoch shows all, the labelled too
         assert sorted(each) == list(range(40))
@@ -306,9 +312,8 @@ def test_the_stream_goes_on_where_it_was_and_g_reads_other_images(rng):
     [(10, None, "the same number of each of 4"), (16, 2, "has 2 of class class 2")],
 )
 def test_labels_that_cannot_be_had_are_refused(labels, rare, words, rng):
-    with flagsaver.flagsaver(labels=labels):
-        with pytest.raises(UsageError, match=words):
-            improved_gan.stream(examples_of(rng, rare=rare), 10, 3, "unit")
+    with pytest.raises(UsageError, match=words):
+        batches_of(examples_of(rng, rare=rare), labels)
 
 
 # Test error.
@@ -348,7 +353,7 @@ def run(tmp_path_factory):
     process.signal(signal.SIGKILL)
     assert process.ended().code == -signal.SIGKILL
     ended = launch.fork(*parts)
-    assert ended.code == 0 and "going on from step" in ended.err, ended.err
+    assert ended.code == 0 and ended.restarted_from, ended
     assert straight.result().code == 0, straight.result().err
     return folders, straight.result()
 
@@ -400,50 +405,54 @@ def test_classify_is_of_the_averaged_weights(run, rng):
     assert "classify" in (folder / "export" / "manifest.json").read_text()
 
 
-def test_a_folder_of_images_without_labels_is_refused(tmp_path, rng):
+@pytest.fixture
+def pictures(tmp_path, rng):
+    """A folder of images without labels."""
     for i in range(20):
         pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    data, run = (f"--data_dir={tmp_path}", "--dataset=folder"), tmp_path / "run"
-    ended = launch.fork("--model=improved_gan", *data, f"--logdir={run}")
+    return tmp_path
+
+
+def test_a_folder_of_images_without_labels_is_refused_unless_told_to_use_none(pictures):
+    data, run = (f"--data_dir={pictures}", "--dataset=folder"), pictures / "run"
+    of_run = ("--model=improved_gan", *data, "--batch_size=5", f"--logdir={run}")
+    ended = launch.fork(*of_run)
     assert ended.code == 2 and len(ended.errors) == 1
     assert "--dataset=folder has none: --labels=0 does without" in ended.errors[0]
     assert not run.exists()
+    ended = launch.fork(*of_run, "--labels=0", "--steps=2", "--jit_compile=false")
+    assert ended.code == 0, ended.err
+    assert launch.kept_steps(run) == [2]
 
 
-ONE_SCORE = "one score: it takes --labels=0, and not --network=imagenet"
+ONE_SCORE = "one score: add --labels=0, and do not use --network=imagenet"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("given", "words"),
     [
-        (("--labels=95",), "the same number of each of 10 classes"),
-        (("--labels=1500",), "150 of each class are wanted"),
-        (("--dataset=ring", "--value_range=raw"), "--dataset=ring has none"),
-        (("--network=resnet",), "has the networks mnist, cifar10"),
-        (("--network=cifar10",), "sides must be divisible by 8 and 16 or more"),
-        (("--minibatch_kernels=9", "--batch_size=1"), "each device has 1"),
-        (("--loss=wasserstein",), "takes non_saturating, minimax, least_squares"),
-        (("--loss=least_squares",), ONE_SCORE),
-        (("--loss=least_squares", "--network=imagenet"), ONE_SCORE),
+        ({"labels": 95}, "the same number of each of 10 classes"),
+        ({"labels": 1500}, "150 of each class are wanted"),
+        ({"dataset": "ring", "value_range": "raw"}, "--dataset=ring has none"),
+        ({"network": "resnet"}, "has the networks mnist, cifar10"),
+        ({"network": "cifar10"}, "sides must be divisible by 8 and 16 or more"),
+        ({"minibatch_kernels": 9, "batch_size": 1}, "each device has 1"),
+        ({"loss": "wasserstein"}, "takes minimax, non_saturating, least_squares"),
+        ({"loss": "least_squares"}, ONE_SCORE),
+        ({"loss": "least_squares", "network": "imagenet"}, ONE_SCORE),
+        ({"labels": 100, "network": "imagenet"}, "takes all the labels: leave out"),
     ],
+    ids=str,
 )
-def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
-    folder = pathlib.Path(tmp_path, "run")
-    ended = launch.fork(
-        "--model=improved_gan", *arguments, "--jit_compile=false", f"--logdir={folder}"
-    )
-    assert ended.code == 2, ended.err
-    (error,) = ended.errors
-    assert words in error
-    assert not folder.exists()
+def test_a_run_that_makes_no_sense_is_refused(given, words):
+    assert words in factories.refusal("improved_gan", **given)
 
 
 def test_without_labels_d_gives_one_score_which_least_squares_takes(rng):
     loss = losses.least_squares(-1.0, 1.0, 0.0)
-    with flagsaver.flagsaver(labels=0):
-        settings = settings_of(loss=loss, dataset="cifar10", network="mnist")
-        model = improved_gan.build(settings, jit_compile=False)
+    settings = settings_of(loss=loss, dataset="cifar10", network="mnist")
+    model = build("improved_gan", settings, labels=0)
     real = tf.constant(rng.uniform(size=(4, 16, 16, 3)), tf.float32)
     base = noise.Stream.of_step(1, tf.constant(0, tf.int64), 0).branch()
     with noise.use(noise.Stream(base, 0)):
@@ -455,20 +464,20 @@ def test_without_labels_d_gives_one_score_which_least_squares_takes(rng):
     assert np.isfinite(logs["g_loss"])
 
 
-def test_predictions_of_an_ensemble_are_averaged(run, tmp_path):
+def test_predictions_of_an_ensemble_are_averaged(run, tmp_path, capsys):
     folders = run[0][0], tmp_path / "other"
     ended = launch.fork(*RUN, "--seed=2", f"--steps={STEPS}", f"--logdir={folders[1]}")
     assert ended.code == 0, ended.err
-    evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={folders[0]}")
-    ended = launch.fork(*evaluate, f"--ensemble={folders[1]}")
-    assert ended.code == 0, ended.err
+    scores = evaluate.ScoreOptions(metrics=("test_error",), ensemble=(str(folders[1]),))
+    evaluate.evaluate(open_run({"logdir": str(folders[0])}), scores)
+    said = capsys.readouterr().out
     images, labels = held_out_digits()
     found = [probabilities(folder, images) for folder in folders]
     alone = [wrong(p, labels) for p in found]
     expected = wrong(np.mean(found, 0), labels)
     assert expected not in alone
     line = f"test error of 2 runs at step {STEPS}: {expected:.2f} images wrong"
-    assert any(each.startswith(line) for each in ended.out.splitlines()), ended.out
+    assert any(each.startswith(line) for each in said.splitlines()), said
 
 
 def test_an_ensemble_is_the_mean_of_probabilities(rng):
@@ -492,29 +501,30 @@ def test_runs_at_another_step_are_no_ensemble(monkeypatch):
         restored=lambda kind: (model, 6), facts={"run_id": "improved_gan-mnist-1-seed2"}
     )
 
-    def companion(folder, but_for):
-        assert set(but_for) == {"seed"}
+    def ensemble_member(folder, run, except_for):
+        assert set(except_for) == {"seed"}
         return other
 
-    monkeypatch.setattr(training, "companion", companion)
-    with flagsaver.flagsaver(ensemble=["b"]):
-        assert evaluate._ensemble(6) == [("improved_gan-mnist-1-seed2", None)]
-        with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):
-            evaluate._ensemble(9)
+    monkeypatch.setattr(evaluate, "ensemble_member", ensemble_member)
+    scores = evaluate.ScoreOptions(ensemble=("b",))
+    found = evaluate._ensemble(None, scores, 6)
+    assert found == [("improved_gan-mnist-1-seed2", None)]
+    with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):
+        evaluate._ensemble(None, scores, 9)
 
 
 @pytest.mark.parametrize(
-    "flags, words",
-    [("--labels=20\n--seed=9", "--labels=50 (there: 20)"),
-     ("--label_seed=2", "--label_seed=1 (there: 2)")],
+    ("given", "words"),
+    [({"labels": 20, "seed": 9}, "--labels=50 (there: 20)"),
+     ({"label_seed": 2}, "--label_seed=1 (there: 2)")],
 )  # fmt: skip
-def test_runs_of_another_kind_are_no_ensemble(flags, words, run, tmp_path):
-    (tmp_path / "flags.txt").write_text(f"--model=improved_gan\n{flags}\n")
-    evaluate = ("--mode=evaluate", "--metrics=test_error", f"--logdir={run[0][0]}")
-    ended = launch.fork(*evaluate, f"--ensemble={tmp_path}")
-    (error,) = ended.errors
-    assert ended.code == 2
-    assert error.endswith(f"is another kind of run: {words}")
+def test_runs_of_another_kind_are_no_ensemble(given, words, tmp_path):
+    run = factories.run(tmp_path / "run", "improved_gan", labels=50)
+    other = factories.run(tmp_path / "other", "improved_gan", **{"labels": 50, **given})
+    other.folder.write_text("flags.txt", lines(other.values, 9))
+    with pytest.raises(UsageError) as caught:
+        ensemble_member(str(other.folder), run, except_for=("seed",))
+    assert str(caught.value).endswith(f"is another kind of run: {words}")
 
 
 # The recipes.
@@ -530,39 +540,39 @@ def flags_of(recipe):
     return dict(line[2:].split("=") for line in lines if line.startswith("--"))
 
 
-def settings_of(**given):
-    """As `training.Settings`, of 16x16 images in colour."""
-    fields = dict.fromkeys(training.Settings._fields)
-    fields |= {"loss": losses.LOSSES["minimax"], "network": "", "seed": 1, "classes": 10}
-    fields |= {"batch_size": 4, "steps_per_epoch": 10, "shape": (16, 16, 3)}
-    return training.Settings(**{**fields, "learning_rate": 3e-4, **given})
+def settings_of(shape=(16, 16, 3), **given):
+    given = {"classes": 10, "batch_size": 4, "steps_per_epoch": 10, **given}
+    return factories.settings("improved_gan", shape, **{"learning_rate": 3e-4, **given})
+
+
+def recipe_options(recipe):
+    """All options of a run of the recipe."""
+    fields = all_fields()
+    given = {
+        name: options.from_text(fields[name], text)
+        for name, text in flags_of(recipe).items()
+        if name in fields
+    }
+    return resolve({"model": "improved_gan", **given})
 
 
 @pytest.mark.parametrize("recipe", OF_IMAGES, ids=lambda path: path.stem)
 def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
-    asked = flags_of(recipe)
-    of_build = ("labels", "label_smoothing", "reference_batch", "historical_averaging")
-    defaults = improved_gan.defaults(asked["dataset"], asked.get("network", ""))
-    names = (*of_build, "g_steps", "decay_epochs", "minibatch_kernels")
-    both = {**defaults, **asked}
-    given = {name: float(both[name]) for name in names if name in both}
-    given = {n: v if n in of_build[1::2] else int(v) for n, v in given.items()}
-    if "reference_batch" in given:
-        given["reference_batch"] = 3
-    with flagsaver.flagsaver(**given):
-        model = improved_gan.build(
-            settings_of(
-                dataset=asked["dataset"],
-                network=asked.get("network", ""),
-                fidelity=asked.get("fidelity", "paper"),
-            ),
-            jit_compile=False,
-        )
+    run = recipe_options(recipe)
+    given, training = run.paper, run.training
+    if given.reference_batch:
+        given = dataclasses.replace(given, reference_batch=3)
+    settings = settings_of(
+        dataset=run.data.dataset,
+        network=training.network,
+        fidelity=training.fidelity,
+    )
+    model = build("improved_gan", settings, **vars(given))
     images = [tf.constant(rng.uniform(-1, 1, (4, 16, 16, 3)), tf.float32) for _ in range(3)]
     labels = tf.constant([0, 3, 3, 9])
-    improved_gan.initialize(model, images[0], of_generator=True)
+    improved_gan.initialize_by_data(model, images[0], of_generator=True)
     before = model.generator.get_weights(), model.discriminator.get_weights()
-    batch = (tuple(images), labels) if given["labels"] else (images[0],)
+    batch = (tuple(images), labels) if given.labels else (images[0],)
     for _ in range(2):
         logs = model.train_step(batch)
     assert np.isfinite([float(value) for value in logs.values()]).all()
@@ -572,11 +582,10 @@ def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
             assert moved == weight.trainable or "moving" in weight.path, weight.path
     technique = {type(x).__name__ for x in model.discriminator._flatten_layers()}
     technique |= {type(x).__name__ for x in model.generator._flatten_layers()}
-    kernels = given["minibatch_kernels"]
-    assert ("MinibatchDiscrimination" in technique) == bool(kernels)
-    assert ("VirtualBatchNormalization" in technique) == ("reference_batch" in given)
-    assert bool(model.histories) == ("historical_averaging" in given)
-    assert int(model.g_optimizer.iterations) == 2 * given["g_steps"]
+    assert ("MinibatchDiscrimination" in technique) == bool(given.minibatch_kernels)
+    assert ("VirtualBatchNormalization" in technique) == bool(given.reference_batch)
+    assert bool(model.histories) == bool(given.historical_averaging)
+    assert int(model.g_optimizer.iterations) == 2 * given.g_steps
 
 
 # row: the paper's score, and flags other than those of "our methods"; None: not given
@@ -597,7 +606,8 @@ def test_table_3_has_its_six_rows_each_without_its_technique():
     ours = given["ours"]
     techniques = {"labels": "4000", "label_smoothing": "0.1", "reference_batch": "100"}
     assert techniques.items() <= ours.items() and "minibatch_kernels" not in ours
-    assert improved_gan.defaults("cifar10", ours["network"])["minibatch_kernels"] > 0
+    path = launch.ROOT / "flags" / "improved_gan_table3_ours.flags"
+    assert recipe_options(path).paper.minibatch_kernels > 0
     for name, (score, change) in TABLE_3.items():
         assert f"Inception Score of {score}." in rows[name].read_text()
         of_all = {**ours, **change, "logdir": f"runs/improved_gan_table3_{name}"}
@@ -611,7 +621,7 @@ def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):
         latent_dim=improved_gan.LATENT_DIM,
     )  # fmt: skip
     images = rng.uniform(-1, 1, (60, 16, 16, 3)).astype("float32")
-    improved_gan.initialize(model, images, of_generator=True)
+    improved_gan.initialize_by_data(model, images, of_generator=True)
     with noise.use(noise.Stream.of_step(1, tf.constant(-1), 0)) as stream:
         logits = networks[1](images, training=True)
         z = stream.latents("uniform_01", (improved_gan.BATCH_SIZE, 100))
@@ -623,10 +633,11 @@ def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):
 
 
 def test_the_optimizer_is_the_authors():
-    optimizer = improved_gan.optimizer(settings_of(learning_rate=3e-3))
+    settings = settings_of(learning_rate=3e-3)
+    optimizer = improved_gan.adam(settings, options_of("improved_gan"), 1)
     assert (optimizer.root_epsilon, optimizer.beta_1) == (1e-8, 0.5)
-    with flagsaver.flagsaver(decay_epochs=400):
-        schedule = improved_gan.optimizer(settings_of(), turns=3)._learning_rate
+    falling = options_of("improved_gan", decay_epochs=400)
+    schedule = improved_gan.adam(settings_of(), falling, 3)._learning_rate
     for epoch in (0, 800, 900, 1200):  # of ten steps, of three turns each
         expected = 3e-4 * min(3 - epoch / 400, 1)
         np.testing.assert_allclose(schedule(30 * epoch), expected, rtol=1e-4, atol=1e-9)

@@ -277,7 +277,7 @@ OURS_ON_DIGITS = {
 }
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     return OURS_ON_DIGITS if dataset == "digits" else {}
 

@@ -567,7 +567,7 @@ _DEFAULTS = {"batch_size": BATCH_SIZE, "value_range": "symmetric"}
 EXPERIMENTS = {name: Experiment(style, _DEFAULTS) for name, style in NETWORKS.items()}
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     rate = PORT_LEARNING_RATE if fidelity == "code" else LEARNING_RATE
     return {"learning_rate": rate, **(OURS_ON_DIGITS if dataset == "digits" else {})}

@@ -60,8 +60,8 @@ class Paper(NamedTuple):
         create: (Settings, options, experiment, `Draw`) -> the model, not compiled. A
             ValueError becomes a UsageError that names the model and the data set.
         optimizers: (Settings, options, experiment) -> (optimizer of D, optimizer of G).
-        dataset_defaults: (data set, fidelity) -> dict of option values that override the
-            defaults of the experiment.
+        dataset_defaults: (data set, network, fidelity) -> dict of option values that
+            override the defaults of the experiment.
         initialize: called with (model, `Examples`, Settings, options, value range) before
             step 1.
         batches: (`Examples`, Settings, options, batch size, seed, value range, first step)
@@ -78,7 +78,7 @@ class Paper(NamedTuple):
     network_of: Callable[[str], str]
     create: Callable
     optimizers: Callable
-    dataset_defaults: Callable = lambda dataset, fidelity: {}
+    dataset_defaults: Callable = lambda dataset, network, fidelity: {}
     initialize: Callable | None = None
     batches: Callable | None = None
     minibatches_per_step: Callable = lambda options: 1
@@ -101,8 +101,8 @@ def experiment(paper: Paper, dataset: str, network: str):
 def defaults(paper: Paper, dataset: str, network: str, fidelity: str) -> dict:
     """The default values of the options, by name."""
     chosen = experiment(paper, dataset, network)
-    loss = next(iter(paper.losses))
-    special = paper.dataset_defaults(dataset, fidelity)
+    loss, name = next(iter(paper.losses)), network or paper.network_of(dataset)
+    special = paper.dataset_defaults(dataset, name, fidelity)
     return {"loss": loss, **chosen.defaults, **special}
 
 

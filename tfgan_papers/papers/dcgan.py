@@ -311,7 +311,7 @@ class DCGANOptions(WidthOptions, BorrowedOptions, LeastSquaresOptions):
     """Options of the model `dcgan`."""
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 

@@ -327,7 +327,7 @@ class EBGANOptions(shared.WidthOptions):
     )
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     if dataset.startswith("lsun"):
         return {"margin": LSUN_MARGIN}

@@ -602,7 +602,7 @@ class GANOptions(BorrowedOptions, LeastSquaresOptions):
     )
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     return {"steps": 5000, "report_steps": 500} if dataset == "digits" else {}
 

@@ -549,8 +549,10 @@ class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
     )
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
+    if network == "imagenet":  # it takes all labels of any data set
+        return {}
     return DATASET_DEFAULTS.get(dataset, MNIST)
 
 
@@ -561,14 +563,17 @@ def create(settings, options, experiment, draw):
         settings: `contract.Settings`.
 
     Raises:
-        UsageError: the data have no labels, or the loss needs a D without labels.
+        UsageError: the data have no labels, the loss needs a D without labels, or
+            --labels is given to networks that take all.
         ValueError: the data are points.
     """
     every = experiment.networks is imagenet.networks
+    if every and options.labels is not None:
+        raise UsageError("--network=imagenet takes all the labels: leave out --labels")
     if (every or options.labels) and not settings.classes:
         raise UsageError(
             f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
-            "has none: --labels=0 does without"
+            f"has none{'' if every else ': --labels=0 does without'}"
         )
     if len(settings.shape) != 3:
         raise ValueError("these networks are for images")

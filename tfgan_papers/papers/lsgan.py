@@ -341,7 +341,7 @@ def network_of(dataset):
     return NETWORK_OF_DATASET.get(dataset, lsun)
 
 
-def dataset_defaults(dataset, fidelity):
+def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
