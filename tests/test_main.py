@@ -426,7 +426,7 @@ def test_mode_sample_shows_the_nearest_training_image_beside_the_fifth(pictures,
     for row in pixels:
         distances = ((digits - row[4]) ** 2).sum(1)
         (which,) = np.flatnonzero((digits == row[5]).all(1))[:1]
-        assert distances[which] <= 1.001 * distances.min()
+        assert distances[which] <= 1.01 * distances.min()  # pixels are rounded
 
 
 def test_mode_sample_draws_lines_between_samples(pictures, served):

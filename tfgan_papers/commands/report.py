@@ -115,7 +115,8 @@ def load(folder: pathlib.Path) -> RunPage:
             f"{folder} has no picture of its last step, step-{summary['steps']:09d}.png"
         )
     curves = tensorboard.read_scalars(folder / "tensorboard")
-    options = of.stored_options()
+    if not (options := of.stored_options()):
+        raise UserError(f"{of / 'flags.txt'} is not there, or has no options")
     return RunPage(folder, facts, summary, options, manifest, of.scores(), sheet, curves)
 
 

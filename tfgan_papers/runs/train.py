@@ -57,7 +57,9 @@ def train(run: Run, make_score=None):
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
     distribution.check_same_step(strategy, done)
-    if not done:
+    if done:
+        logging.info("going on from step %d in %s", done, run.folder)
+    else:
         if known:
             logging.info("there is no checkpoint in %s yet: starting over", run.folder)
         if run.paper.initialize:
