@@ -114,6 +114,8 @@ class Reporter(StopOnNonFinite):
         if compiled_before:
             self.timed_steps += step - self.first_step
         if not is_report(step, self.period, self.total_steps):
+            if not compiled_before:  # a sign of life of a run that goes on
+                self.show(step, images_per_second)
             return
         with self.writer.as_default(step):
             for name, value in logs.items():
