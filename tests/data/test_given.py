@@ -139,10 +139,14 @@ def test_image_that_cannot_be_fitted_is_told(content, tmp_path):
 # What is held out.
 
 
+def splits(options):
+    options = data.with_held_out_split(options)
+    return options.train_split, options.test_split
+
+
 def test_digits_hold_out_a_tenth_that_has_all_classes():
     options = data.DataOptions(dataset="digits")
-    train, test = data.held_out_splits(options)
-    parts = [data.load(split, options) for split in (train, test)]
+    parts = [data.load(split, options) for split in splits(options)]
     assert [part.size for part in parts] == [1617, 180]
     assert all(set(part.labels) == set(range(10)) for part in parts)
     whole = pixels(data.load("train", options))
@@ -151,7 +155,13 @@ def test_digits_hold_out_a_tenth_that_has_all_classes():
 
 @pytest.mark.parametrize("dataset", ["ring", "gaussian"])
 def test_points_hold_out_a_tenth(dataset):
-    assert data.held_out_splits(data.DataOptions(dataset=dataset)) == data.HELD_OUT
+    assert splits(data.DataOptions(dataset=dataset)) == data.HELD_OUT
+
+
+@pytest.mark.parametrize("named", [{"train_split": "train[:50%]"}, {"test_split": "train"}])
+def test_nothing_is_held_out_where_other_splits_are_named(named):
+    options = data.DataOptions(dataset="digits", **named)
+    assert data.with_held_out_split(options) == options
 
 
 @pytest.mark.parametrize("with_test", [False, True])
@@ -162,9 +172,7 @@ def test_folder_holds_out_a_tenth_unless_it_has_a_test_split(with_test, tmp_path
     if with_test:
         save(tmp_path / "test" / "x.png", np.full((2, 2), 77, np.uint8))
     options = data.DataOptions(dataset="folder", data_dir=str(tmp_path))
-    train, test = (
-        pixels(data.load(split, options)) for split in data.held_out_splits(options)
-    )
+    train, test = (pixels(data.load(split, options)) for split in splits(options))
     assert (len(train), len(test)) == ((20, 1) if with_test else (18, 2))
     assert not set(train[:, 0, 0, 0]) & set(test[:, 0, 0, 0])
     said = "\n".join(record.getMessage() for record in caplog.records)
@@ -174,5 +182,5 @@ def test_folder_holds_out_a_tenth_unless_it_has_a_test_split(with_test, tmp_path
 def test_missing_folder_is_told_before_anything_is_held_out(tmp_path):
     options = data.DataOptions(dataset="folder", data_dir=str(tmp_path))
     with pytest.raises(UserError, match="holds no image"):
-        data.held_out_splits(options)
+        data.with_held_out_split(options)
     assert "--data_dir" in message(UsageError, dataset="folder")

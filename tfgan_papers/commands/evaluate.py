@@ -433,6 +433,7 @@ def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
     check(scores, of)
     if scores.record:
         raise UsageError("--record is of a run, and --images of none")
+    of = data.with_held_out_split(of)
     test = data.load(of.test_split, of)
     images = ImageFiles(scores, of, test)
     for _, metric, found in Scorer(scores, of, {of.test_split: test}).score(images):

@@ -1,5 +1,6 @@
 """Data sets by name: `load(split, DataOptions(dataset="mnist"))` gives its `Examples`."""
 
+import dataclasses
 from collections.abc import Callable
 
 from absl import logging
@@ -20,9 +21,9 @@ __all__ = [
     "describe_data_error",
     "fit_image",
     "folder",
-    "held_out_splits",
     "images",
     "load",
+    "with_held_out_split",
 ]
 
 SOURCES: dict[str, Callable[[str, DataOptions], Examples]] = {
@@ -52,21 +53,24 @@ def load(split: str, options: DataOptions) -> Examples:
     return examples
 
 
-def held_out_splits(options: DataOptions) -> tuple[str, str]:
-    """The split to train on and that to test on: `train` and `test`; where a set has no
-    `test`, the last tenth of `train`, in its fixed order, is held out, and the log says so.
+def with_held_out_split(options: DataOptions) -> DataOptions:
+    """The options as they are; but where they name the splits `train` and `test`, and the
+    set has no `test`, the last tenth of `train`, in its fixed order, is the test split,
+    and the log says so.
 
     Raises:
         UsageError, UserError: as `load`.
     """
-    if _has_test_split(options):
-        return "train", "test"
+    named = (options.train_split, options.test_split)
+    if named != ("train", "test") or _has_test_split(options):
+        return options
+    train, test = HELD_OUT
     logging.info(
         "%s has no test split: the last tenth of train is held out for scores "
         "(--train_split=%s --test_split=%s)",
-        *(options.dataset, *HELD_OUT),
+        *(options.dataset, train, test),
     )
-    return HELD_OUT
+    return dataclasses.replace(options, train_split=train, test_split=test)
 
 
 def _has_test_split(options):
