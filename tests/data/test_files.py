@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.data.sets import folder, message, save
+from tfgan_papers.data import examples as examples_module
 from tfgan_papers.data import files
 from tfgan_papers.errors import UsageError, UserError
 
@@ -154,11 +155,20 @@ def test_one_line_says_what_a_folder_holds(tmp_path, caplog):
     (tmp_path / "0" / "notes.txt").write_text("")
     (tmp_path / "0" / "bad.png").write_text("")
     folder(tmp_path, crop="none")
-    lines = [r.getMessage() for r in caplog.records if r.levelname == "INFO"]
-    (line,) = (line for line in lines if "105 colour images of 4x6 pixels" in line)
-    assert line.startswith(f"{tmp_path}, split train: ")
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "INFO"]
+    assert line.startswith(f"{tmp_path}, split train: 105 colour images of 4x6 pixels; ")
     assert "14 classes: 0 (1), 1 (2), 2 (3)," in line and "11 (12), ...;" in line
     assert line.endswith("left out: 1 .txt, 1 images that cannot be read")
+
+
+def test_progress_is_said_every_ten_seconds_and_not_before(monkeypatch, caplog):
+    caplog.set_level("INFO", logger="absl")
+    now = iter([0, 1, 10.5, 10.5, 11, 20, 21, 21])
+    monkeypatch.setattr(examples_module.time, "monotonic", lambda: next(now))
+    progress = examples_module.Progress()
+    for i in range(5):
+        progress("%d read", i)
+    assert [r.getMessage() for r in caplog.records] == ["1 read", "4 read"]
 
 
 def test_folder_without_images_says_what_it_holds(tmp_path):

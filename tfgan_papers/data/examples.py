@@ -14,6 +14,7 @@ import hashlib
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -30,7 +31,7 @@ FINGERPRINTED = 4096  # examples at most that tell a set from others
 CLASSES_SHOWN = 12  # in the log
 LABELLED = (
     "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, hwdb, and "
-    "a folder all of whose images lie in subfolders"
+    "a folder all of whose images lie in two subfolders or more"
 )
 
 
@@ -145,11 +146,12 @@ class Examples:
         """`read`, by default the examples as they are stored, of `keys`, by default all or
         the first `limit`, 1024 at a time."""
         done, keys = 0, (keys or self.keys().take(limit or self.size)).batch(1024)
+        progress = Progress()
         try:
             for block in keys.map(read or self.read, self.parallel_calls):
                 yield block
                 done += 1024
-                report("%s: %d examples read", self.name, min(done, self.size))
+                progress("%s: %d examples read", self.name, min(done, self.size))
         except tf.errors.OpError as error:
             raise UserError(
                 f"{self.name} cannot be read ({one_line(error)}): {self.remedy}"
@@ -394,8 +396,16 @@ def named(kind, names):
     return f"the {kind} {shown}{', ...' if len(names) > CLASSES_SHOWN else ''}"
 
 
-def report(line, *values):
-    logging.log_every_n_seconds(logging.INFO, line, 10, *values)
+class Progress:
+    """Says in the log how far something is, every 10 seconds and not before."""
+
+    def __init__(self):
+        self.said = time.monotonic()
+
+    def __call__(self, line: str, *values):
+        if time.monotonic() - self.said > 10:
+            self.said = time.monotonic()
+            logging.info(line, *values)
 
 
 def one_line(error):

@@ -14,10 +14,10 @@ from tfgan_papers.data.disk import FileExamples, in_python
 from tfgan_papers.data.examples import (
     Examples,
     HeldExamples,
+    Progress,
     fits_in_memory,
     named,
     one_line,
-    report,
 )
 from tfgan_papers.data.files import find, fixed_order, image_suffixes, natural
 from tfgan_papers.data.images import BAD_IMAGE, GREY, Fitting
@@ -168,9 +168,9 @@ def _readable(name, paths, fit):
     images = tf.data.Dataset.range(len(paths)).map(
         in_python(read_or_name), tf.data.AUTOTUNE
     )
-    bad = 0
+    bad, progress = 0, Progress()
     for i, image in enumerate(images.as_numpy_iterator()):
-        report("%s: %d of %d images read", name, i, len(paths))
+        progress("%s: %d of %d images read", name, i, len(paths))
         if image.size:
             yield paths[i], image
         bad += not image.size

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 import numpy as np
+from absl import logging
 
 from tfgan_papers.data import folder, hwdb
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
@@ -22,8 +23,12 @@ def images(path: str, options: DataOptions) -> Examples:
     """
     path = os.path.expanduser(path)
     if path.endswith(".npy"):
-        return array(path)
-    return folder.read(path, "all", dataclasses.replace(options, data_order="hashed"))
+        examples = array(path)
+    else:
+        options = dataclasses.replace(options, data_order="hashed")
+        examples = folder.read(path, "all", options)
+    logging.info("%s: %s", path, examples.summary())
+    return examples
 
 
 def array(path: str) -> HeldExamples:

@@ -13,7 +13,7 @@ from absl import logging
 from PIL import Image, ImageDraw
 
 from tfgan_papers.data import fonts, splits
-from tfgan_papers.data.examples import Examples, fits_in_memory, report
+from tfgan_papers.data.examples import Examples, Progress, fits_in_memory
 from tfgan_papers.data.gb2312 import LEVEL_1
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.errors import UsageError, UserError
@@ -123,6 +123,7 @@ def _drawn(faces, characters, side):
         *(len(characters), len(faces), ", ".join(face.path for face in faces)),
     )
     drawn = np.empty((len(faces), len(characters), side, side, 1), np.uint8)
+    progress = Progress()
     for i, face in enumerate(faces):
         font = fonts.opened(face, round(EM * side))
         for j, character in enumerate(characters):
@@ -136,5 +137,5 @@ def _drawn(faces, characters, side):
             left, top = ((box[k] + box[k + 2] - side) // 2 for k in (0, 1))
             ink = wide.crop((left, top, left + side, top + side))
             drawn[i, j, ..., 0] = 255 - np.asarray(ink)
-        report("glyphs: %d of %d fonts drawn", i + 1, len(faces))
+        progress("glyphs: %d of %d fonts drawn", i + 1, len(faces))
     return drawn.reshape(-1, side, side, 1)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tfgan_papers.data import splits
 from tfgan_papers.data.disk import FileExamples
-from tfgan_papers.data.examples import HeldExamples, fits_in_memory, report
+from tfgan_papers.data.examples import HeldExamples, Progress, fits_in_memory
 from tfgan_papers.data.files import find
 from tfgan_papers.data.gb2312 import LEVEL_1
 from tfgan_papers.data.images import Fitting
@@ -86,10 +86,10 @@ def _files(options):
 def _characters(root, paths):
     """int64 (n, 5): number of the file, first byte of the pixels, width, height, and
     place in LEVEL_1 of each record that has one."""
-    records = []
+    records, progress = [], Progress()
     for i, path in enumerate(paths):
         records.append(np.int64([(i, *r) for r in _records(path)]).reshape(-1, 5))
-        report("%s: %d of %d files looked through", root, i, len(paths))
+        progress("%s: %d of %d files looked through", root, i, len(paths))
     records = np.concatenate(records)
     found = records[records[:, 4] >= 0]
     if len(found) < len(records):
