@@ -6,13 +6,17 @@ those that version 0.1 computed from there.
 
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import launch
+from tfgan_papers import data
 from tfgan_papers.runs import settings
 from tfgan_papers.runs.folder import RunFolder
+from tfgan_papers.runs.run import Run
 
 FOLDER = launch.ROOT / "tests" / "first_edition"
 
@@ -39,3 +43,13 @@ def test_options_that_it_does_not_know_have_the_values_of_its_time(folder):
     assert values.data.data_order == "sorted"
     ended = launch.fork("--k=2", f"--logdir={folder}")
     assert ended.code == 2 and "--k=2 (there: 1)" in ended.errors[0]
+
+
+def test_one_folder_of_images_which_it_took_for_a_class_is_none(tmp_path):
+    (tmp_path / "only").mkdir()
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "only" / "x.png")
+    options = data.DataOptions(dataset="folder", data_dir=str(tmp_path))
+    facts = {"shape": [2, 2, 1], "examples": 1, "classes": 1}
+    run = types.SimpleNamespace(facts=facts)
+    Run.check_data(run, data.load("train", options))
+    assert run.facts["classes"] == 0

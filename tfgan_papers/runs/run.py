@@ -44,6 +44,8 @@ class Run:
             "fingerprint": examples.fingerprint(),
         }
         there = {name: self.facts.get(name, value) for name, value in facts.items()}
+        if there["classes"] == 1:  # version 0.1 took one folder for a class
+            there["classes"] = 0
         if there != facts:
             other = ", ".join(
                 f"{name} {_short(facts[name])} (there: {_short(there[name])})"
