@@ -51,12 +51,14 @@ class Setting(NamedTuple):
 def gan_mnist():
     import numpy as np
 
+    from tfgan_papers import optimizers
+    from tfgan_papers.layers.initializers import Draw
     from tfgan_papers.papers import gan
 
     def model(jit_compile):
-        networks = gan.mnist_networks((28, 28, 1), np.full(784, 0.5), gan.Draw(0))
+        networks = gan.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
         model = gan.GAN(*networks, simultaneous=True, prior="uniform_sqrt3")
-        rates = [gan.HeavyBall(0.1, 500) for _ in range(2)]
+        rates = [optimizers.HeavyBall(0.1, 500) for _ in range(2)]
         model.compile(*rates, jit_compile=jit_compile)
         return model
 

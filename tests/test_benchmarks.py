@@ -58,3 +58,12 @@ def test_both_time_the_authors_networks_of_began(step_times):
     for ours, other in zip((model.generator, model.discriminator), theirs, strict=True):
         sizes = [p.numel() for p in other.parameters()]
         assert sorted(sizes) == sorted(np.prod(w.shape) for w in ours.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    "name", ["gan_mnist", "gan_tfd", "lsgan_ring", "improved_gan_mnist", "began32"]
+)
+def test_a_setting_builds_its_model_and_its_stream(name, step_times):
+    setting = step_times.SETTINGS[name]()
+    assert setting.model(jit_compile=False).generator.count_params() > 0
+    next(iter(setting.stream()))

@@ -9,17 +9,17 @@ import sklearn.datasets
 from PIL import Image
 
 from tests import launch
-from tfgan_papers.commands import evaluate
+from tfgan_papers.commands import scoring
 from tfgan_papers.data import DataOptions, HeldExamples, load
 from tfgan_papers.errors import UsageError
 
 NAMES = tuple("0123456789")
-TEST_ERROR = evaluate.ScoreOptions(metrics=("test_error",))
+TEST_ERROR = scoring.ScoreOptions(metrics=("test_error",))
 
 
 def scorer(test):
     of = DataOptions(train_split="a", test_split="b")
-    return evaluate.Scorer(TEST_ERROR, of, {"b": test}, class_names=NAMES)
+    return scoring.Scorer(TEST_ERROR, of, {"b": test}, class_names=NAMES)
 
 
 def test_labels_of_a_split_without_a_class_mean_what_the_model_learned():

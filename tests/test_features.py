@@ -20,7 +20,7 @@ from scipy.special import softmax
 
 from tests import launch
 from tfgan_papers import data, noise
-from tfgan_papers.commands import evaluate
+from tfgan_papers.commands import evaluate, scoring
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features, frechet_distance, subsets
 
@@ -311,7 +311,7 @@ def given(cache, network):
     """Score images against the last fifth of the digits."""
 
     def score(path, metrics=METRICS, **options):
-        scores = evaluate.ScoreOptions(
+        scores = scoring.ScoreOptions(
             metrics=metrics, score_cache=str(cache), images=str(path), **options
         )
         evaluate.evaluate_images(SPLITS, scores)
@@ -389,12 +389,12 @@ def test_images_that_cannot_be_scored_are_refused(given, array, said, tmp_path):
 
 
 def test_a_score_of_another_kind_of_network_is_refused():
-    scores = evaluate.ScoreOptions(metrics=("inception_score",))
+    scores = scoring.ScoreOptions(metrics=("inception_score",))
     with pytest.raises(UsageError, match="inception_score is not of --features=class"):
-        evaluate.check(scores, SPLITS)
-    scores = evaluate.ScoreOptions(metrics=("classifier_score",), features="tfgan")
+        scoring.check(scores, SPLITS)
+    scores = scoring.ScoreOptions(metrics=("classifier_score",), features="tfgan")
     with pytest.raises(UsageError, match="it needs --features=classifier"):
-        evaluate.check(scores, SPLITS)
+        scoring.check(scores, SPLITS)
 
 
 # Samples.
@@ -408,9 +408,9 @@ def test_samples_in_parts_are_those_of_one_draw(prior):
         classes=3,
         generate_in_graph=lambda z, labels: z + 10 * tf.cast(labels, tf.float32)[:, None],
     )
-    scores = evaluate.ScoreOptions(score_batch_size=4, score_seed=6)
+    scores = scoring.ScoreOptions(score_batch_size=4, score_seed=6)
     shares = np.full(3, 1 / 3)
-    images, labels = evaluate.GeneratorSamples(model, scores, "raw", shares).labelled(10)
+    images, labels = scoring.GeneratorSamples(model, scores, "raw", shares).labelled(10)
     z = noise.latents(prior, tf.constant([6, 0], tf.int64), (10, 5))
     np.testing.assert_array_equal(labels, np.arange(10) % 3)
     np.testing.assert_array_equal(images, z + 10 * np.float32(labels)[:, None])
@@ -424,7 +424,7 @@ def test_a_perfect_generator_of_uneven_classes_has_no_distance(digits, cache, mo
     stored = np.concatenate([zeros[:135], ones[:15]])
     uneven = data.HeldExamples("uneven", stored, np.repeat([0, 1], [135, 15]), "01")
     of = data.DataOptions(train_split="a", test_split="a")
-    scores = evaluate.ScoreOptions(
+    scores = scoring.ScoreOptions(
         metrics=("frechet_distance",), score_cache=str(cache), score_samples=150
     )
     turns = [itertools.cycle(zeros[:135] / 255), itertools.cycle(ones[:15] / 255)]
@@ -434,10 +434,10 @@ def test_a_perfect_generator_of_uneven_classes_has_no_distance(digits, cache, mo
         classes=2,
         generate_in_graph=lambda z, labels: np.float32([next(turns[i]) for i in labels]),
     )
-    scorer = evaluate.Scorer(scores, of, {"a": uneven})
+    scorer = scoring.Scorer(scores, of, {"a": uneven})
     ((_, _, found),) = scorer.score(scorer.subject(model))
     assert found["labels"] == "as in the data"
-    halves = evaluate.GeneratorSamples(model, scores, "unit", np.array([0.5, 0.5]))
+    halves = scoring.GeneratorSamples(model, scores, "unit", np.array([0.5, 0.5]))
     ((_, _, of_halves),) = scorer.score(halves)
     assert found["value"] < 1e-3 * of_halves["value"]
 
@@ -463,13 +463,13 @@ def test_data_are_loaded_and_seen_once_and_the_lower_distance_is_chosen(
     monkeypatch.setattr(
         data, "load", lambda split, of: loads.append(split) or load(split, of)
     )
-    scores = evaluate.ScoreOptions(
+    scores = scoring.ScoreOptions(
         metrics=("frechet_distance", "two_sample", "diversity"),
         score_cache=str(cache),
         score_samples=150,
         score_batch_size=150,
     )
-    scorer = evaluate.Scorer(scores, SPLITS, {"train[:80%]": digits["train"]})
+    scorer = scoring.Scorer(scores, SPLITS, {"train[:80%]": digits["train"]})
     real = digits["train"].all("unit", 150)
     noise = rng.random(real.shape, dtype=np.float32)
     assert scorer.select(generator(real)) > scorer.select(generator(noise))

@@ -12,7 +12,7 @@ from reproduction import ledger
 from reproduction.claims import CLAIMS, PROTOCOL, UNSAID, fits, measured_by
 from reproduction.criteria import CRITERIA
 from tests import launch
-from tfgan_papers.commands.evaluate import ScoreOptions
+from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
 from tfgan_papers.options import fields

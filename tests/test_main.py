@@ -20,9 +20,9 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import tfgan_papers.__main__
 from tests import launch
-from tfgan_papers.commands.evaluate import ScoreOptions
 from tfgan_papers.commands.report import ReportOptions
 from tfgan_papers.commands.sample import SampleOptions
+from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.commands.study import StudyOptions
 from tfgan_papers.options import fields, to_text
 from tfgan_papers.papers import PAPERS

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfgan_papers import optimizers
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import began, gan
@@ -32,7 +33,9 @@ def resident(model, stream, steps, epochs):
 def test_ten_thousand_steps_do_not_grow_the_process():
     networks = gan.point_networks((2,), None, Draw(0))
     model = gan.GAN(*networks, simultaneous=True)
-    model.compile(gan.HeavyBall(0.01, 100), gan.HeavyBall(0.01, 100), jit_compile=False)
+    model.compile(
+        optimizers.HeavyBall(0.01, 100), optimizers.HeavyBall(0.01, 100), jit_compile=False
+    )
     points = np.random.default_rng(0).normal(size=(4096, 2)).astype(np.float32)
     stream = HeldExamples("points", points).stream(32, 0, "raw")
     found = resident(model, stream, 1000, 11)

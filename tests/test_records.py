@@ -7,7 +7,7 @@ import pytest
 
 from reproduction.claims import CLAIMS, measured_by
 from tests import factories
-from tfgan_papers.commands import evaluate
+from tfgan_papers.commands import evaluate, scoring
 from tfgan_papers.metrics import classification_error
 from tfgan_papers.runs import records
 
@@ -88,7 +88,7 @@ def recorded(path, ids=("improved_gan-mnist-1-seed3",), **flags):
     flags |= {"model": "improved_gan", "dataset": "mnist", "labels": 50, "seed": 3}
     flags = {name: value for name, value in flags.items() if name != "model"}
     checkpoint = flags.pop("checkpoint", "last")
-    scores = evaluate.ScoreOptions(record=str(path), checkpoint=checkpoint)
+    scores = scoring.ScoreOptions(record=str(path), checkpoint=checkpoint)
     run = factories.run(path.parents[1], "improved_gan", **flags)
     summary = {"ms_per_step": 40.0, "command": "python main.py", "steps": 90_000}
     run.folder.write("summary.json", summary)

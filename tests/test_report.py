@@ -14,7 +14,7 @@ import pytest
 from tests import launch
 from tests.test_study import covered, made
 from tfgan_papers.commands import report, study
-from tfgan_papers.commands.evaluate import ScoreOptions
+from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import tensorboard
 from tfgan_papers.runs.folder import RunFolder

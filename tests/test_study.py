@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests import launch
 from tfgan_papers.commands import study
-from tfgan_papers.commands.evaluate import ScoreOptions
+from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs.folder import RunFolder
 

@@ -15,7 +15,7 @@ with quiet.native_stderr():
     import tensorflow as tf
 
 from tfgan_papers import data, options
-from tfgan_papers.commands import evaluate, report, sample, study
+from tfgan_papers.commands import evaluate, report, sample, scoring, study
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
@@ -44,16 +44,16 @@ class Mode(NamedTuple):
 
 
 MODES = {
-    "train": Mode(evaluate.train_and_score, evaluate.ScoreOptions),
+    "train": Mode(evaluate.train_and_score, scoring.ScoreOptions),
     "sample": Mode(sample.sample, sample.SampleOptions),
-    "evaluate": Mode(evaluate.evaluate, evaluate.ScoreOptions),
-    "export": Mode(sample.export_run, evaluate.CheckpointOptions),
+    "evaluate": Mode(evaluate.evaluate, scoring.ScoreOptions),
+    "export": Mode(sample.export_run, scoring.CheckpointOptions),
 }
 GROUPS = {  # heading of the help -> its option classes
     "Data": (data.DataOptions,),
     "Training": (settings.TrainingOptions,),
     "Devices": (settings.MachineOptions,),
-    "Scores": (evaluate.ScoreOptions,),
+    "Scores": (scoring.ScoreOptions,),
     "Samples": (sample.SampleOptions,),
     "Studies": (study.StudyOptions,),
     "Reports": (report.ReportOptions,),
@@ -111,7 +111,7 @@ def run_mode(mode: str, values: dict[str, object]):
         return study.study(
             values,
             options.build(study.StudyOptions, values),
-            options.build(evaluate.ScoreOptions, values),
+            options.build(scoring.ScoreOptions, values),
         )
     function, of = MODES[mode]
     own = options.build(of, values)

@@ -4,6 +4,7 @@ The results, or the speed, depend on them.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -140,4 +141,64 @@ class ToZero(keras.optimizers.schedules.LearningRateSchedule):
             "learning_rate": self.learning_rate,
             "flat_steps": self.flat_steps,
             "falling_steps": self.falling_steps,
+        }
+
+
+# Goodfellow et al. 2014, goodfeli/adversarial: the yaml files of all four experiments.
+DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
+LEARNING_RATE_FLOOR = 1e-6  # all four: min_lr
+MOMENTUM = (0.5, 0.7)  # all four: init_momentum, final_momentum
+MOMENTUM_EPOCHS = (1, 250)  # all four: start, saturate
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class HeavyBall(keras.optimizers.SGD):
+    """SGD with heavy-ball momentum, as pylearn2's Momentum.
+
+        v <- m v - lr gradient;  theta <- theta + v
+
+    The learning rate lr_t = max(learning_rate / decay^t, floor) decreases with every
+    minibatch. The momentum m rises linearly from `MOMENTUM[0]` to `MOMENTUM[1]` over the
+    epochs `MOMENTUM_EPOCHS`.
+
+    Args:
+        learning_rate: float, the learning rate at step 0.
+        steps_per_epoch: int, the number of updates of this optimizer in an epoch.
+    """
+
+    def __init__(self, learning_rate, steps_per_epoch, name="heavy_ball"):
+        super().__init__(learning_rate, momentum=MOMENTUM[0], name=name)
+        self.initial_learning_rate = float(learning_rate)
+        self.steps_per_epoch = steps_per_epoch
+
+    def learning_rate_at(self, step):
+        """The learning rate at an integer step, a float32 scalar."""
+        # Computed from the logarithm: in float32 the factor would round to 1.00000405.
+        decay = ops.exp(-np.log(DECAY_PER_STEP) * ops.cast(step, "float32"))
+        return ops.maximum(self.initial_learning_rate * decay, LEARNING_RATE_FLOOR)
+
+    def momentum_at(self, step):
+        """The momentum at an integer step, a float32 scalar."""
+        # MomentumAdjustor counts epochs from 1.
+        epoch = ops.cast(step // self.steps_per_epoch + 1, "float32")
+        first, last = MOMENTUM_EPOCHS
+        risen = ops.clip((epoch - first) / (last - first), 0.0, 1.0)
+        return MOMENTUM[0] + (MOMENTUM[1] - MOMENTUM[0]) * risen
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.momentums[keras_internals.index_of(self, variable)]
+        # The same update as SGD's, in one pass over memory instead of five.
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=velocity.value.handle,
+            grad=gradient,
+            lr=self.learning_rate_at(self.iterations),
+            momentum=self.momentum_at(self.iterations),
+        )
+
+    def get_config(self):
+        return {
+            "learning_rate": self.initial_learning_rate,
+            "steps_per_epoch": self.steps_per_epoch,
+            "name": self.name,
         }

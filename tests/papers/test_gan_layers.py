@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import draws
-from tfgan_papers import noise
+from tfgan_papers import layers, noise
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan
 
@@ -54,7 +54,7 @@ def numpy_maxout(x, kernel, bias, pieces):
 
 def test_maxout_is_the_largest_of_its_linear_maps(rng):
     x = rng.normal(size=(7, 4))
-    layer = some_weights(gan.Maxout(3, 5, dtype="float64"), x, rng)
+    layer = some_weights(layers.Maxout(3, 5, dtype="float64"), x, rng)
     assert layer.count_params() == 4 * 15 + 15
     kernel, bias = layer.get_weights()
     np.testing.assert_allclose(layer(x), numpy_maxout(x, kernel, bias, 5), rtol=1e-12)
@@ -79,7 +79,7 @@ def numpy_maxout_convolution(x, kernel, bias, pieces, pad):
 @pytest.mark.parametrize("pad", [0, 2])
 def test_maxout_convolution_is_the_largest_of_its_convolutions(pad, rng):
     x = rng.normal(size=(2, 6, 5, 3))
-    layer = some_weights(gan.MaxoutConv2D(4, 2, 3, pad, dtype="float64"), x, rng)
+    layer = some_weights(layers.MaxoutConv2D(4, 2, 3, pad, dtype="float64"), x, rng)
     assert layer.compute_output_shape(x.shape) == (2, 4 + 2 * pad, 3 + 2 * pad, 4)
 
     def in_numpy(x, kernel, bias):
@@ -107,21 +107,21 @@ def numpy_pool(x, pool, stride):
 def test_pooling_windows_may_hang_over_the_edge(side, pool, rng):
     x = rng.uniform(-2, -1, (2, side, side, 3)).astype("float32")  # a 0 would show
     expected = numpy_pool(x, pool, 2)
-    np.testing.assert_array_equal(gan.CeilMaxPool2D(pool)(x), expected)
+    np.testing.assert_array_equal(layers.CeilMaxPool2D(pool)(x), expected)
 
 
 def test_pooling_sends_each_windows_gradient_to_its_largest_input(rng):
     x = rng.permutation(81).reshape(1, 9, 9, 1).astype("float32")
     variable = tf.Variable(x)
     with tf.GradientTape() as tape:
-        value = tf.reduce_sum(gan.CeilMaxPool2D(4)(variable))
+        value = tf.reduce_sum(layers.CeilMaxPool2D(4)(variable))
     winners = numpy_pool(x, 4, 2).ravel()
     expected = [np.count_nonzero(winners == entry) for entry in x.ravel()]
     np.testing.assert_array_equal(tf.reshape(tape.gradient(value, variable), -1), expected)
 
 
 def test_pixel_bias_is_untied(rng):
-    layer = gan.PixelBias()
+    layer = layers.PixelBias()
     layer.build((None, 4, 5, 2))
     bias = rng.normal(size=(4, 5, 2)).astype("float32")
     layer.set_weights([bias])
@@ -132,14 +132,14 @@ def test_pixel_bias_is_untied(rng):
 @pytest.mark.parametrize(
     ("cls", "arguments", "shape"),
     [
-        (gan.Maxout, {"maxout_units": 3, "pieces": 5}, (2, 5)),
+        (layers.Maxout, {"maxout_units": 3, "pieces": 5}, (2, 5)),
         (
-            gan.MaxoutConv2D,
+            layers.MaxoutConv2D,
             {"channels": 4, "pieces": 2, "kernel_size": 3, "pad": 1},
             (2, 6, 6, 3),
         ),
-        (gan.CeilMaxPool2D, {"pool_size": 3, "strides": 2}, (2, 6, 6, 3)),
-        (gan.PixelBias, {}, (2, 6, 6, 3)),
+        (layers.CeilMaxPool2D, {"pool_size": 3, "strides": 2}, (2, 6, 6, 3)),
+        (layers.PixelBias, {}, (2, 6, 6, 3)),
     ],
 )
 def test_layers_return_from_their_config(cls, arguments, shape, rng):

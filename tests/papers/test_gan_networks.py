@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tests import factories
-from tfgan_papers import data, layers
+from tfgan_papers import data, layers, optimizers
 from tfgan_papers.errors import UsageError
+from tfgan_papers.layers import initializers
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import contract, gan
 
@@ -124,9 +125,9 @@ def test_experiment_has_the_numbers_of_its_yaml_file(name):
 
 def test_constants_of_all_four_yaml_files():
     assert gan.LATENT_DIM == 100
-    assert gan.DECAY_PER_STEP == 1.000004
-    assert gan.LEARNING_RATE_FLOOR == 1e-6
-    assert (gan.MOMENTUM, gan.MOMENTUM_EPOCHS) == ((0.5, 0.7), (1, 250))
+    assert optimizers.DECAY_PER_STEP == 1.000004
+    assert optimizers.LEARNING_RATE_FLOOR == 1e-6
+    assert (optimizers.MOMENTUM, optimizers.MOMENTUM_EPOCHS) == ((0.5, 0.7), (1, 250))
     assert gan.MAX_COLUMN_NORM == 1.9365
 
 
@@ -137,7 +138,7 @@ def test_weights_start_within_their_irange_and_fill_it(name):
         for network, iranges in zip(pair, IRANGES[name], strict=True):
             for layer, irange in zip(weighted(network), iranges, strict=True):
                 if irange is None:
-                    assert isinstance(layer.kernel_initializer, gan.SparseNormal)
+                    assert isinstance(layer.kernel_initializer, initializers.SparseNormal)
                     continue
                 kernel = np.asarray(layer.kernel_initializer((200, 200), "float32"))
                 assert 0.999 * irange < np.abs(kernel).max() <= np.float32(irange)
@@ -202,7 +203,7 @@ def test_sides_of_the_convolutional_d_are_those_of_pylearn2():
         planes = [
             layer.output.shape[1:]
             for layer in discriminator.layers
-            if isinstance(layer, gan.MaxoutConv2D | gan.CeilMaxPool2D)
+            if isinstance(layer, layers.MaxoutConv2D | layers.CeilMaxPool2D)
         ]
     assert [plane[0] for plane in planes] == [33, 16, 15, 7, 9, 5]
     assert [plane[1] for plane in planes] == [33, 16, 15, 7, 9, 5]
@@ -248,7 +249,7 @@ def test_tfd_biases_start_at_minus_2_and_at_the_logit_of_the_mean(name):
 
 
 def test_sparse_normal_gives_each_unit_exactly_100_weights():
-    weights = np.asarray(gan.SparseNormal(100, seed=3)((2000, 60), "float32"))
+    weights = np.asarray(initializers.SparseNormal(100, seed=3)((2000, 60), "float32"))
     assert (np.count_nonzero(weights, axis=0) == 100).all()
     values = weights[weights != 0]
     assert values.mean() == pytest.approx(0, abs=5 / values.size**0.5)
@@ -259,11 +260,13 @@ def test_sparse_normal_gives_each_unit_exactly_100_weights():
 
 
 def test_sparse_normal_is_a_function_of_its_seed_and_returns_from_its_config():
-    initializer = gan.SparseNormal(5, seed=3)
+    initializer = initializers.SparseNormal(5, seed=3)
     twin = keras.initializers.deserialize(keras.initializers.serialize(initializer))
     once = np.asarray(initializer((20, 4), "float32"))
     np.testing.assert_array_equal(twin((20, 4), "float32"), once)
-    assert (np.asarray(gan.SparseNormal(5, seed=4)((20, 4), "float32")) != once).any()
+    assert (
+        np.asarray(initializers.SparseNormal(5, seed=4)((20, 4), "float32")) != once
+    ).any()
 
 
 @pytest.mark.parametrize("name", SHAPES)

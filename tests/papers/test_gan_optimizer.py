@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_papers.papers import gan
+from tfgan_papers import optimizers
 
 
 def schedules(step, steps_per_epoch, rate):
@@ -21,7 +21,7 @@ def schedules(step, steps_per_epoch, rate):
     + [(249, 0.5 + 0.2 * 248 / 249), (250, 0.7), (300, 0.7)],
 )
 def test_momentum_rises_by_epoch(epoch, momentum):
-    optimizer = gan.HeavyBall(0.1, 500)
+    optimizer = optimizers.HeavyBall(0.1, 500)
     for step in (500 * epoch - 500, 500 * epoch - 1):  # the same all through the epoch
         at = float(optimizer.momentum_at(tf.constant(step, tf.int64)))
         assert at == pytest.approx(momentum, abs=1e-6)
@@ -30,7 +30,9 @@ def test_momentum_rises_by_epoch(epoch, momentum):
 @pytest.mark.parametrize("step", [0, 1, 1000, 173_287, 10**6, 2 * 10**6, 10**7])
 def test_learning_rate_falls_by_minibatch_to_its_floor(step):
     """At 173,287 it has halved. 1.000004 needs more digits than float32 has."""
-    rate = float(gan.HeavyBall(0.1, 500).learning_rate_at(tf.constant(step, tf.int64)))
+    rate = float(
+        optimizers.HeavyBall(0.1, 500).learning_rate_at(tf.constant(step, tf.int64))
+    )
     assert rate == pytest.approx(max(0.1 / 1.000004**step, 1e-6), rel=1e-4)
 
 
@@ -40,7 +42,7 @@ def test_heavy_ball_walks_as_numpy_does(steps_per_epoch, steps, rng):
     shapes = (3, 2), (2,)
     theta = [rng.normal(size=shape) for shape in shapes]
     variables = [keras.Variable(value.astype("float32")) for value in theta]
-    optimizer = gan.HeavyBall(0.1, steps_per_epoch)
+    optimizer = optimizers.HeavyBall(0.1, steps_per_epoch)
     optimizer.build(variables)
     velocity = [np.zeros(shape) for shape in shapes]
     for step in range(steps):
@@ -58,7 +60,7 @@ def test_heavy_ball_walks_as_numpy_does(steps_per_epoch, steps, rng):
 
 def test_heavy_ball_moves_by_the_floor_when_late():
     variable = keras.Variable(np.zeros(2, "float32"))
-    optimizer = gan.HeavyBall(0.1, 500)
+    optimizer = optimizers.HeavyBall(0.1, 500)
     optimizer.build([variable])
     optimizer.iterations.assign(10**7)
     for moved in (-1e-6, -1e-6 * (1 + 1.7)):  # momentum .7
@@ -67,9 +69,9 @@ def test_heavy_ball_moves_by_the_floor_when_late():
 
 
 def test_heavy_ball_returns_from_its_config():
-    optimizer = gan.HeavyBall(0.05, 7, name="of_d")
+    optimizer = optimizers.HeavyBall(0.05, 7, name="of_d")
     twin = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    assert type(twin) is gan.HeavyBall and twin.name == "of_d"
+    assert type(twin) is optimizers.HeavyBall and twin.name == "of_d"
     step = tf.constant(7 * 126, tf.int64)
     assert float(twin.learning_rate_at(step)) == float(optimizer.learning_rate_at(step))
     assert float(twin.momentum_at(step)) == float(optimizer.momentum_at(step)) > 0.5

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests import factories
 from tests.factories import build, options_of
 from tfgan_papers import data
-from tfgan_papers.commands import evaluate
+from tfgan_papers.commands import scoring
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan
@@ -80,13 +80,13 @@ def test_a_value_range_that_the_generators_sigmoid_cannot_give_is_refused(tmp_pa
 
 
 def test_scores_of_features_are_refused_where_pixels_depend_on_the_batch():
-    scores = evaluate.ScoreOptions(metrics=("diversity", "frechet_distance"))
+    scores = scoring.ScoreOptions(metrics=("diversity", "frechet_distance"))
     norm55, unit = (data.DataOptions(value_range=name) for name in ("norm55", "unit"))
     with pytest.raises(UsageError, match="--metrics=frechet_distance.*norm55 depend"):
-        evaluate.check(scores, norm55)
-    evaluate.check(scores, unit)
+        scoring.check(scores, norm55)
+    scoring.check(scores, unit)
     of_files = dataclasses.replace(scores, images="folder")
-    evaluate.check(of_files, norm55)  # those are pixels already
+    scoring.check(of_files, norm55)  # those are pixels already
 
 
 @pytest.mark.parametrize(

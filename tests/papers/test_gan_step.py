@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests import draws
 from tests.papers.test_gan_networks import weighted
-from tfgan_papers import layers, noise
+from tfgan_papers import layers, noise, optimizers
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan
 
@@ -225,7 +225,7 @@ def test_column_norms_are_capped_after_each_update(simultaneous, rng):
     z = keras.Input((Z_DIM,))
     image = keras.layers.Reshape(shape)(keras.layers.Dense(9)(z))
     model = gan.GAN(keras.Model(z, image), discriminator, simultaneous=simultaneous)
-    model.compile(gan.HeavyBall(0.01, 10), gan.HeavyBall(0.01, 10))
+    model.compile(optimizers.HeavyBall(0.01, 10), optimizers.HeavyBall(0.01, 10))
     before = norms()
     model.train_step(tf.constant(rng.normal(size=(8, *shape)).astype("float32")))
     after = norms()

@@ -15,7 +15,7 @@ from tests import factories, launch
 from tests.factories import build, options_of
 from tests.strategies import two_replicas
 from tfgan_papers import layers, losses, noise, options
-from tfgan_papers.commands import evaluate
+from tfgan_papers.commands import evaluate, scoring
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
@@ -468,7 +468,7 @@ def test_predictions_of_an_ensemble_are_averaged(run, tmp_path, capsys):
     folders = run[0][0], tmp_path / "other"
     ended = launch.fork(*RUN, "--seed=2", f"--steps={STEPS}", f"--logdir={folders[1]}")
     assert ended.code == 0, ended.err
-    scores = evaluate.ScoreOptions(metrics=("test_error",), ensemble=(str(folders[1]),))
+    scores = scoring.ScoreOptions(metrics=("test_error",), ensemble=(str(folders[1]),))
     evaluate.evaluate(open_run({"logdir": str(folders[0])}), scores)
     said = capsys.readouterr().out
     images, labels = held_out_digits()
@@ -482,7 +482,7 @@ def test_predictions_of_an_ensemble_are_averaged(run, tmp_path, capsys):
 
 def test_an_ensemble_is_the_mean_of_probabilities(rng):
     found = [rng.normal(size=(6, 4)) * 3 for _ in range(3)]
-    mean = evaluate._averaged([lambda x, training, y=y: y for y in found])
+    mean = scoring._averaged([lambda x, training, y=y: y for y in found])
     expected = np.mean([softmax(logits, 1) for logits in found], 0)
     np.testing.assert_allclose(mean(None), expected, rtol=1e-6)
 
@@ -491,7 +491,7 @@ def test_an_ensemble_that_is_sure_is_scored():
     """The logarithm of its 0 is infinite, and no score is of that."""
     logits = np.float32([[900, 0], [0, 900], [0, 900]])
     reference = classification_error.Reference(logits, np.int32([0, 1, 0]))
-    mean = evaluate._averaged([lambda x, training: tf.constant(x)] * 2)
+    mean = scoring._averaged([lambda x, training: tf.constant(x)] * 2)
     assert classification_error.score(mean, reference).value == 1
 
 
@@ -506,7 +506,7 @@ def test_runs_at_another_step_are_no_ensemble(monkeypatch):
         return other
 
     monkeypatch.setattr(evaluate, "ensemble_member", ensemble_member)
-    scores = evaluate.ScoreOptions(ensemble=("b",))
+    scores = scoring.ScoreOptions(ensemble=("b",))
     found = evaluate._ensemble(None, scores, 6)
     assert found == [("improved_gan-mnist-1-seed2", None)]
     with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):

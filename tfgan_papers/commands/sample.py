@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from tfgan_papers import data, figures, losses, noise
 from tfgan_papers.commands import embedding
-from tfgan_papers.commands.evaluate import CheckpointOptions
+from tfgan_papers.commands.scoring import CheckpointOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import mode_coverage, subsets
 from tfgan_papers.options import option

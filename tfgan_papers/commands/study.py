@@ -24,7 +24,7 @@ from typing import NamedTuple
 from scipy.stats import binomtest, sem, t
 
 from tfgan_papers import figures, files, options
-from tfgan_papers.commands.evaluate import ScoreOptions
+from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
 from tfgan_papers.runs import collapse, records, settings, tensorboard

@@ -1,6 +1,7 @@
-"""Layers that more than one paper uses."""
+"""Layers that Keras lacks."""
 
 from tfgan_papers.layers.labels import OneHot
+from tfgan_papers.layers.maxout import CeilMaxPool2D, Maxout, MaxoutConv2D, PixelBias
 from tfgan_papers.layers.minibatch_discrimination import MinibatchDiscrimination
 from tfgan_papers.layers.stochastic import Dropout, GaussianNoise
 from tfgan_papers.layers.strided import DownConv2D, UpConv2D
@@ -14,11 +15,15 @@ from tfgan_papers.layers.weight_normalization import WeightNormalization
 
 __all__ = [
     "REFERENCE_GAIN_STD",
+    "CeilMaxPool2D",
     "DownConv2D",
     "Dropout",
     "GaussianNoise",
+    "Maxout",
+    "MaxoutConv2D",
     "MinibatchDiscrimination",
     "OneHot",
+    "PixelBias",
     "UpConv2D",
     "VirtualBatchNormalization",
     "WeightNormalization",

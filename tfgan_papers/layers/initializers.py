@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 
 class Draw:
@@ -40,3 +41,21 @@ class Draw:
     def orthogonal(self, gain):
         """Random orthogonal matrix times `gain`."""
         return keras.initializers.Orthogonal(gain, seed=self.seed())
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class SparseNormal(keras.initializers.Initializer):
+    """Gives each unit `nonzero` weights from N(0, 1), the others are 0 (pylearn2's
+    sparse_init).
+    """
+
+    def __init__(self, nonzero, seed=None):
+        self.nonzero, self.seed = nonzero, seed
+
+    def __call__(self, shape, dtype=None):
+        draw = np.random.default_rng(self.seed)
+        ranks = draw.random(shape).argsort(axis=0).argsort(axis=0)
+        return ops.cast(np.where(ranks < self.nonzero, draw.normal(size=shape), 0.0), dtype)
+
+    def get_config(self):
+        return {"nonzero": self.nonzero, "seed": self.seed}

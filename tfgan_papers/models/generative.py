@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
-from keras import saving
+from keras import ops, saving
 
 from tfgan_papers import keras_internals, noise
 from tfgan_papers.models.optimizer_group import OptimizerGroup
@@ -198,7 +198,9 @@ class GenerativeModel(keras.Model):
 
     def with_labels(self, inputs, labels):
         """The inputs of a network: `inputs`, and `labels` if the model has classes."""
-        return [inputs, labels] if self.classes else inputs
+        if not self.classes:
+            return inputs
+        return [*map(ops.convert_to_tensor, (inputs, labels))]  # Keras refuses a mixture
 
     def generate(self, z, labels=None) -> tf.Tensor:
         """Generates images in inference mode.

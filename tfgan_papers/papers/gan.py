@@ -45,229 +45,20 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from tfgan_papers import files, keras_internals, layers, losses
+from tfgan_papers import files, layers, losses
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.layers.initializers import SparseNormal
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
+from tfgan_papers.optimizers import HeavyBall
 from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed
 from tfgan_papers.papers.borrowed import BorrowedOptions
 from tfgan_papers.papers.contract import Paper
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
-DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
-LEARNING_RATE_FLOOR = 1e-6  # all four: min_lr
-MOMENTUM = (0.5, 0.7)  # all four: init_momentum, final_momentum
-MOMENTUM_EPOCHS = (1, 250)  # all four: start, saturate
 MAX_COLUMN_NORM = 1.9365  # tfd_pretrain/*.yaml: max_col_norm
-
-
-# The optimizer: momentum with the authors' schedules.
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class HeavyBall(keras.optimizers.SGD):
-    """SGD with heavy-ball momentum, as pylearn2's Momentum.
-
-        v <- m v - lr gradient;  theta <- theta + v
-
-    The learning rate lr_t = max(learning_rate / decay^t, floor) decreases with every
-    minibatch. The momentum m rises linearly from `MOMENTUM[0]` to `MOMENTUM[1]` over the
-    epochs `MOMENTUM_EPOCHS`.
-
-    Args:
-        learning_rate: float, the learning rate at step 0.
-        steps_per_epoch: int, the number of updates of this optimizer in an epoch.
-    """
-
-    def __init__(self, learning_rate, steps_per_epoch, name="heavy_ball"):
-        super().__init__(learning_rate, momentum=MOMENTUM[0], name=name)
-        self.initial_learning_rate = float(learning_rate)
-        self.steps_per_epoch = steps_per_epoch
-
-    def learning_rate_at(self, step):
-        """The learning rate at an integer step, a float32 scalar."""
-        # Computed from the logarithm: in float32 the factor would round to 1.00000405.
-        decay = ops.exp(-np.log(DECAY_PER_STEP) * ops.cast(step, "float32"))
-        return ops.maximum(self.initial_learning_rate * decay, LEARNING_RATE_FLOOR)
-
-    def momentum_at(self, step):
-        """The momentum at an integer step, a float32 scalar."""
-        # MomentumAdjustor counts epochs from 1.
-        epoch = ops.cast(step // self.steps_per_epoch + 1, "float32")
-        first, last = MOMENTUM_EPOCHS
-        risen = ops.clip((epoch - first) / (last - first), 0.0, 1.0)
-        return MOMENTUM[0] + (MOMENTUM[1] - MOMENTUM[0]) * risen
-
-    def update_step(self, gradient, variable, learning_rate):
-        velocity = self.momentums[keras_internals.index_of(self, variable)]
-        # The same update as SGD's, in one pass over memory instead of five.
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=velocity.value.handle,
-            grad=gradient,
-            lr=self.learning_rate_at(self.iterations),
-            momentum=self.momentum_at(self.iterations),
-        )
-
-    def get_config(self):
-        return {
-            "learning_rate": self.initial_learning_rate,
-            "steps_per_epoch": self.steps_per_epoch,
-            "name": self.name,
-        }
-
-
-# Layers.
-
-
-def column_maximum(z):
-    """The maximum over axis 1: (batch, pieces, units) -> (batch, units).
-
-    The gradient goes to the largest piece. This takes two cheap passes; TensorFlow's own
-    gradient also counts ties.
-    """
-
-    @tf.custom_gradient
-    def forward(z):
-        largest = tf.reduce_max(z, axis=1, keepdims=True)
-
-        def backward(upstream):
-            return tf.where(z == largest, upstream[:, tf.newaxis], tf.zeros_like(z))
-
-        return largest[:, 0], backward
-
-    return forward(z)
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class Maxout(keras.layers.Dense):
-    """A maxout layer: the maximum of several linear maps (Goodfellow et al. 2013).
-
-    Input: (batch, features). Output: (batch, maxout_units).
-
-    Args:
-        maxout_units: int, the number of outputs.
-        pieces: int, the number of linear maps per output.
-    """
-
-    def __init__(self, maxout_units, pieces, **kwargs):
-        kwargs.pop("units", None)
-        super().__init__(maxout_units * pieces, **kwargs)
-        self.maxout_units, self.pieces = maxout_units, pieces
-
-    def call(self, inputs):
-        z = super().call(inputs)
-        return column_maximum(ops.reshape(z, (-1, self.pieces, self.maxout_units)))
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.maxout_units)
-
-    def get_config(self):
-        config = super().get_config()
-        del config["units"]
-        return {**config, "maxout_units": self.maxout_units, "pieces": self.pieces}
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class MaxoutConv2D(keras.layers.Conv2D):
-    """A maxout convolution of stride 1, as pylearn2's MaxoutConvC01B without its pooling.
-
-    Input: (batch, height, width, features). Output: (batch, height + 2 pad - k + 1,
-    width + 2 pad - k + 1, channels), with kernel size k.
-
-    Args:
-        channels: int, the number of output channels.
-        pieces: int, the number of convolutions per output channel.
-        kernel_size: int, k.
-        pad: int, the number of zeros added on every side.
-    """
-
-    def __init__(self, channels, pieces, kernel_size, pad, **kwargs):
-        kwargs.pop("filters", None)
-        super().__init__(channels * pieces, kernel_size, padding="valid", **kwargs)
-        self.channels, self.pieces, self.pad = channels, pieces, pad
-
-    def call(self, inputs):
-        sides = (self.pad, self.pad)
-        z = super().call(ops.pad(inputs, ((0, 0), sides, sides, (0, 0))))
-        height, width = z.shape[1:3]
-        return ops.max(ops.reshape(z, (-1, height, width, self.pieces, self.channels)), 3)
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, _ = input_shape
-        grown = [
-            side + 2 * self.pad - k + 1
-            for side, k in zip((height, width), self.kernel_size, strict=True)
-        ]
-        return (batch, *grown, self.channels)
-
-    def get_config(self):
-        config = super().get_config()
-        for name in ("filters", "padding", "strides"):
-            del config[name]
-        return {**config, "channels": self.channels, "pieces": self.pieces, "pad": self.pad}
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class CeilMaxPool2D(keras.layers.Layer):
-    """Max pooling whose last window may extend beyond the edge (pylearn2; GAN-8).
-
-    Input: (batch, height, width, channels). Output: the same with
-    ceil((side - pool_size) / strides) + 1 for height and width.
-    """
-
-    def __init__(self, pool_size, strides=2, **kwargs):
-        super().__init__(**kwargs)
-        self.pool_size, self.strides = pool_size, strides
-
-    def call(self, inputs):
-        sides = [(0, self.overhang(side)) for side in inputs.shape[1:3]]
-        padded = ops.pad(inputs, [(0, 0), *sides, (0, 0)], constant_values=-np.inf)
-        return ops.max_pool(padded, self.pool_size, self.strides)
-
-    def overhang(self, side):
-        """The number of pixels by which the last window exceeds a side of `side` pixels."""
-        windows = -(-(side - self.pool_size) // self.strides) + 1
-        return (windows - 1) * self.strides + self.pool_size - side
-
-    def get_config(self):
-        own = {"pool_size": self.pool_size, "strides": self.strides}
-        return {**super().get_config(), **own}
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class PixelBias(keras.layers.Layer):
-    """Adds one bias per pixel and channel: `tied_b: 0` of the authors' deconv.
-
-    Input and output: (batch, height, width, channels).
-    """
-
-    def build(self, input_shape):
-        self.bias = self.add_weight(name="bias", shape=input_shape[1:], initializer="zeros")
-
-    def call(self, inputs):
-        return inputs + self.bias
-
-
-@keras.saving.register_keras_serializable("tfgan_papers")
-class SparseNormal(keras.initializers.Initializer):
-    """Gives each unit `nonzero` weights from N(0, 1), the others are 0 (pylearn2's
-    sparse_init).
-    """
-
-    def __init__(self, nonzero, seed=None):
-        self.nonzero, self.seed = nonzero, seed
-
-    def __call__(self, shape, dtype=None):
-        draw = np.random.default_rng(self.seed)
-        ranks = draw.random(shape).argsort(axis=0).argsort(axis=0)
-        return ops.cast(np.where(ranks < self.nonzero, draw.normal(size=shape), 0.0), dtype)
-
-    def get_config(self):
-        return {"nonzero": self.nonzero, "seed": self.seed}
 
 
 # Networks: z (batch, 100) -> images (batch, height, width, channels) -> logit (batch, 1).
@@ -304,7 +95,7 @@ def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005
     x = keras.layers.Flatten()(x)
     for rate, name in ((0.2, None), (0.5, "features")):
         x = layers.Dropout(rate)(x)
-        x = Maxout(
+        x = layers.Maxout(
             units,
             pieces,
             kernel_initializer=draw.uniform(irange),
@@ -420,7 +211,7 @@ def cifar10_conv_networks(shape, mean_image, draw):
                 use_bias=False,
                 kernel_initializer=draw.uniform(0.05),
             ),
-            PixelBias(dtype="float32"),
+            layers.PixelBias(dtype="float32"),
         ],
         shape,
     )
@@ -431,12 +222,12 @@ def cifar10_conv_networks(shape, mean_image, draw):
         (0.5, 192, 5, 3, 2),  # 7 -> 9 -> 5
     ):
         x = layers.Dropout(rate)(x)
-        x = MaxoutConv2D(channels, 2, kernel, pad, kernel_initializer=draw.uniform(0.005))(
-            x
-        )
-        x = CeilMaxPool2D(pool)(x)
+        x = layers.MaxoutConv2D(
+            channels, 2, kernel, pad, kernel_initializer=draw.uniform(0.005)
+        )(x)
+        x = layers.CeilMaxPool2D(pool)(x)
     x = layers.Dropout(0.5)(keras.layers.Flatten()(x))
-    x = Maxout(500, 5, kernel_initializer=draw.uniform(0.005), name="features")(x)
+    x = layers.Maxout(500, 5, kernel_initializer=draw.uniform(0.005), name="features")(x)
     score = logit(draw)(layers.Dropout(0.5)(x))
     return generator, keras.Model(images, score, name="discriminator")
 
