@@ -78,10 +78,10 @@ def test_a_sheet_for_each_class_or_one(run):
 
 
 def on_sheet(path, columns):
-    """Its 8x8 images, which it shows as 32x32, by rows."""
+    """Its 8x8 images, which it shows as 64x64, by rows."""
     page = np.asarray(Image.open(path))[2:, 2:, 0]
-    assert page.shape[1] == columns * (32 + 2)
-    tiles = page.reshape(-1, 34, columns, 34).swapaxes(1, 2)[:, :, 1:32:4, 1:32:4]
+    assert page.shape[1] == columns * (64 + 2)
+    tiles = page.reshape(-1, 66, columns, 66).swapaxes(1, 2)[:, :, 1:64:8, 1:64:8]
     return tiles.reshape(-1, 8, 8)
 
 
@@ -135,7 +135,7 @@ def test_pictures_that_make_no_sense_are_refused(run, arguments, words):
     ("arguments", "words"),
     [
         (("--model=lsgan", "--a=1", "--b=1"), "nothing to tell apart"),
-        (("--model=gan", "--a=-1"), "--a goes with --loss=least_squares"),
+        (("--model=gan", "--a=-1"), "--a, --b and --c go with --loss=least_squares"),
         (("--model=dcgan", "--network=resnet"), "authors, port, conditional"),
         (("--model=dcgan", "--image_size=30"), "do not halve"),
     ],

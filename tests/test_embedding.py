@@ -111,8 +111,8 @@ def sampled(run, *arguments):
 
 def row(path):
     """The images of a sheet of one row, (n, 8, 8)."""
-    page = np.asarray(Image.open(path))[2:-2:4, :, 0]
-    return np.stack([page[:, left : left + 32 : 4] for left in range(2, page.shape[1], 34)])
+    page = np.asarray(Image.open(path))[2:-2:8, :, 0]
+    return np.stack([page[:, left : left + 64 : 8] for left in range(2, page.shape[1], 66)])
 
 
 @pytest.mark.parametrize("names", ["ab", "a"])

@@ -53,7 +53,7 @@ def place(tmp_path_factory):
     for name in ("PICTURES", "FOLDER"):
         (place / name).mkdir()
     for i, (image, label) in enumerate(
-        zip(digits.images[:60], digits.target[:60], strict=True)
+        zip(digits.images[:100], digits.target[:100], strict=True)
     ):
         picture = Image.fromarray(np.uint8(image * 255 / 16))
         picture.save(place / "FOLDER" / f"{i}.png")
