@@ -11,7 +11,6 @@ import dataclasses
 import datetime
 import itertools
 import os
-import pathlib
 import signal
 import statistics
 import subprocess
@@ -19,7 +18,7 @@ import sys
 import threading
 import time
 import urllib.parse
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from scipy.stats import binomtest, sem, t
 
@@ -241,14 +240,15 @@ class Processes:
             for kind in ("INTRAOP", "INTEROP"):
                 self.environment.setdefault(f"TF_NUM_{kind}_THREADS", str(threads))
 
-    def run(self, arguments: list[str], log: pathlib.Path) -> int | None:
-        """The exit code of `main.py` with these arguments; None if it was not started."""
+    def run(self, arguments: list[str], log: BinaryIO) -> int | None:
+        """The exit code of `main.py` with these arguments and its output in `log`; None if
+        it was not started."""
         command = [sys.executable, "-m", "tfgan_papers", *arguments]
-        with self.lock, log.open("ab") as out:
+        with self.lock:
             if self.stopping:
                 return None
             process = subprocess.Popen(  # Ctrl-C is the study's to pass on, once
-                *(command,), stdout=out, stderr=out, env=self.environment,
+                *(command,), stdout=log, stderr=log, env=self.environment,
                 start_new_session=True,
             )  # fmt: skip
             self.running.add(process)
@@ -310,10 +310,10 @@ def _stop(signum, frame):
 def _train(processes, run, arguments):
     """One run by its command line, with its output in log.txt; the exit code."""
     run.folder.path.mkdir(parents=True, exist_ok=True)
-    run.folder.wait_until_free()  # a killed study may have left the run at work
     varied = [f"--{name}={value}" for name, value in run.setting.items()]
     own = [f"--seed={run.seed}", f"--logdir={run.folder}"]
-    return processes.run([*arguments, *varied, *own], run.folder / "log.txt")
+    with run.folder.open_log() as log:
+        return processes.run([*arguments, *varied, *own], log)
 
 
 def _error(run, code):

@@ -78,11 +78,14 @@ class RunFolder:
                 "another --logdir"
             ) from error
 
-    def wait_until_free(self):
-        """Wait while another process trains in the folder."""
+    def open_log(self):
+        """log.txt, open for appending. It waits while a process writes there to whom it
+        was given as output, from that process's first moment on: a killed study may have
+        left one at work, which has not yet come to `lock`."""
+        file = (self.path / "log.txt").open("ab")
         if fcntl is not None:
-            with (self.path / "lock").open("a") as file:
-                fcntl.lockf(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)  # unlike lockf, it is inherited
+        return file
 
     def stored_options(self) -> dict[str, str]:
         """Option -> its text, as flags.txt has it; empty without that file.
