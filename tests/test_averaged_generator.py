@@ -156,7 +156,7 @@ def test_export_and_scores_say_which_generator_they_are_of(which, runs):
             if mode == "--mode=evaluate"
             else ()
         )
-        ended = launch.fork(mode, f"--logdir={folder}", *score, *asked)
+        ended = launch.within(mode, f"--logdir={folder}", *score, *asked)
         assert ended.code == 0, ended.err
     manifest = json.loads((folder / "export" / "manifest.json").read_text())
     assert manifest["generator"] == which
@@ -186,17 +186,18 @@ def test_run_remembers_which_generator_it_samples(tmp_path):
 @pytest.mark.parametrize("old", [False, True])
 def test_a_run_without_an_average_goes_on_without_one(old, tmp_path):
     """So does one from before there was the flag."""
-    folder, base = tmp_path / "run", ("--model=gan", "--steps=2", "--report_steps=1")
-    assert launch.fork(*base, f"--logdir={folder}").code == 0
+    folder = tmp_path / "run"
+    base = ("--model=gan", "--steps=2", "--report_steps=1", "--jit_compile=false")
+    assert launch.within(*base, f"--logdir={folder}").code == 0
     if old:
         lines = (folder / "flags.txt").read_text().splitlines(keepends=True)
         kept = [line for line in lines if not line.startswith("--generator")]
         assert len(kept) == len(lines) - 1
         (folder / "flags.txt").write_text("".join(kept))
-    ended = launch.fork(*base, f"--logdir={folder}", "--generator_average=0.01")
+    ended = launch.within(*base, f"--logdir={folder}", "--generator_average=0.01")
     assert ended.code == 2
     assert "--generator_average=0.01 (there: 0.0)" in ended.errors[0]
-    assert launch.fork(*base, f"--logdir={folder}", "--steps=3").code == 0
+    assert launch.within(*base, f"--logdir={folder}", "--steps=3").code == 0
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_a_run_without_an_average_goes_on_without_one(old, tmp_path):
     ],
 )
 def test_what_cannot_be_averaged_is_refused(flags, says, tmp_path):
-    ended = launch.fork(*flags, f"--logdir={tmp_path / 'run'}")
+    ended = launch.within(*flags, f"--logdir={tmp_path / 'run'}")
     assert (ended.code, len(ended.errors)) == (2, 1)
     assert ended.errors[0].startswith(f"error: {says}")
     assert not (tmp_path / "run" / "flags.txt").exists()

@@ -164,9 +164,12 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_makes_no_sense_is_refused_in_one_line(case, tmp_path):
+def test_what_makes_no_sense_is_refused_in_one_line(case, tmp_path, monkeypatch):
     arguments, code, said = CASES[case]
-    ended = launch.fork(f"--logdir={tmp_path}/run", *arguments.split())
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    other_devices = "--cpu_devices" in arguments  # than those of this process
+    command = launch.fork if other_devices else launch.within
+    ended = command(f"--logdir={tmp_path}/run", *arguments.split())
     line = refusal(ended)
     assert ended.code == code
     for words in said:
@@ -194,7 +197,7 @@ def slow(tmp_path_factory):
 
 
 def test_the_real_command_says_it_too(slow):
-    """The others here are forks of a process that has imported main.py's modules."""
+    """The others here are forks, or run within the process of the tests."""
     folder, future = slow["real"]
     ended = future.result()
     assert ended.code == 2 and "Traceback" not in ended.err
@@ -205,12 +208,9 @@ def test_the_real_command_says_it_too(slow):
 @pytest.mark.parametrize(
     "cluster", ["", "worker 3 of 4", "{}", json.dumps(CLUSTER)], ids=str
 )
-def test_a_cluster_that_is_none_is_refused(cluster, tmp_path):
-    ended = launch.fork(
-        f"--logdir={tmp_path}/run",
-        "--strategy=multi_worker",
-        environment={"TF_CONFIG": cluster},
-    )
+def test_a_cluster_that_is_none_is_refused(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", cluster)
+    ended = launch.within(f"--logdir={tmp_path}/run", "--strategy=multi_worker")
     assert "TF_CONFIG" in refusal(ended)
     assert os.listdir(tmp_path) == []
 
@@ -238,7 +238,7 @@ def folder():
 
 def test_flags_that_contradict_the_run_are_named_with_what_is_there(folder):
     before = launch.contents(folder)
-    ended = launch.fork(f"--logdir={folder}", "--batch_size=40", "--fidelity=code")
+    ended = launch.within(f"--logdir={folder}", "--batch_size=40", "--fidelity=code")
     line = refusal(ended)
     assert ended.code == 2 and str(folder) in line
     for words in ("--batch_size=40 (there: 20)", "--fidelity=code (there: paper)"):
@@ -248,7 +248,7 @@ def test_flags_that_contradict_the_run_are_named_with_what_is_there(folder):
 
 
 def test_a_checkpoint_that_was_never_kept_is_refused(folder):
-    ended = launch.fork(f"--logdir={folder}", "--mode=export", "--checkpoint=best")
+    ended = launch.within(f"--logdir={folder}", "--mode=export", "--checkpoint=best")
     assert "no checkpoint in checkpoints/best" in refusal(ended) and ended.code == 1
     assert not list(folder.glob("export*"))
 
@@ -309,7 +309,7 @@ def damaged(path, content):
 )
 def test_a_damaged_file_of_the_run_is_named(folder, name, content, mode):
     with damaged(folder / name, content):
-        ended = launch.fork(f"--logdir={folder}", f"--mode={mode}")
+        ended = launch.within(f"--logdir={folder}", f"--mode={mode}")
         line = refusal(ended)
     assert ended.code == 1
     assert f"{folder / name} is damaged" in line

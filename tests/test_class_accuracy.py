@@ -79,7 +79,7 @@ def test_points_are_refused():
 
 
 def test_a_conditional_run_is_scored_by_it(tmp_path):
-    ended = launch.fork(
+    ended = launch.within(
         *("--model=lsgan", "--network=characters", "--width=4", "--batch_size=20"),
         *("--train_split=train[:80%]", "--test_split=train[80%:]", "--jit_compile=false"),
         *("--steps=2", "--metrics=class_accuracy", "--score_samples=40"),

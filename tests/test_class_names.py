@@ -65,13 +65,13 @@ def test_a_folder_without_a_class_has_the_errors_of_the_same_images_beside_it(tm
     )
     run = ("--model=improved_gan", f"--logdir={tmp_path}/run", "--batch_size=20")
     data = ("--dataset=folder", "--train_split=train", "--test_split=train")
-    ended = launch.fork(
+    ended = launch.within(
         *(*run, *data, f"--data_dir={tmp_path}/train", "--labels=50", "--steps=12"),
         *("--report_steps=6", "--jit_compile=false"),
     )
     assert ended.code == 0, ended.err
     for folder in ("without", "with_one"):
-        ended = launch.fork(
+        ended = launch.within(
             *(f"--logdir={tmp_path}/run", f"--data_dir={tmp_path}/{folder}"),
             *("--mode=evaluate", "--metrics=test_error", "--test_split=train"),
         )

@@ -65,7 +65,7 @@ def test_endpoints_take_labels(run, rng):
 
 
 def drawn(folder, *arguments):
-    ended = launch.fork("--mode=sample", *arguments, f"--logdir={folder}")
+    ended = launch.within("--mode=sample", *arguments, f"--logdir={folder}")
     assert ended.code == 0, ended.err
     return [pathlib.Path(line) for line in ended.out.splitlines()]
 
@@ -127,7 +127,7 @@ def test_arithmetic_is_of_the_mean_latents_of_its_terms_with_their_signs(run):
     ],
 )
 def test_pictures_that_make_no_sense_are_refused(run, arguments, words):
-    ended = launch.fork("--mode=sample", *arguments, f"--logdir={run[0]}")
+    ended = launch.within("--mode=sample", *arguments, f"--logdir={run[0]}")
     assert ended.code == 2 and words in ended.errors[0]
 
 
@@ -141,7 +141,7 @@ def test_pictures_that_make_no_sense_are_refused(run, arguments, words):
     ],
 )
 def test_runs_that_make_no_sense_are_refused(arguments, words, tmp_path):
-    ended = launch.fork(*arguments, f"--logdir={tmp_path / 'run'}")
+    ended = launch.within(*arguments, f"--logdir={tmp_path / 'run'}")
     assert ended.code == 2, ended.err
     assert words in ended.errors[0]
     assert not (tmp_path / "run").exists()

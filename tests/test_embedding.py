@@ -106,7 +106,7 @@ def run():
 
 
 def sampled(run, *arguments):
-    return launch.fork("--mode=sample", *arguments, f"--logdir={run}")
+    return launch.within("--mode=sample", *arguments, f"--logdir={run}")
 
 
 def row(path):

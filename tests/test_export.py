@@ -240,7 +240,7 @@ def test_mode_export_writes_it_anew_from_the_checkpoint(served):
         before = launch.contents(export)
         (export / "saved_model.pb").write_bytes(b"not a model")
         (export / "stale").write_text("of an older export")
-        ended = launch.fork("--mode=export", f"--logdir={folder}")
+        ended = launch.within("--mode=export", f"--logdir={folder}")
         assert ended.code == 0, ended.err
         assert ended.out.splitlines() == [str(export)]
         assert set(launch.contents(export)) == set(before)

@@ -356,7 +356,7 @@ def test_a_folder_of_classes_scores_as_the_same_images_in_random_order(
             Image.fromarray(image[..., 0]).save(tmp_path / place / f"{i * 7919 % 1437}.png")
     found = []
     for name in ("classes", "mixed"):
-        ended = launch.fork(
+        ended = launch.within(
             *("--mode=evaluate", "--metrics=classifier_score,frechet_distance"),
             *("--train_split=train[:80%]", "--test_split=train[80%:]"),
             *("--score_samples=500", f"--score_cache={cache}"),
@@ -491,7 +491,7 @@ def test_a_run_is_scored_as_it_trains_and_keeps_its_best(network, cache, tmp_pat
         f"--score_cache={cache}",
     )
     run = ("--model=gan", "--steps=4", "--report_steps=2", "--checkpoint_steps=2")
-    ended = launch.fork(*run, *flags_of_scores, f"--logdir={tmp_path}/run")
+    ended = launch.within(*run, *flags_of_scores, f"--logdir={tmp_path}/run")
     assert ended.code == 0, ended.err
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert [s["metric"] for s in scores] == ["frechet_distance", "classifier_score"]

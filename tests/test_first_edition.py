@@ -41,7 +41,7 @@ def test_options_that_it_does_not_know_have_the_values_of_its_time(folder):
         values.training.learning_rate == 0.05 and values.data.train_split == "train[:90%]"
     )
     assert values.data.data_order == "sorted"
-    ended = launch.fork("--k=2", f"--logdir={folder}")
+    ended = launch.within("--k=2", f"--logdir={folder}")
     assert ended.code == 2 and "--k=2 (there: 1)" in ended.errors[0]
 
 

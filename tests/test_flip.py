@@ -48,10 +48,10 @@ def test_training_sees_the_mirrored_images():
 
 def test_a_run_remembers_and_points_are_not_mirrored(tmp_path):
     short = ("--steps=1", "--jit_compile=false", f"--logdir={tmp_path / 'run'}")
-    ended = launch.fork("--model=gan", "--flip", *short)
+    ended = launch.within("--model=gan", "--flip", *short)
     assert ended.code == 0, ended.err
     assert "--flip=true" in (tmp_path / "run" / "flags.txt").read_text()
-    ended = launch.fork(
+    ended = launch.within(
         *("--model=gan", "--dataset=ring", "--flip", "--steps=1"),
         f"--logdir={tmp_path / 'points'}",
     )

@@ -33,13 +33,13 @@ def of_folder(pictures):
 
 def test_the_run_that_a_newcomer_has_can_be_scored(tmp_path):
     folder = f"--logdir={tmp_path / 'run'}"
-    ended = launch.fork("--model=gan", *SHORT, folder)
+    ended = launch.within("--model=gan", *SHORT, folder)
     assert ended.code == 0, ended.err
     assert "digits has no test split: the last tenth" in ended.err
     assert json.loads((tmp_path / "run" / "run.json").read_text())["examples"] == 1617
     flags = (tmp_path / "run" / "flags.txt").read_text().splitlines()
     assert "--train_split=train[:90%]" in flags
-    ended = launch.fork(
+    ended = launch.within(
         "--mode=evaluate", "--metrics=diversity", "--score_samples=50", folder
     )
     assert ended.code == 0, ended.err
@@ -48,7 +48,7 @@ def test_the_run_that_a_newcomer_has_can_be_scored(tmp_path):
 
 
 def test_splits_that_the_user_names_are_kept(tmp_path):
-    ended = launch.fork(
+    ended = launch.within(
         *("--model=gan", *SHORT, "--train_split=train[:50%]"),
         f"--logdir={tmp_path / 'run'}",
     )
@@ -58,7 +58,7 @@ def test_splits_that_the_user_names_are_kept(tmp_path):
 
 def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
     folder = tmp_path / "run"
-    ended = launch.fork(*of_folder(pictures), f"--logdir={folder}")
+    ended = launch.within(*of_folder(pictures), f"--logdir={folder}")
     assert ended.code == 0, ended.err
     facts = json.loads((folder / "run.json").read_text())
     assert facts["class_names"] == ["2", "10"] and facts["examples"] == 36
@@ -66,7 +66,7 @@ def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
     assert manifest["class_names"] == ["2", "10"]
     try:
         (pictures / "2").rename(pictures / "3")
-        ended = launch.fork("--steps=4", f"--logdir={folder}")
+        ended = launch.within("--steps=4", f"--logdir={folder}")
         assert ended.code == 2
         assert "class_names ['3', '10'] (there: ['2', '10'])" in ended.errors[0]
     finally:
@@ -75,9 +75,9 @@ def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
     stored = picture.read_bytes()
     try:
         Image.fromarray(np.full((8, 8), 99, np.uint8)).save(picture)
-        ended = launch.fork("--steps=4", f"--logdir={folder}")
+        ended = launch.within("--steps=4", f"--logdir={folder}")
         assert ended.code == 2 and "fingerprint" in ended.errors[0]
     finally:
         picture.write_bytes(stored)
-    ended = launch.fork("--steps=4", f"--logdir={folder}")
+    ended = launch.within("--steps=4", f"--logdir={folder}")
     assert ended.code == 0, ended.err

@@ -293,7 +293,7 @@ def test_another_mode_works_in_the_precision_of_the_run(variants):
     z = np.random.default_rng(5).uniform(-1.7, 1.7, (50, 100)).astype("float32")
     first = tf.saved_model.load(str(folder / "export"))
     images = first.generate(z).numpy()
-    ended = launch.fork("--mode=export", "--checkpoint=best", f"--logdir={folder}")
+    ended = launch.within("--mode=export", "--checkpoint=best", f"--logdir={folder}")
     assert ended.code == 0, ended.err
     second = tf.saved_model.load(str(folder / "export"))
     np.testing.assert_array_equal(second.generate(z), images)
@@ -348,10 +348,10 @@ def test_the_folder_of_the_data_is_remembered_too(tmp_path):
     of_folder = ("--dataset=folder", f"--data_dir={pictures}", "--image_size=8")
     short = ("--batch_size=4", "--steps=1", "--jit_compile=false")
     for arguments in ([*of_folder, *short], ["--mode=sample", "--sample=nearest"]):
-        ended = launch.fork(*arguments, f"--logdir={folder}")
+        ended = launch.within(*arguments, f"--logdir={folder}")
         assert ended.code == 0, ended.err
     moved = pictures.rename(tmp_path / "moved")
-    ended = launch.fork(f"--logdir={folder}", f"--data_dir={moved}")
+    ended = launch.within(f"--logdir={folder}", f"--data_dir={moved}")
     assert ended.code == 0, ended.err  # it is free to change
 
 
@@ -381,15 +381,9 @@ def pictures(run):
         "history": ["--sample=history"],
     }
     with launch.copy_of_trained("export", "history") as folder:
-        futures = {
-            name: launch.POOL.submit(
-                launch.fork, "--mode=sample", *command, f"--logdir={folder}"
-            )
-            for name, command in commands.items()
-        }
         paths = {}
-        for name, future in futures.items():
-            ended = future.result()
+        for name, command in commands.items():
+            ended = launch.within("--mode=sample", *command, f"--logdir={folder}")
             assert ended.code == 0, ended.err
             paths[name] = pathlib.Path(ended.out.strip())
             assert paths[name].parent == folder / "samples"
@@ -459,7 +453,7 @@ def options_in(text):
 
 @pytest.mark.parametrize("model", PAPERS)
 def test_help_lists_every_option_with_the_value_that_the_model_has(model):
-    ended = launch.fork(f"--model={model}", "--help")
+    ended = launch.within(f"--model={model}", "--help")
     assert ended.code == 0, ended.err
     listed = options_in(ended.out)
     values = settings.resolve({"model": model}).flat()
@@ -472,15 +466,30 @@ def test_help_lists_every_option_with_the_value_that_the_model_has(model):
 
 
 def test_help_of_the_users_command_says_its_own_steps():
-    ended = launch.fork("--model=began", "--gamma=0.7", "--help")
+    ended = launch.within("--model=began", "--gamma=0.7", "--help")
     listed = options_in(ended.out)
     assert (listed["steps"], listed["gamma"]) == ("2500", "0.7")
 
 
 def test_short_help_is_short_and_has_examples():
-    ended = launch.fork("--helpshort")
+    ended = launch.within("--helpshort")
     assert 10 <= len(options_in(ended.out)) <= 16
     assert len(re.findall(r"^  python main.py", ended.out, re.MULTILINE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--model=lsgan", "--k=2"), 2, "--model=lsgan does not take --k"),
+        (("--k=0",), 2, "--k=0: give a number of 1 or more"),
+        (("--colour=red",), 1, "colour"),
+    ],
+)
+def test_help_on_what_makes_no_sense_is_refused_in_one_line(arguments, code, words):
+    ended = launch.within(*arguments, "--help")
+    assert ended.code == code and ended.out == ""
+    (line,) = ended.errors
+    assert words in line
 
 
 def test_the_console_script_is_main():
@@ -490,7 +499,7 @@ def test_the_console_script_is_main():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_valid_and_names_its_source(recipe):
-    ended = launch.fork(f"--flagfile={recipe}", "--only_check_args")
+    ended = launch.within(f"--flagfile={recipe}", "--help")  # resolves its options
     assert ended.code == 0, ended.err
     lines = recipe.read_text().splitlines()
     head = " ".join(line[1:].strip() for line in lines if line.startswith("#"))

@@ -45,7 +45,7 @@ def test_discriminator_learns_and_scores_images_and_weights_are_float32(
 
 @pytest.mark.parametrize("model", PAPERS)
 def test_every_model_trains_and_serves_in_bfloat16(model, tmp_path):
-    ended = launch.fork(
+    ended = launch.within(
         f"--model={model}", "--mixed_precision=mixed_bfloat16", "--steps=2",
         "--report_steps=1", "--jit_compile=false", f"--logdir={tmp_path}",
     )  # fmt: skip

@@ -250,7 +250,7 @@ def test_runs_that_have_nothing_to_do_with_each_other_are_refused(folders, tmp_p
 
 
 def test_the_command_line_refuses_in_one_line(tmp_path):
-    ended = launch.fork("--mode=report", f"--runs={tmp_path / 'none'}")
+    ended = launch.within("--mode=report", f"--runs={tmp_path / 'none'}")
     assert (ended.code, len(ended.errors)) == (2, 1)
     assert "there is no folder" in ended.errors[0]
 

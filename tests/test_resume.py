@@ -40,13 +40,6 @@ def assert_same(found, expected):
     assert not differing
 
 
-def restarted_from(ended):
-    """The step that a process says it goes on from, or 0."""
-    found = [line for line in ended.err.splitlines() if "going on from step" in line]
-    assert len(found) <= 1
-    return int(found[0].partition("from step ")[2].split()[0]) if found else 0
-
-
 def kills(folder):
     """Kill a run at three moments drawn from SEED and while it writes a checkpoint, and
     let it end: (the process, the newest checkpoint it left) each time."""
@@ -118,7 +111,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_weights_of_the_uninterrupted(c
     print(f"MOMENTS_SEED={SEED}: killed at (step, seconds after it) {moments}")
     assert [process.code for process, _ in stops] == [-signal.SIGKILL] * 4 + [0]
     for (_, kept), (next_process, _) in zip(stops, stops[1:], strict=False):
-        assert restarted_from(next_process) == kept  # neither from the start, nor later
+        assert next_process.restarted_from == kept  # neither from the start, nor later
     assert_same(launch.tensors(folder), launch.tensors(launch.trained().folder))
     assert not list(folder.glob("checkpoints/*/writing"))
 
@@ -130,7 +123,7 @@ def test_its_sample_sheets_and_export_are_those_of_the_uninterrupted_too(chains)
     sheets = launch.contents(straight / "samples")
     reported = 1 + launch.STEPS // launch.REPORT_STEPS
     assert len(sheets) == reported + 2  # latest.png and real.png
-    assert sheets.items() <= launch.contents(folder / "samples").items()
+    assert launch.contents(folder / "samples") == sheets  # none of a step in between
     found, expected = (
         launch.tensors_of(run / "export" / "variables" / "variables").values()
         for run in (folder, straight)
@@ -162,8 +155,8 @@ def test_an_interrupted_run_goes_on_to_the_weights_of_the_uninterrupted(chains):
     """Here with --fidelity=code; the kills above are with --fidelity=paper."""
     folder, future = chains["interruptions"]
     (_, after_int), (terminated, after_term), (last, _) = future.result()
-    assert restarted_from(terminated) == after_int[-1]
-    assert restarted_from(last) == after_term[-1] > after_int[-1]
+    assert terminated.restarted_from == after_int[-1]
+    assert last.restarted_from == after_term[-1] > after_int[-1]
     straight, other = chains["straight"]
     assert other.result().code == last.code == 0
     assert_same(launch.tensors(folder), launch.tensors(straight))
@@ -174,7 +167,7 @@ def test_an_extended_run_is_one_of_that_length(chains):
     folder, future = chains["extension"]
     first, second = future.result()
     assert (first.code, second.code) == (0, 0)
-    assert restarted_from(second) == 7
+    assert second.restarted_from == 7
     assert_same(launch.tensors(folder), launch.tensors(f"{folder}-straight"))
     assert launch.tensors(folder)["step/.ATTRIBUTES/VARIABLE_VALUE"] == 12
 
@@ -197,7 +190,7 @@ def test_unreadable_checkpoints_are_named_passed_over_and_written_anew():
         assert ended.code == 0, ended.err
         said = [line for line in ended.err.splitlines() if "cannot be read" in line]
         assert ["step-000000020" in said[0], "step-000000015" in said[1]] == [True, True]
-        assert len(said) == 2 and restarted_from(ended) == 10
+        assert len(said) == 2 and ended.restarted_from == 10
         assert_same(launch.tensors(folder), launch.tensors(launch.trained().folder))
         for step in (15, 20):
             assert launch.tensors(folder, step)  # readable again
@@ -243,7 +236,7 @@ def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp
     for steps, before in ((2, 0), (4, 2)):
         for ended in workers(shared, shared, steps=steps):
             assert ended.code == 0, ended.err
-            assert restarted_from(ended) == before
+            assert ended.restarted_from == before
         assert launch.kept_steps(shared)[-1] == steps
         summary = json.loads((shared / "summary.json").read_text())
         assert (summary["steps"], summary["replicas"]) == (steps, 2)

@@ -73,7 +73,7 @@ def test_tensorboard_has_the_curve_of_the_score_that_chooses_the_best(run):
 def test_the_strip_has_a_column_a_step_with_its_modes_and_the_target(run, flags, steps):
     folder, _ = run
     command = ("--mode=sample", "--sample=strip", *flags, f"--logdir={folder}")
-    ended = launch.fork(*command)
+    ended = launch.within(*command)
     assert ended.code == 0, ended.err
     *lines, path = ended.out.splitlines()
     picture = Image.open(pathlib.Path(path))
@@ -88,14 +88,14 @@ def test_the_strip_has_a_column_a_step_with_its_modes_and_the_target(run, flags,
 def test_a_step_without_points_is_refused_with_those_that_are_there(run):
     folder, _ = run
     command = ("--mode=sample", "--sample=strip", "--strip_steps=0,7")
-    ended = launch.fork(*command, f"--logdir={folder}")
+    ended = launch.within(*command, f"--logdir={folder}")
     assert ended.code == 2
     (line,) = ended.errors
     assert line.endswith("no points are kept of 7; there are 0, 1, 4, 8")
 
 
 def test_mode_coverage_of_what_has_no_modes_is_refused_before_training(tmp_path):
-    ended = launch.fork("--metrics=mode_coverage", f"--logdir={tmp_path}/run")
+    ended = launch.within("--metrics=mode_coverage", f"--logdir={tmp_path}/run")
     assert ended.code == 2
     (line,) = ended.errors
     assert "digits has no known modes" in line

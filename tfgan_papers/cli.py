@@ -168,7 +168,11 @@ def run():
     logging.get_absl_handler().setFormatter(_Plain())
     tf.get_logger().setLevel("WARNING")
     if HELP & set(sys.argv[1:]):
-        print(help_text(sys.argv[1:]))
+        try:
+            print(help_text(sys.argv[1:]))
+        except (UserError, flags.Error) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2 if isinstance(error, UsageError) else 1)
         return
     app.run(main)
 

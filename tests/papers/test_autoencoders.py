@@ -323,9 +323,9 @@ def run(tmp_path_factory):
         *("--model=vae", "--latent_dim=2", "--steps=4", "--report_steps=2"),
         *("--metrics=bound", "--jit_compile=false", f"--logdir={folder}"),
     )
-    trained = launch.fork(*arguments)
+    trained = launch.within(*arguments)
     pictures = [
-        launch.fork("--mode=sample", f"--sample={kind}", f"--logdir={folder}")
+        launch.within("--mode=sample", f"--sample={kind}", f"--logdir={folder}")
         for kind in ("manifold", "reconstructions")
     ]
     return folder, trained, pictures

@@ -366,7 +366,7 @@ def test_a_model_stopped_in_the_carry_ramp_and_in_a_stall_has_the_weights_of_the
 
 
 def test_a_run_says_its_learning_rate_and_that_it_stalls_at_the_floor(tmp_path):
-    ended = launch.fork(
+    ended = launch.within(
         *("--model=began", "--width=2", "--batch_size=8", "--jit_compile=false"),
         *("--halving_steps=0", "--stall_steps=10", "--carry_steps=0"),
         *("--learning_rate=0.05", "--learning_rate_floor=0.05"),  # M_global soon stalls

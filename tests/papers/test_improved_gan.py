@@ -417,11 +417,11 @@ def pictures(tmp_path, rng):
 def test_a_folder_of_images_without_labels_is_refused_unless_told_to_use_none(pictures):
     data, run = (f"--data_dir={pictures}", "--dataset=folder"), pictures / "run"
     of_run = ("--model=improved_gan", *data, "--batch_size=5", f"--logdir={run}")
-    ended = launch.fork(*of_run)
+    ended = launch.within(*of_run)
     assert ended.code == 2 and len(ended.errors) == 1
     assert "--dataset=folder has none: --labels=0 does without" in ended.errors[0]
     assert not run.exists()
-    ended = launch.fork(*of_run, "--labels=0", "--steps=2", "--jit_compile=false")
+    ended = launch.within(*of_run, "--labels=0", "--steps=2", "--jit_compile=false")
     assert ended.code == 0, ended.err
     assert launch.kept_steps(run) == [2]
 

@@ -56,11 +56,11 @@ TIMED_STEPS = 7  # of each way, by --jit_compile=auto
 
 def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
     """Configure TensorFlow, before its first operation; the strategy."""
+    if machine.deterministic and machine.jit_compile == "true":
+        raise UsageError("--deterministic and --jit_compile=true exclude each other")
     keras.utils.set_random_seed(seed)
     if machine.deterministic:
         tf.config.experimental.enable_op_determinism()
-        if machine.jit_compile == "true":
-            raise UsageError("--deterministic and --jit_compile=true exclude each other")
     keras.config.set_dtype_policy(machine.mixed_precision)
     if machine.cpu_devices > 1:
         device = tf.config.list_physical_devices("CPU")[0]
