@@ -1,6 +1,7 @@
 """Compares training steps with eager PyTorch and with a matrix product on the same machine.
 
     python benchmarks/step_times.py gan_mnist [--rounds=20] [--seconds=0.5] [--record=FILE]
+    python benchmarks/step_times.py gan_mnist --before=CHECKOUT [--record=FILE]
     python benchmarks/step_times.py     (writes the tables of the records into README.md)
 
 Each contestant is a process that runs as long as the benchmark. In a round, each trains in
@@ -14,6 +15,8 @@ least. It needs the extra `bench`.
 - `one batch`: `plain` on one repeated batch, which shows the share of the input. Only for
   short steps.
 - `PyTorch`: the same networks and losses in an eager two-pass step (pytorch_steps.py).
+- `plain before`, `XLA before`: the same of another version, with --before, which names its
+  checkout. They take the place of PyTorch and `one batch`.
 - GEMM: a 2048 x 2048 `tf.matmul` in the precision of the step, in the same process and
   round. The arithmetic of a step counts only its matrix products and convolutions, with two
   operations per multiply-add.
@@ -53,10 +56,10 @@ def gan_mnist():
 
     from tfgan_papers import optimizers
     from tfgan_papers.layers.initializers import Draw
-    from tfgan_papers.papers import gan
+    from tfgan_papers.papers import gan, gan_networks
 
     def model(jit_compile):
-        networks = gan.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
+        networks = gan_networks.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
         model = gan.GAN(*networks, simultaneous=True, prior="uniform_sqrt3")
         rates = [optimizers.HeavyBall(0.1, 500) for _ in range(2)]
         model.compile(*rates, jit_compile=jit_compile)
@@ -334,13 +337,17 @@ def pytorch(name, precision):
 class Contestant:
     """A process that runs training steps on request."""
 
-    def __init__(self, name, kind, precision):
+    def __init__(self, name, kind, precision, checkout):
         options = [name, "--serve", kind, "--precision", precision]
-        command = [sys.executable, __file__, *options]
+        script = checkout / "benchmarks" / HERE.name
         pipe = subprocess.PIPE
-        quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=quiet, text=True
+            [sys.executable, str(script), *options],
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         import psutil  # from the extra `bench`, which the tables do not need
 
@@ -374,6 +381,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a turn")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--record", help="write the table's numbers to this JSON file")
+    parser.add_argument("--before", type=pathlib.Path, help="checkout to compare with")
     parser.add_argument("--serve", choices=["plain", "one batch", "XLA", "PyTorch"])
     options = parser.parse_args()
     if options.rounds < 2:
@@ -386,12 +394,18 @@ def main():
         return pytorch(options.setting, options.precision)
     if options.serve:
         return ours(options.setting, options.serve, options.precision)
-    kinds = ["plain", "XLA"]
-    if options.setting not in SHORT_BURSTS:
-        kinds.append("one batch")
-    if f"def {options.setting}():" in HERE.with_name("pytorch_steps.py").read_text():
-        kinds.append("PyTorch")
-    contestants = {k: Contestant(options.setting, k, options.precision) for k in kinds}
+    kinds = {kind: (kind, HERE.parents[1]) for kind in ("plain", "XLA")}
+    if options.before:
+        kinds |= {f"{kind} before": (kind, options.before.resolve()) for kind in kinds}
+    else:
+        if options.setting not in SHORT_BURSTS:
+            kinds["one batch"] = ("one batch", HERE.parents[1])
+        if f"def {options.setting}():" in HERE.with_name("pytorch_steps.py").read_text():
+            kinds["PyTorch"] = ("PyTorch", HERE.parents[1])
+    contestants = {
+        name: Contestant(options.setting, kind, options.precision, checkout)
+        for name, (kind, checkout) in kinds.items()
+    }
     for contestant in contestants.values():
         contestant.ask("step")  # compiles
         seconds = SHORT_BURSTS.get(options.setting, BURST) * contestant.ask("step")
@@ -409,12 +423,14 @@ def main():
         contestant.process.stdin.close()
     content = {
         "command": f"python benchmarks/step_times.py {options.setting} "
-        f"--rounds={options.rounds} --precision={options.precision}",
+        f"--rounds={options.rounds} --precision={options.precision}"
+        + (" --before=CHECKOUT" if options.before else ""),
         "setting": options.setting,
         "precision": options.precision,
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "gflop_per_step": gflop,
+        **({"before": _commit(options.before)} if options.before else {}),
         "rounds": rounds,
     }
     if options.record:
@@ -433,12 +449,14 @@ def table(content):
     rounds, gflop = content["rounds"], content["gflop_per_step"]
     lines = [
         f"**`{content['setting']}`**, {content['precision']}, {gflop:.2f} GFLOP a step, "
-        f"{len(rounds)} rounds; {content['machine']}; {content['date']}",
+        f"{len(rounds)} rounds; {content['machine']}; {content['date']}"
+        + (f"; before: {content['before']}" if "before" in content else ""),
         "",
         "| step | ms | times as fast as PyTorch | share of the GEMM rate |",
         "|---|---|---|---|",
     ]
-    kinds = [kind for kind in ("plain", "XLA", "PyTorch") if kind in rounds[0]]
+    names = ("plain", "plain before", "XLA", "XLA before", "PyTorch")
+    kinds = [kind for kind in names if kind in rounds[0]]
     for kind in kinds:
         ms = spread([1e3 * r[kind] for r in rounds], ".1f")
         share = spread([gflop / r[kind] / r["GEMM"] for r in rounds], ".0%")
@@ -451,6 +469,10 @@ def table(content):
     if "one batch" in rounds[0]:
         share = spread([1 - r["one batch"] / r["plain"] for r in rounds], ".1%")
         fed = f"input {share} of the plain step; "
+    for kind in ("plain", "XLA"):
+        if f"{kind} before" in rounds[0]:
+            ratio = spread([r[kind] / r[f"{kind} before"] for r in rounds], ".3f")
+            fed += f"{kind} / {kind} before {ratio}; "
     lines += [
         "",
         f"{fed}XLA / plain {spread([r['XLA'] / r['plain'] for r in rounds], '.2f')}; GEMM "
@@ -468,6 +490,12 @@ def with_tables(readme, folder):
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     tables = [table(record) + "\n" for record in records if "setting" in record]
     return f"{before}<!-- tables -->\n{''.join(tables)}<!-- /tables -->\n{after}"
+
+
+def _commit(checkout):
+    """The commit of a checkout."""
+    git = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine():

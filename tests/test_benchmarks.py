@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import gan
+from tfgan_papers.papers import gan_networks
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 RECORDS = [p for p in sorted(BENCHMARKS.glob("*.json")) if p.stem != "scores"]
@@ -37,13 +37,14 @@ def test_a_record_is_named_for_what_it_times(path, step_times):
     record = json.loads(path.read_text())
     suffix = {"float32": "", "mixed_bfloat16": "_bfloat16"}[record["precision"]]
     suffix += "_avx2" if "(avx2)" in record["machine"] else ""
+    suffix += "_before" if "before" in record else ""
     assert path.stem == record["setting"] + suffix
     assert record["setting"] in step_times.SETTINGS
 
 
 def test_arithmetic_is_that_of_the_weights_of_a_perceptron(step_times):
     """A dense layer multiplies and adds once a weight."""
-    networks = gan.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
+    networks = gan_networks.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
     g, d = ([w.shape for w in n.weights if len(w.shape) > 1] for n in networks)
     counts = [step_times.layer_counts(network) for network in networks]
     assert counts == [[np.prod(shape) for shape in shapes] for shapes in (g, d)]
