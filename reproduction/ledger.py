@@ -1,6 +1,8 @@
-"""The ledger: RESULTS.md, a row a claim of the papers, DEVIATIONS.md, a row a departure
-from them, and README's short table. Made from results/*.json, the claims and the source
-alone: no number is written here by hand."""
+"""The ledger: RESULTS.md, DEVIATIONS.md and the table of results in README.md.
+
+RESULTS.md has one row per claim of the papers, DEVIATIONS.md one per departure from them.
+Every number comes from results/*.json, the claims or the source.
+"""
 
 import json
 import pathlib
@@ -8,19 +10,19 @@ import re
 import statistics
 from typing import NamedTuple
 
-import tfgan_papers
-from reproduction.claims import CLAIMS, Claim, measured_by
+from reproduction import deviations
+from reproduction.claim import Claim
+from reproduction.claims import CLAIMS
 from reproduction.criteria import CRITERIA
+from reproduction.evidence import evidence, flags_of, load, of_study, steps_of
+from reproduction.markdown import table
 from tfgan_papers import files
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import records
 
-SOURCE = pathlib.Path(tfgan_papers.__file__).parent
 BLOCK = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
-DIFFERS = re.compile(r"^Differs: (.*(?:\n    .*)*)", re.MULTILINE)
 BEST = 10  # rows in README
 TESTED, UNTRIED, OTHERS_OWN = "held by a test", "not attempted", "others' number"
-SEEDS = ("seed", "label_seed")  # runs that differ in these alone are of one mean
 CLAIM_HEAD = "| claim | says | paper | authors' code | ours | budget | verdict | command |"
 RULE = "| --- " * CLAIM_HEAD.count(" | ") + "| --- |"
 
@@ -52,57 +54,18 @@ the claim's row.
 | record | run | result | command |
 | --- | --- | --- | --- |
 """
-DEVIATIONS = """# Deviations
-
-Written by `python main.py --mode=ledger` from the `Differs:` lines of the source, which
-stand in the head of the file named; a test compares.
-
-| id | what | paper | authors' code | flag | here, and why | file |
-| --- | --- | --- | --- | --- | --- | --- |
-"""
-
-
-class Evidence(NamedTuple):
-    """What one run found about a claim.
-
-    Attributes:
-        value: None if it ended without.
-        spread, spread_is: of this run alone.
-        kind: the same in runs that differ in nothing but `seed`.
-    """
-
-    value: float | None
-    spread: float | None
-    spread_is: str | None
-    steps: int
-    seed: object
-    failed: bool
-    record: str
-    kind: object
-
-
-class Differs(NamedTuple):
-    """A departure, and the module that makes it."""
-
-    id: str
-    what: str
-    paper: str
-    code: str
-    flag: str
-    here: str
-    file: str
 
 
 def ledger():
-    """Write the three.
+    """Writes RESULTS.md, DEVIATIONS.md and README.md.
 
     Raises:
-        UsageError: this is not the project's folder.
+        UsageError: the working folder is not the project's.
     """
     root = pathlib.Path.cwd()
     if not (root / "results").is_dir() or not (root / "README.md").is_file():
         raise UsageError(
-            f"--mode=ledger: {root} has no results/ and README.md: start it in the "
+            f"--mode=ledger: {root} has no results/ and README.md: run it in the "
             "project's folder"
         )
     for name, text in pages(root).items():
@@ -111,91 +74,26 @@ def ledger():
 
 
 def pages(root: pathlib.Path) -> dict[str, str]:
-    """File name -> what is to be in it.
+    """The text of each page, by file name.
 
     Raises:
-        UserError: a record is damaged or incomplete, README has no place for the table.
+        UserError: a record is damaged or incomplete, or README.md has no place for the
+            table.
     """
     found = load(root / "results")
     rows = {claim.claim: row(root, claim, found) for claim in CLAIMS.values()}
     return {
         "RESULTS.md": results(rows, found),
-        "DEVIATIONS.md": DEVIATIONS + table(list(map(_linked, deviations()))),
+        "DEVIATIONS.md": deviations.page(),
         "README.md": readme(root, rows, found),
     }
-
-
-def load(folder: pathlib.Path) -> dict[str, dict]:
-    """The records, by the names of their files.
-
-    Raises:
-        UserError: one is damaged, has no command, or names no claim that there is.
-    """
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            record = found[path.stem] = json.loads(path.read_text())
-            command, claim = record["command"], record.get("claim")
-            record["runs"] if "study" in record else (record["value"], record["steps"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path} is no record: {error}") from error
-        if not command:
-            raise UserError(f"{path} does not say by which command it was made")
-        if claim not in CLAIMS and claim is not None:
-            raise UserError(f"{path} is of {claim}, which is not among the claims")
-    return found
-
-
-def evidence(claim: Claim, found: dict[str, dict]) -> list[Evidence]:
-    """What the records say of a claim, a run a seed: of the kind of run that has the most
-    steps, and among equals the most seeds."""
-    kinds = {}
-    for name, record in found.items():
-        of_study = "study" in record
-        for run in (_of_study if of_study else _of_run)(claim, name, record):
-            kinds.setdefault(run.kind, {})[run.seed] = run
-    alike = [list(runs.values()) for runs in kinds.values()]
-    return max(alike, key=lambda runs: (_steps(runs), len(runs)), default=[])
-
-
-def _of_run(claim, name, record):
-    if record["claim"] == claim.claim:
-        spread = record.get("spread"), record.get("spread_is")
-        seed = (*record.get("seeds", ()), record.get("label_seed"))
-        generator = record.get("generator", "raw")  # there was no other, once
-        flags = json.dumps(record.get("flags"), sort_keys=True)
-        kind = record["steps"], generator, flags
-        yield Evidence(record["value"], *spread, record["steps"], seed, False, name, kind)
-
-
-def _of_study(claim, name, record):
-    for run in record["runs"]:
-        flags = {**_flags(record), **run["setting"]}
-        score, failed = run["scores"].get(claim.metric), bool(run["failure"])
-        mine = claim.metric and claim in measured_by(claim.metric.split()[0], flags)
-        if mine and (failed or score is not None):
-            seed = run["seed"], flags.get("label_seed")
-            kind = name, *((k, v) for k, v in run["setting"].items() if k not in SEEDS)
-            yield Evidence(score, None, None, run["steps"], seed, failed, name, kind)
-
-
-def _steps(runs):
-    """Of each that was not cut short."""
-    return max(run.steps for run in runs)
-
-
-def _flags(study):
-    """Flag -> value, of those that all runs of a study have."""
-    written = (text for texts in study["flags"].values() for text in texts)
-    pairs = (text.removeprefix("--").partition("=") for text in written)
-    return {name: value for name, _, value in pairs}
 
 
 # A row.
 
 
 class Row(NamedTuple):
-    """The cells of a claim, and whether a run stands behind them."""
+    """The cells of a claim."""
 
     claim: str
     says: str
@@ -208,7 +106,7 @@ class Row(NamedTuple):
 
 
 def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
-    """What there is to say of a claim."""
+    """The row of a claim."""
     runs = evidence(claim, found)
     paper = "" if claim.paper_value is None else _measured(claim, *_of_paper(claim))
     source = f"{paper} ({claim.paper})" if paper else claim.paper
@@ -237,7 +135,7 @@ def row(root: pathlib.Path, claim: Claim, found: dict[str, dict]) -> Row:
 
 
 def _judged(claim, found):
-    """Cells of a claim that a criterion decides by its record; None without either."""
+    """The last cells of a claim with a criterion and its record; otherwise None."""
     criterion = CRITERIA.get(claim.claim)
     if criterion is None or criterion.record not in found:
         return None
@@ -251,9 +149,11 @@ def _judged(claim, found):
 
 
 def _seen(claim, found, file):
-    """Records of the recipe of a claim that no score measures: those made by its flagfile
-    or by one whose name goes on from it, as FILE_32 does, and those of other claims that it
-    bears on."""
+    """The records of the recipe of a claim that no score measures.
+
+    These are records made by its flagfile or by one whose name continues it, as FILE_32
+    does, and records of other claims with the same recipe.
+    """
     if claim.metric or not file:
         return []
     alike = [c for c in CLAIMS.values() if c.recipe == claim.recipe and c.metric]
@@ -272,18 +172,18 @@ def _of_paper(claim):
 
 
 def _measured(claim, value, spread):
-    """A number of the claim's unit."""
+    """A number with its spread and the claim's unit."""
     error = "" if spread is None else f" +- {number(spread)}"
     return f"{number(value)}{error} {claim.unit}".strip().replace(" %", "%")
 
 
 def number(value: float) -> str:
-    """With four digits that mean something, and a comma at the thousands."""
+    """The number with four significant digits, and commas between thousands."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _ours(claim, runs):
-    """What the runs found, and the verdict on it."""
+    """The result of the runs, and the verdict."""
     values = [run.value for run in runs if run.value is not None]
     seeds = f"{len(runs)} runs" if runs[1:] else "one run"
     said = f", +- the {runs[0].spread_is}" if runs[0].spread_is and not runs[1:] else ""
@@ -301,14 +201,14 @@ def _ours(claim, runs):
 
 
 def _budget(claim, runs):
-    steps = _steps(runs)
+    steps = steps_of(runs)
     if claim.paper_steps is None:
         return f"{steps:,.0f} steps; the paper's are not stated"
     return f"{steps / claim.paper_steps:.0%} of {claim.paper_steps:,} steps"
 
 
 def _commands(names, found):
-    """The command of each record, which links to it."""
+    """The command of each record, with a link to the record."""
     return "; ".join(_linked_command(n, found[n]) for n in dict.fromkeys(names))
 
 
@@ -319,7 +219,7 @@ def _linked_command(name, record):
 
 
 def _cost(root, claim, found):
-    """Hours of the runs that the claim asks for, or plainly that there are none."""
+    """The hours that the runs of the claim would take, if a step was timed."""
     ms = _step_time(root, claim, found) if claim.paper_steps and claim.step else None
     if ms is None:
         return "no run"
@@ -329,12 +229,12 @@ def _cost(root, claim, found):
 
 
 def _step_time(root, claim, found):
-    """ms of the step that the claim's runs take, measured; None if it is not."""
+    """The measured time of a training step of the claim's runs in ms, or None."""
     for record in found.values():
         if "study" in record:
             alike = [c for c in CLAIMS.values() if c.step == claim.step]
             budget = record["budget"]
-            if budget["steps"] and any(list(_of_study(c, "", record)) for c in alike):
+            if budget["steps"] and any(list(of_study(c, "", record)) for c in alike):
                 return 3.6e6 * budget["hours"] / budget["steps"]
         elif record["claim"] and CLAIMS[record["claim"]].step == claim.step:
             if record.get("ms_per_step"):
@@ -348,12 +248,6 @@ def _step_time(root, claim, found):
 
 
 # The pages.
-
-
-def table(rows: list[tuple]) -> str:
-    """Rows of a Markdown table."""
-    lines = (" | ".join(str(cell).replace("|", r"\|") for cell in row) for row in rows)
-    return "".join(f"| {line} |\n" for line in lines)
 
 
 SECTIONS = {  # heading -> the first words of its verdicts
@@ -385,9 +279,9 @@ def _kind(each):
 
 
 def _other(name, record):
-    """Cells of a record of no claim."""
+    """The cells of a record that bears on no claim."""
     if "study" in record:
-        about = ", ".join(f"{k}={v}" for k, v in _flags(record).items())
+        about = ", ".join(f"{k}={v}" for k, v in flags_of(record).items())
         each = (
             f"{_setting(setting['setting'])}: {setting['failures']} of {setting['runs']} "
             f"failed{''.join(map(_score, setting['scores'].items()))}"
@@ -414,10 +308,10 @@ def _score(item):
 
 
 def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> str:
-    """README.md with its block of results: the BEST rows that a run decides.
+    """The text of README.md with the first `BEST` rows that a run decides.
 
     Raises:
-        UserError: it has no such block.
+        UserError: README.md has no block for them.
     """
     text = (root / "README.md").read_text(encoding="utf-8")
     if not BLOCK.search(text):
@@ -435,27 +329,3 @@ def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> 
     ]
     head = "| claim | paper | ours | verdict | command |\n|---|---|---|---|---|\n"
     return BLOCK.sub(lambda _: head + table(best), text)
-
-
-def deviations() -> list[Differs]:
-    """The `Differs:` lines of the package, in order of their files.
-
-    Raises:
-        UserError: one has not the form id | what | paper | code | flag | here.
-    """
-    found = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE.parent).as_posix()
-        for match in DIFFERS.finditer(path.read_text(encoding="utf-8")):
-            cells = [" ".join(cell.split()) for cell in match[1].split("|")]
-            if len(cells) != len(Differs._fields) - 1:
-                raise UserError(
-                    f"{name}: Differs: {cells[0]} has {len(cells)} parts, not six: id, "
-                    "what, paper, authors' code, flag, here"
-                )
-            found.append(Differs(*cells, name))
-    return found
-
-
-def _linked(differs):
-    return differs._replace(file=f"[{differs.file}]({differs.file})")

@@ -8,9 +8,10 @@ import statistics
 
 import pytest
 
-from reproduction import ledger
-from reproduction.claims import CLAIMS, PROTOCOL, UNSAID, fits, measured_by
+from reproduction import deviations, ledger
+from reproduction.claims import CLAIMS
 from reproduction.criteria import CRITERIA
+from reproduction.protocol import PROTOCOL, UNSAID, fits, measured_by
 from tests import launch
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
@@ -483,10 +484,16 @@ def test_records_of_no_claim_and_pictures_are_shown_too(tmp_path, rows):
     "content, words",
     [
         (json.dumps(a_record(None, 1.0, command="")), "by which command"),
-        (json.dumps({"claim": None, "value": 1.0, "steps": 1}), "is no record: 'command'"),
-        (json.dumps(a_record("gan-parzen-cifar10", 1.0)), "not among the claims"),
-        ('{"claim": ', "is no record"),
-        ("[]", "is no record"),
+        (
+            json.dumps({"claim": None, "value": 1.0, "steps": 1}),
+            "is not a record: 'command'",
+        ),
+        (
+            json.dumps(a_record("gan-parzen-cifar10", 1.0)),
+            "names the claim gan-parzen-cifar10",
+        ),
+        ('{"claim": ', "is not a record"),
+        ("[]", "is not a record"),
     ],
 )
 def test_a_record_that_proves_nothing_is_refused(content, words, tmp_path):
@@ -501,9 +508,9 @@ def test_a_readme_without_the_marks_is_refused(tmp_path):
         ledger.readme(tmp_path, {}, {})
 
 
-def test_the_mode_works_in_the_projects_folder_alone(tmp_path, monkeypatch):
+def test_the_mode_works_only_in_the_projects_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="start it in the project's folder"):
+    with pytest.raises(UsageError, match="run it in the project's folder"):
         ledger.ledger()
     assert not list(tmp_path.iterdir())
 
@@ -512,11 +519,11 @@ def test_the_mode_works_in_the_projects_folder_alone(tmp_path, monkeypatch):
 
 
 def test_deviations_and_the_ids_in_the_source_are_the_same(pages):
-    declared = [differs.id for differs in ledger.deviations()]
+    declared = [differs.id for differs in deviations.deviations()]
     assert len(set(declared)) == len(declared) >= 43
     listed = re.findall(r"^\| ([A-Z]+-\d+) \|", pages["DEVIATIONS.md"], re.MULTILINE)
     assert listed == declared
-    sources = sorted(ledger.SOURCE.rglob("*.py"))
+    sources = sorted(deviations.SOURCE.rglob("*.py"))
     text = "\n".join(path.read_text() for path in sources)
     marked = re.findall(r"^ *Differs:\s*(\S+)", text, re.MULTILINE)
     assert sorted(marked) == sorted(declared), "a Differs: line is not in its form"
@@ -527,7 +534,7 @@ def test_deviations_and_the_ids_in_the_source_are_the_same(pages):
 
 def test_every_paper_names_its_departures_in_order():
     of_file = {}
-    for differs in ledger.deviations():
+    for differs in deviations.deviations():
         of_file.setdefault(differs.file, []).append(differs.id)
     for paper in PAPERS.values():
         path = paper.create.__module__.replace(".", "/") + ".py"
@@ -539,6 +546,6 @@ def test_every_paper_names_its_departures_in_order():
 
 def test_a_departure_in_another_form_is_refused(monkeypatch, tmp_path):
     (tmp_path / "paper.py").write_text('"""\nDiffers: X-1 | what | paper | here.\n"""\n')
-    monkeypatch.setattr(ledger, "SOURCE", tmp_path)
+    monkeypatch.setattr(deviations, "SOURCE", tmp_path)
     with pytest.raises(UserError, match="X-1 has 4 parts, not six"):
-        ledger.deviations()
+        deviations.deviations()

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from reproduction.claims import CLAIMS, measured_by
+from reproduction.claims import CLAIMS
+from reproduction.protocol import measured_by
 from tests import factories
 from tfgan_papers.commands import evaluate, scoring
 from tfgan_papers.metrics import classification_error

@@ -69,13 +69,13 @@ def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
     """Take --metrics of --images."""
     _check_metrics(scores)
     check(scores, of)
-    if scores.record:
-        raise UsageError("--record is of a run, and --images of none")
     of = data.with_held_out_split(of)
     test = data.load(of.test_split, of)
     images = ImageFiles(scores, of, test)
     for _, metric, found in Scorer(scores, of, {of.test_split: test}).score(images):
         print(f"{metric.NAME} of {scores.images}: {_written(found, metric.UNIT)}")
+        if scores.record:
+            _record_of_images(of, scores, metric, found)
 
 
 def _check_metrics(scores):
@@ -195,12 +195,33 @@ def _record(run, scores, name, metric, entry, found, ids):
         shutil.copyfile(picture, pathlib.Path(scores.record).with_suffix(".png"))
 
 
+def _record_of_images(of, scores, metric, found):
+    """Writes a record of a score of --images, which bears on no claim by itself."""
+    spread, spread_is = _spread(found)
+    records.write(
+        scores.record,
+        **dict.fromkeys(("claim", "paper", "paper_value", "paper_spread", "verdict")),
+        quantity=metric.NAME,
+        dataset=of.dataset,
+        unit=metric.UNIT,
+        value=found["value"],
+        spread=spread,
+        spread_is=spread_is,
+        details=found,
+        seeds=[],
+        steps=0,
+        budget_share=None,
+        run_id=f"images of {pathlib.Path(scores.images).name}",
+        command=records.command(),
+    )
+
+
 def _claim(name, values):
     """The claim of the project's ledger that the score bears on; None outside its
     checkout, where there is no ledger."""
     if importlib.util.find_spec("reproduction") is None:
         return None
-    from reproduction.claims import measured_by  # the project's, not the package's
+    from reproduction.protocol import measured_by  # the project's, not the package's
 
     written = {name: str(value) for name, value in values.items()}
     return next(iter(measured_by(name, written)), None)
