@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgan_papers import data, noise
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import METRICS, features, subsets
+from tfgan_papers.metrics import METRICS, feature_files, features, subsets
 from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.options import Options, option
 
@@ -51,11 +51,23 @@ class ScoreOptions(CheckpointOptions):
         "classifier",
         "Feature network: a small classifier that is trained here once for each data set, "
         "the Inception graph of 2015 or TF-GAN's copy of it from --feature_file, or "
-        "InceptionV3 of keras.applications, whose scores compare with no published ones.",
-        choices=("classifier", "inception_2015", "tfgan", "inception_v3"),
+        "InceptionV3 of keras.applications, whose scores compare with no published ones, "
+        "or your own ONNX or Keras network from --feature_file.",
+        choices=("classifier", "inception_2015", "tfgan", "inception_v3", "onnx", "keras"),
     )
     feature_file: str | None = option(
-        None, "Path or URL of the frozen graph; of inception_v3, path of its weights."
+        None,
+        "Path or URL of the frozen graph; path of inception_v3's weights, or of the ONNX "
+        "or Keras network.",
+    )
+    feature_layer: str = option(
+        "", "Output of the ONNX network or layer of the Keras network; the last by default."
+    )
+    feature_range: str = option(
+        "unit",
+        "Pixels that the ONNX or Keras network expects: [0, 1], [-1, 1], 0 to 255, or "
+        "normalized by ImageNet's mean and deviation.",
+        choices=tuple(feature_files.RANGES),
     )
     feature_hash: str | None = option(
         None, "sha256 that the feature network must have, as a record states it."
@@ -363,6 +375,9 @@ def _feature_network(scores, load, cache):
         return network
     if name == "inception_v3":
         return features.inception_v3(file, sha256)
+    if name in ("onnx", "keras"):
+        layer, scale = scores.feature_layer, scores.feature_range
+        return feature_files.load(name, file, layer, scale, sha256)
     return features.frozen(name, file, sha256, cache)
 
 

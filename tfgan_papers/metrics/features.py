@@ -152,7 +152,9 @@ def of_examples(network: Network, examples: Examples, limit: int, size: int, cac
         for block in map(np.asarray, examples.blocks())
         for i in range(0, len(block), size)
     )
-    folder = cache / "activations" / f"{network.sha256[:16]}-{digest[:16]}"
+    seen_by = repr((network.sha256, network.resize, sorted(network.facts.items())))
+    key = hashlib.sha256(seen_by.encode()).hexdigest()
+    folder = cache / "activations" / f"{key[:16]}-{digest[:16]}"
     return activations(network, blocks, folder), digest
 
 
