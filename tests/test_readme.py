@@ -26,6 +26,7 @@ NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--strategy=multi_worker": "tests/test_distribution.py has worker processes",
     "--model=wgan_gp": "tests/test_add_a_paper.py",
     "--mode=study": "tests/test_study.py",
+    "--mode=infer": "tests/test_inference.py",
     "--mode=ledger": "it rewrites the pages of this checkout",
     "runs/losses": "of the study",
 }

@@ -15,7 +15,7 @@ with quiet.native_stderr():
     import tensorflow as tf
 
 from tfgan_papers import data, options
-from tfgan_papers.commands import evaluate, report, sample, scoring, study
+from tfgan_papers.commands import evaluate, inference, report, sample, scoring, study
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
@@ -48,6 +48,7 @@ MODES = {
     "sample": Mode(sample.sample, sample.SampleOptions),
     "evaluate": Mode(evaluate.evaluate, scoring.ScoreOptions),
     "export": Mode(sample.export_run, scoring.CheckpointOptions),
+    "infer": Mode(inference.infer, inference.InferenceOptions),
 }
 GROUPS = {  # heading of the help -> its option classes
     "Data": (data.DataOptions,),
@@ -55,6 +56,7 @@ GROUPS = {  # heading of the help -> its option classes
     "Devices": (settings.MachineOptions,),
     "Scores": (scoring.ScoreOptions,),
     "Samples": (sample.SampleOptions,),
+    "Inference": (inference.InferenceOptions,),
     "Studies": (study.StudyOptions,),
     "Reports": (report.ReportOptions,),
 }

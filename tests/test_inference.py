@@ -1,0 +1,85 @@
+"""The inference network: against a linear generator, and from the command line."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests import launch
+from tfgan_papers import noise
+from tfgan_papers.commands import inference
+
+
+class Linear:
+    """A generator whose samples are a mixing of z with orthonormal columns."""
+
+    prior_name, latent_dim, seed = "uniform", 3, 5
+
+    def __init__(self, rng):
+        mixing, _ = np.linalg.qr(rng.normal(size=(16, 3)))
+        self.mixing = tf.constant(mixing, tf.float32)
+        inputs = keras.Input((3,))
+        layer = keras.layers.Dense(16, use_bias=False)
+        self.generator = keras.Model(inputs, keras.layers.Reshape((4, 4, 1))(layer(inputs)))
+        layer.set_weights([mixing.T])
+
+    def generate(self, z):
+        return self.generator(z)
+
+
+def test_z_of_a_linear_generator_is_learnt_within_its_bounds(rng):
+    model = Linear(rng)
+    network = inference.inference_network(model)
+    before = [w.numpy() for w in model.generator.weights]
+    error = inference.train(network, model, 400, seed=1)
+    z = rng.uniform(-1, 1, (200, 3)).astype("float32")
+    found = network(model.generate(z)).numpy()
+    assert error < 0.01 and np.square(found - z).mean() < 0.01  # var U(-1, 1) is 1/3
+    assert np.abs(found).max() <= 1.0
+    for weight, value in zip(model.generator.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_the_network_of_a_normal_prior_is_not_bounded(rng):
+    model = Linear(rng)
+    model.prior_name = "normal"
+    assert np.isinf(noise.PRIORS["normal"]).all()
+    network = inference.inference_network(model)
+    network.get_layer("z").bias.assign([5.0, -5.0, 9.0])
+    found = network(tf.zeros((1, 4, 4, 1))).numpy()
+    np.testing.assert_allclose(found, [[5.0, -5.0, 9.0]])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inference") / "run"
+    arguments = [a for a in launch.BASE if a != "--deterministic"]
+    for further in ((*arguments,), ("--mode=infer", "--inference_steps=3")):
+        ended = launch.within(*further, f"--logdir={folder}")
+        assert ended.code == 0, ended.err[-2000:]
+    return folder
+
+
+def test_the_sheet_has_held_out_images_and_both_reconstructions(folder):
+    with Image.open(folder / "samples" / "inference.png") as image:
+        width, height = image.size
+    assert width > height  # ten columns, three rows
+    facts = json.loads((folder / "inference.json").read_text())
+    assert facts["images"] == inference.IMAGES and facts["steps"] == 3
+    assert facts["optimization_error"] < facts["network_error"]
+
+
+def test_the_network_is_saved(folder):
+    network = keras.saving.load_model(folder / "inference.keras")
+    assert network.output_shape == (None, 100)
+
+
+def test_a_run_with_classes_is_refused(tmp_path):
+    run = ("--model=dcgan", "--network=conditional", "--width=4", "--image_size=8")
+    short = ("--steps=1", "--report_steps=1", "--batch_size=4", "--jit_compile=false")
+    launch.within(*run, *short, f"--logdir={tmp_path}")
+    ended = launch.within("--mode=infer", f"--logdir={tmp_path}")
+    assert ended.code == 2 and "without classes" in ended.errors[0]
