@@ -24,7 +24,8 @@ from tests import launch
 from tfgan_papers import cli
 from tfgan_papers.errors import TrainingFailure
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers.gan import GAN, point_networks
+from tfgan_papers.papers.gan import GAN
+from tfgan_papers.papers.gan_networks import point_networks
 from tfgan_papers.runs import callbacks, tensorboard
 from tfgan_papers.runs.checkpoints import Checkpoints
 

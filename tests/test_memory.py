@@ -9,7 +9,7 @@ import pytest
 from tfgan_papers import optimizers
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import began, gan
+from tfgan_papers.papers import began, gan, gan_networks
 
 STATUS = pathlib.Path("/proc/self/statm")
 pytestmark = pytest.mark.skipif(
@@ -31,7 +31,7 @@ def resident(model, stream, steps, epochs):
 
 
 def test_ten_thousand_steps_do_not_grow_the_process():
-    networks = gan.point_networks((2,), None, Draw(0))
+    networks = gan_networks.point_networks((2,), None, Draw(0))
     model = gan.GAN(*networks, simultaneous=True)
     model.compile(
         optimizers.HeavyBall(0.01, 100), optimizers.HeavyBall(0.01, 100), jit_compile=False

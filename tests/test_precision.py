@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests import launch
 from tfgan_papers import layers
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import PAPERS, gan
+from tfgan_papers.papers import PAPERS, gan, gan_networks
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_discriminator_learns_and_scores_images_and_weights_are_float32(
     policy, jit_compile
 ):
     images = np.float32(sklearn.datasets.load_digits().images[..., None] / 16)
-    networks = gan.mnist_networks((8, 8, 1), images.mean(0), Draw(0))
+    networks = gan_networks.mnist_networks((8, 8, 1), images.mean(0), Draw(0))
     model = gan.GAN(*networks, simultaneous=True, prior="uniform_sqrt3")
     # D alone moves: against a generator that stands still its loss has to fall.
     optimizers = keras.optimizers.Adam(1e-3), keras.optimizers.SGD(0.0)
@@ -38,7 +38,7 @@ def test_discriminator_learns_and_scores_images_and_weights_are_float32(
     assert history["d_loss"][-1] < 0.85 * history["d_loss"][0]
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
     assert model.discriminator(images[:2]).dtype == tf.float32
-    assert model(tf.zeros((2, gan.LATENT_DIM))).dtype == tf.float32
+    assert model(tf.zeros((2, gan_networks.LATENT_DIM))).dtype == tf.float32
     maxout = next(layer for layer in networks[1].layers if isinstance(layer, layers.Maxout))
     assert maxout.compute_dtype == policy.removeprefix("mixed_")
 

@@ -13,7 +13,7 @@ from tests.strategies import two_replicas
 from tfgan_papers import optimizers
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import gan
+from tfgan_papers.papers import gan, gan_networks
 from tfgan_papers.runs import distribution, tensorboard
 from tfgan_papers.runs.distribution import MachineOptions
 
@@ -63,7 +63,7 @@ def test_as_many_steps_a_call_as_take_a_tenth_of_a_second(ms, period, steps):
 
 def test_auto_measures_the_real_step_both_ways():
     def model_of(jit_compile):
-        model = gan.GAN(*gan.point_networks((2,), None, Draw(0)))
+        model = gan.GAN(*gan_networks.point_networks((2,), None, Draw(0)))
         rates = [optimizers.HeavyBall(0.1, 10) for _ in range(2)]
         model.compile(*rates, jit_compile=jit_compile)
         return model

@@ -5,7 +5,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_papers import layers
-from tfgan_papers.papers import autoencoders, began, dcgan, ebgan, gan, improved_gan, lsgan
+from tfgan_papers.papers import (
+    autoencoders,
+    began,
+    began_networks,
+    dcgan,
+    ebgan,
+    gan,
+    improved_gan,
+    lsgan,
+)
 from tfgan_papers.papers.improved_gan_imagenet import ImageNetGAN
 
 SHAPE, LATENTS, CLASSES, BATCH = (4, 4, 1), 3, 2, 8
@@ -40,8 +49,8 @@ def autoencoder(carried=False):
     x = before = dense(5, 5, activation="elu")(keras.layers.Flatten()(images))
     x = dense(5, 6, activation="elu", name="code")(x)
     if carried:
-        carry = began.Carry()(images)
-        x = began.Blend(dtype="float32")([carry, before, x])
+        carry = began_networks.Carry()(images)
+        x = began_networks.Blend(dtype="float32")([carry, before, x])
     x = dense(16, 7, dtype="float32")(x)
     x = keras.layers.Reshape(SHAPE, dtype="float32")(x)
     return keras.Model(images, x, name="discriminator")

@@ -13,7 +13,7 @@ from tests.factories import build
 from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import began
+from tfgan_papers.papers import began, began_networks
 from tfgan_papers.runs import export
 from tfgan_papers.runs.checkpoints import Checkpoints
 
@@ -67,8 +67,10 @@ def test_sizes_that_are_not_8_times_a_power_of_two_are_refused(shape):
 
 def residual_network():
     x = keras.Input((8, 8, 2))
-    carry = began.Carry()(x)
-    return keras.Model(x, began.residuals(x, carry, 2, keras.initializers.GlorotUniform))
+    carry = began_networks.Carry()(x)
+    return keras.Model(
+        x, began_networks.residuals(x, carry, 2, keras.initializers.GlorotUniform)
+    )
 
 
 def test_a_residual_is_the_identity_at_carry_1_and_the_convolution_at_0(rng):

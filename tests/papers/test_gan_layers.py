@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests import draws
 from tfgan_papers import layers, noise
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import gan
+from tfgan_papers.papers import gan_networks
 
 
 def slope_along(function, x, direction, step=1e-6):
@@ -152,7 +152,7 @@ def test_layers_return_from_their_config(cls, arguments, shape, rng):
 
 
 def test_discriminator_with_dropout_is_numpys_from_the_same_draws(rng):
-    discriminator = gan.maxout_discriminator(3, 2, Draw(1), (2, 2, 1), irange=1.0)
+    discriminator = gan_networks.maxout_discriminator(3, 2, Draw(1), (2, 2, 1), irange=1.0)
     x = rng.normal(size=(6, 2, 2, 1)).astype("float32")
     base = tf.constant([5, 0], tf.int64)
     with noise.use(noise.Stream(base, 0)):

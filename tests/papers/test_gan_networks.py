@@ -11,7 +11,7 @@ from tfgan_papers import data, layers, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers import initializers
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import contract, gan
+from tfgan_papers.papers import contract, gan, gan_networks
 
 # The networks, from the authors' yaml files. Parameters of G, of D, by image shape.
 
@@ -124,11 +124,11 @@ def test_experiment_has_the_numbers_of_its_yaml_file(name):
 
 
 def test_constants_of_all_four_yaml_files():
-    assert gan.LATENT_DIM == 100
+    assert gan_networks.LATENT_DIM == 100
     assert optimizers.DECAY_PER_STEP == 1.000004
     assert optimizers.LEARNING_RATE_FLOOR == 1e-6
     assert (optimizers.MOMENTUM, optimizers.MOMENTUM_EPOCHS) == ((0.5, 0.7), (1, 250))
-    assert gan.MAX_COLUMN_NORM == 1.9365
+    assert gan_networks.MAX_COLUMN_NORM == 1.9365
 
 
 @pytest.mark.parametrize("name", PAPER_NETWORKS)
@@ -228,7 +228,7 @@ def test_generator_of_zero_latents_is_the_mean_image(rng):
     """Its output bias is the logit of the mean; the hidden rectifiers give 0 there."""
     mean = rng.uniform(0.02, 0.98, (8, 8, 1))
     mean[0, 0], mean[7, 7] = 0.0, 1.0
-    generator, _ = gan.mnist_networks((8, 8, 1), mean, Draw(1))
+    generator, _ = gan_networks.mnist_networks((8, 8, 1), mean, Draw(1))
     image = generator(np.zeros((1, 100), "float32")).numpy()[0]
     np.testing.assert_allclose(image, np.clip(mean, 1e-7, 1 - 1e-7), rtol=1e-5)
     bias = generator.weights[-1].numpy()

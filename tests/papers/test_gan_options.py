@@ -14,7 +14,7 @@ from tfgan_papers import data
 from tfgan_papers.commands import scoring
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import gan
+from tfgan_papers.papers import gan, gan_networks
 from tfgan_papers.runs import export
 from tfgan_papers.runs.checkpoints import Checkpoints
 
@@ -114,20 +114,20 @@ def body(shape=(2, 2, 1)):
 
 def stage_of(generator):
     shape = generator.output_shape[1:]
-    discriminator = gan.maxout_discriminator(3, 2, Draw(1), shape)
+    discriminator = gan_networks.maxout_discriminator(3, 2, Draw(1), shape)
     model = gan.GAN(generator, discriminator)
     model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), jit_compile=False)
     return model
 
 
 def first_stage(shape=(2, 2, 1)):
-    return stage_of(gan.generator_from(body(shape), shape))
+    return stage_of(gan_networks.generator_from(body(shape), shape))
 
 
 def second_stage(shape=(2, 2, 1)):
-    pretrained = gan.generator_from(body(shape), shape, name="pretrained")
+    pretrained = gan_networks.generator_from(body(shape), shape, name="pretrained")
     front = [keras.layers.Dense(5, "relu"), keras.layers.Dense(100, "sigmoid")]
-    return stage_of(gan.generator_from([*front, pretrained], shape))
+    return stage_of(gan_networks.generator_from([*front, pretrained], shape))
 
 
 def keep(model, folder):

@@ -9,7 +9,7 @@ from tests import draws
 from tests.papers.test_gan_networks import weighted
 from tfgan_papers import layers, noise, optimizers
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import gan
+from tfgan_papers.papers import gan, gan_networks
 
 # The step, on linear networks: G(z) = z A + a, the logit of D(x) = x w + c.
 
@@ -212,7 +212,7 @@ def test_minimax_gradient_is_the_other_one_starved_by_the_odds_of_d(mode):
 @pytest.mark.parametrize("simultaneous", [False, True])
 def test_column_norms_are_capped_after_each_update(simultaneous, rng):
     shape, cap = (3, 3, 1), 1.9365
-    discriminator = gan.maxout_discriminator(4, 2, Draw(1), shape, max_norm=cap)
+    discriminator = gan_networks.maxout_discriminator(4, 2, Draw(1), shape, max_norm=cap)
     kernels = [layer.kernel for layer in weighted(discriminator)]
     for kernel in kernels:
         columns = rng.normal(size=kernel.shape)

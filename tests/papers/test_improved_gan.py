@@ -21,7 +21,12 @@ from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import classification_error
 from tfgan_papers.models import surgery
-from tfgan_papers.papers import improved_gan
+from tfgan_papers.papers import (
+    improved_gan,
+    improved_gan_data,
+    improved_gan_experiments,
+    improved_gan_networks,
+)
 from tfgan_papers.runs.run import ensemble_member, open_run
 from tfgan_papers.runs.settings import all_fields, lines, resolve
 
@@ -43,7 +48,9 @@ def test_networks_have_the_authors_number_of_weights(name, shape, expected):
     networks = improved_gan.EXPERIMENTS[name].networks(shape, 10, Draw(0))
     assert counts(networks) == expected
     if name == "minibatch":
-        wider = surgery.with_minibatch_discrimination(networks[1], improved_gan.KERNELS)
+        wider = surgery.with_minibatch_discrimination(
+            networks[1], improved_gan_experiments.KERNELS
+        )
         assert counts([wider]) == [1_504_404]
 
 
@@ -185,7 +192,7 @@ def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
     model = compiled(
         improved_gan.ImprovedGAN(*small_networks(), average_rate=0.1, corrected=True)
     )
-    improved_gan.initialize_by_data(model, rng.normal(size=(50, 4)).astype("float32"))
+    improved_gan_data.initialize_by_data(model, rng.normal(size=(50, 4)).astype("float32"))
     past = []
     for _ in range(4):
         model.train_step(batch_of(rng))
@@ -285,7 +292,7 @@ def test_labelled_batches_show_every_example_equally_often(batch_size, rng):
 
 
 def batches_of(examples, labels, first_step=0):
-    return improved_gan.batches(
+    return improved_gan_data.batches(
         *(examples, settings_of(), options_of("improved_gan", labels=labels)),
         *(10, 3, "unit", first_step),
     )
@@ -570,7 +577,7 @@ def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
     model = build("improved_gan", settings, **vars(given))
     images = [tf.constant(rng.uniform(-1, 1, (4, 16, 16, 3)), tf.float32) for _ in range(3)]
     labels = tf.constant([0, 3, 3, 9])
-    improved_gan.initialize_by_data(model, images[0], of_generator=True)
+    improved_gan_data.initialize_by_data(model, images[0], of_generator=True)
     before = model.generator.get_weights(), model.discriminator.get_weights()
     batch = (tuple(images), labels) if given.labels else (images[0],)
     for _ in range(2):
@@ -616,16 +623,16 @@ def test_table_3_has_its_six_rows_each_without_its_technique():
 
 
 def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):
-    networks = improved_gan.image_networks((16, 16, 3), 10, Draw(0), filters=4)
+    networks = improved_gan_networks.image_networks((16, 16, 3), 10, Draw(0), filters=4)
     model = types.SimpleNamespace(
         generator=networks[0], discriminator=networks[1], seed=1, prior_name="uniform_01",
-        latent_dim=improved_gan.LATENT_DIM,
+        latent_dim=improved_gan_networks.LATENT_DIM,
     )  # fmt: skip
     images = rng.uniform(-1, 1, (60, 16, 16, 3)).astype("float32")
-    improved_gan.initialize_by_data(model, images, of_generator=True)
+    improved_gan_data.initialize_by_data(model, images, of_generator=True)
     with noise.use(noise.Stream.of_step(1, tf.constant(-1), 0)) as stream:
         logits = networks[1](images, training=True)
-        z = stream.latents("uniform_01", (improved_gan.BATCH_SIZE, 100))
+        z = stream.latents("uniform_01", (improved_gan_experiments.BATCH_SIZE, 100))
         samples = np.arctanh(networks[0](z, training=True))
     for values in (logits, samples):
         axes = tuple(range(values.ndim - 1)) if hasattr(values, "ndim") else (0,)

@@ -7,6 +7,7 @@ from tfgan_papers.layers.stochastic import Dropout, GaussianNoise
 from tfgan_papers.layers.strided import DownConv2D, UpConv2D
 from tfgan_papers.layers.virtual_batch_normalization import (
     REFERENCE_GAIN_STD,
+    ScaledNormalization,
     VirtualBatchNormalization,
     WithoutReference,
     WithReference,
@@ -24,6 +25,7 @@ __all__ = [
     "MinibatchDiscrimination",
     "OneHot",
     "PixelBias",
+    "ScaledNormalization",
     "UpConv2D",
     "VirtualBatchNormalization",
     "WeightNormalization",

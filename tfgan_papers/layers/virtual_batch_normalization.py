@@ -73,8 +73,35 @@ class WithoutReference(keras.layers.Layer):
         return {**super().get_config(), "reference": self.reference}
 
 
+class ScaledNormalization(keras.layers.Layer):
+    """A normalization with a gain and an offset per channel.
+
+    Args:
+        epsilon: float, added to the variance.
+        gamma_initializer: initializer of the gains (channels,); by default N(1, 0.02).
+    """
+
+    def __init__(self, epsilon=1e-5, gamma_initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon  # imagenet/ops.py: epsilon
+        normal = keras.initializers.RandomNormal(1.0, REFERENCE_GAIN_STD)
+        self.gamma_initializer = keras.initializers.get(gamma_initializer or normal)
+
+    def build(self, input_shape):
+        shape = input_shape[-1:]
+        self.gamma = self.add_weight(
+            name="gamma", shape=shape, initializer=self.gamma_initializer
+        )
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.gamma_initializer)
+        own = {"epsilon": self.epsilon, "gamma_initializer": initializer}
+        return {**super().get_config(), **own}
+
+
 @keras.saving.register_keras_serializable("tfgan_papers")
-class VirtualBatchNormalization(keras.layers.Layer):
+class VirtualBatchNormalization(ScaledNormalization):
     """Normalizes each example by statistics of the reference batch and of itself (Improved
     GAN, Sec. 3.5; imagenet/ops.py).
 
@@ -89,22 +116,12 @@ class VirtualBatchNormalization(keras.layers.Layer):
 
     Args:
         reference: int, n.
-        epsilon: float, added to the variance.
-        gamma_initializer: initializer of the gains (channels,); by default N(1, 0.02).
+        **kwargs: see `ScaledNormalization`.
     """
 
-    def __init__(self, reference, epsilon=1e-5, gamma_initializer=None, **kwargs):
+    def __init__(self, reference, **kwargs):
         super().__init__(**kwargs)
-        self.reference, self.epsilon = reference, epsilon  # imagenet/ops.py: epsilon
-        normal = keras.initializers.RandomNormal(1.0, REFERENCE_GAIN_STD)
-        self.gamma_initializer = keras.initializers.get(gamma_initializer or normal)
-
-    def build(self, input_shape):
-        shape = input_shape[-1:]
-        self.gamma = self.add_weight(
-            name="gamma", shape=shape, initializer=self.gamma_initializer
-        )
-        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
+        self.reference = reference
 
     def call(self, inputs):
         n, places = self.reference, list(range(1, len(inputs.shape) - 1))
@@ -125,10 +142,4 @@ class VirtualBatchNormalization(keras.layers.Layer):
         return (inputs - mean) / deviation * self.gamma + self.beta
 
     def get_config(self):
-        initializer = keras.initializers.serialize(self.gamma_initializer)
-        return {
-            **super().get_config(),
-            "reference": self.reference,
-            "epsilon": self.epsilon,
-            "gamma_initializer": initializer,
-        }
+        return {**super().get_config(), "reference": self.reference}

@@ -64,147 +64,37 @@ Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import layers, losses, noise, optimizers
+from tfgan_papers import losses, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import averaging, critics, surgery
 from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed
+from tfgan_papers.papers import improved_gan_data as data
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 from tfgan_papers.papers.borrowed import BorrowedOptions
 from tfgan_papers.papers.contract import Paper
+from tfgan_papers.papers.improved_gan_experiments import (
+    EXPERIMENTS,
+    dataset_defaults,
+    network_of,
+)
 
-LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
 PRIOR = "uniform_01"  # train_*.py: theano_rng.uniform
 BETA_1 = 0.5  # train_mnist_feature_matching.py: mom1
 EPSILON = 1e-8  # nn.py: adam_updates, inside the root
-BATCH_SIZE = 100  # train_mnist_feature_matching.py: batch_size
 AVERAGE_RATE = 1e-4  # train_mnist_feature_matching.py: disc_avg_updates
-FIRST_IMAGES = 500  # train_mnist_feature_matching.py: init_param
-SEEDS_APART = 2**32  # between the seeds of the streams' orders
 LOSSES = {
     "minimax": losses.LOSSES["minimax"],
     **losses.LOSSES,
     "equilibrium": losses.equilibrium,
 }
-LEAK = 0.2  # nn.py: lrelu
-BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-6}  # nn.py: BatchNormLayer
-WEIGHT_EPSILON = 1e-6  # nn.py: l2normalize, WeightNormLayer
-KERNELS = 100  # train_cifar_minibatch_discrimination.py: num_kernels
-G_STEPS = 3  # train_cifar_minibatch_discrimination.py: for rep in range(3)
-
-
-# Networks: z (batch, 100) -> images (batch, height, width, channels) -> logits (batch, K).
-# Each function takes the shape of an image, the number of classes K and a `Draw`, and
-# returns the generator and the discriminator, which has a layer named "features".
-
-
-def mnist_networks(shape, classes, draw):
-    """train_mnist_feature_matching.py; pixels in [0, 1]."""
-    pixels = int(np.prod(shape))
-
-    def glorot(units, dtype=None):
-        kernel = keras.initializers.GlorotUniform(draw.seed())  # Lasagne's default
-        options = {"use_bias": False, "kernel_initializer": kernel, "dtype": dtype}
-        return keras.layers.Dense(units, **options)
-
-    x = z = keras.Input((LATENT_DIM,), name="z")
-    for units in (500, 500):
-        x = glorot(units)(x)
-        x = keras.layers.BatchNormalization(**BATCH_NORM, scale=False)(x)  # g=None
-        x = keras.layers.Activation("softplus")(x)
-    x = layers.WeightNormalization(
-        glorot(pixels, "float32"), "sigmoid", trainable_gain=True, epsilon=WEIGHT_EPSILON
-    )(x)
-    samples = keras.layers.Reshape(shape, dtype="float32")(x)
-    generator = keras.Model(z, samples, name="generator")
-
-    def normalized(units, dtype=None, **kwargs):
-        options = {"use_bias": False, "dtype": dtype}
-        kernel = draw.normal(0.1)  # nn.py: theta
-        dense = keras.layers.Dense(units, kernel_initializer=kernel, **options)
-        return layers.WeightNormalization(dense, **kwargs)
-
-    images = keras.Input(shape, name="images")
-    x = layers.GaussianNoise(0.3)(keras.layers.Flatten()(images))  # sigma
-    for units in (1000, 500, 250, 250):
-        x = normalized(units, activation="relu")(x)
-        x = layers.GaussianNoise(0.5)(x)
-    x = normalized(250, activation="relu", name="features")(x)
-    x = layers.GaussianNoise(0.5)(x)
-    logits = normalized(classes, "float32", trainable_gain=True, name="logits")(x)
-    return generator, keras.Model(images, logits, name="discriminator")
-
-
-def image_networks(shape, classes, draw, filters, noisy=False):
-    """train_cifar_*.py, train_svhn_*.py; pixels in [-1, 1].
-
-    Args:
-        filters: int, the number of channels of D's first three convolutions; the others
-            have twice as many.
-        noisy: if True, D's input gets noise instead of dropout, as the code has it with
-            minibatch discrimination.
-
-    Raises:
-        ValueError: a side of the images is not divisible by 8, or less than 16.
-    """
-    height, width, colours = shape
-    if height % 8 or width % 8 or min(height, width) < 16:
-        raise ValueError(
-            f"images of {height}x{width} pixels: sides must be divisible by 8 and 16 or "
-            "more; set --image_size"
-        )
-
-    def bare(kind, count, *args, **kwargs):
-        kernel = draw.normal(0.05)  # train_cifar_*.py: Normal
-        return kind(count, *args, use_bias=False, kernel_initializer=kernel, **kwargs)
-
-    def normalized(layer, activation=None, **kwargs):
-        kwargs = {"epsilon": WEIGHT_EPSILON, **kwargs}
-        return layers.WeightNormalization(layer, activation, **kwargs)
-
-    def batch_normalized(x):
-        x = keras.layers.BatchNormalization(**BATCH_NORM, scale=False)(x)  # g=None
-        return keras.layers.ReLU()(x)
-
-    last = {"trainable_gain": True, "initial_std": 0.1}  # train_cifar_*.py: init_stdv
-    z = keras.Input((LATENT_DIM,), name="z")
-    x = batch_normalized(bare(keras.layers.Dense, height * width // 64 * 512)(z))
-    x = keras.layers.Reshape((height // 8, width // 8, 512))(x)
-    for count in (256, 128):
-        x = batch_normalized(bare(layers.UpConv2D, count, 5, symmetric=True)(x))
-    up = bare(layers.UpConv2D, colours, 5, symmetric=True, dtype="float32")
-    generator = keras.Model(z, normalized(up, "tanh", **last)(x), name="generator")
-
-    def convolution(x, count, size, stride=1, padding="same"):
-        if padding == "same" and stride == 2:  # SAME pads differently at stride 2
-            layer = bare(layers.DownConv2D, count, size, symmetric=True)
-        else:
-            layer = bare(keras.layers.Conv2D, count, size, padding=padding)
-        return keras.layers.LeakyReLU(LEAK)(normalized(layer)(x))
-
-    x = images = keras.Input(shape, name="images")
-    x = (layers.GaussianNoise(0.2) if noisy else layers.Dropout(0.2))(x)  # sigma; p
-    for count in (filters, 2 * filters):
-        for stride in (1, 1, 2):
-            x = convolution(x, count, 3, stride)
-        x = layers.Dropout(0.5)(x)  # p
-    for size in (3, 1, 1):
-        x = convolution(x, 2 * filters, size, padding="valid")
-    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-    dense = bare(keras.layers.Dense, classes, dtype="float32")
-    logits = normalized(dense, name="logits", **last)(x)
-    return generator, keras.Model(images, logits, name="discriminator")
 
 
 # The model.
@@ -419,104 +309,6 @@ class UnlabelledGAN(critics.ScalarCriticModel):
         return self.report(**scalars, g_loss=g_loss)
 
 
-def initialize_by_data(model, images, of_generator=False):
-    """Data-dependent initialization (IMPROVED-6) before step 1.
-
-    Args:
-        model: the model whose D is initialized.
-        images: a batch of images (batch, height, width, channels).
-        of_generator: whether to initialize G too, with latents from the prior.
-    """
-    with noise.use(noise.Stream.of_step(model.seed, tf.constant(-1), 0)) as stream:
-        surgery.initialize(model.discriminator, images)
-        if of_generator:
-            z = stream.latents(model.prior_name, (BATCH_SIZE, model.latent_dim))
-            surgery.initialize(model.generator, z)
-
-
-# The experiments, by the name of their networks.
-
-
-class Experiment(NamedTuple):
-    """An experiment.
-
-    Attributes:
-        networks: (shape, classes, Draw) -> (generator, discriminator).
-        defaults: option values by name.
-        matching: name in `losses.MATCHING` of the code's feature matching (IMPROVED-2).
-        first_of_all: whether the data-dependent initialization is of D only, with images of
-            all the data. Otherwise it is of both networks, with labelled images for D.
-    """
-
-    networks: Callable
-    defaults: dict[str, object]
-    matching: str = "none"
-    first_of_all: bool = False
-
-
-def _defaults(learning_rate, batch_size=BATCH_SIZE, **others):
-    return {"learning_rate": learning_rate, "batch_size": batch_size, **others}
-
-
-EXPERIMENTS = {
-    "mnist": Experiment(  # train_mnist_feature_matching.py: lr
-        mnist_networks, _defaults(3e-3), "mean", first_of_all=True
-    ),
-    "cifar10": Experiment(  # train_cifar_feature_matching.py: learning_rate
-        functools.partial(image_networks, filters=96), _defaults(3e-4), "absolute"
-    ),
-    "svhn": Experiment(  # train_svhn_feature_matching.py: learning_rate
-        functools.partial(image_networks, filters=64), _defaults(3e-4), "absolute"
-    ),
-    "minibatch": Experiment(  # train_cifar_minibatch_discrimination.py: learning_rate
-        functools.partial(image_networks, filters=96, noisy=True),
-        _defaults(3e-4, g_steps=G_STEPS, minibatch_kernels=KERNELS),
-    ),
-    "imagenet": Experiment(
-        imagenet.networks,
-        _defaults(
-            imagenet.LEARNING_RATE,
-            imagenet.BATCH_SIZE,
-            loss="equilibrium",
-            value_range="symmetric",
-            label_smoothing=imagenet.SMOOTHING,
-            reference_batch=imagenet.BATCH_SIZE,
-        ),
-    ),
-}
-
-
-NETWORK_OF_DATASET = {
-    "cifar10": "cifar10",
-    "svhn_cropped": "svhn",
-    "imagenet2012": "imagenet",
-}
-DATASET_DEFAULTS = {
-    "cifar10": {  # train_cifar_*.py, cifar10_data.py
-        "value_range": "symmetric128",
-        "labels": 4000,
-        "decay_epochs": 400,
-    },
-    "svhn_cropped": {  # train_svhn_*.py: count
-        "value_range": "symmetric",
-        "labels": 1000,
-        "decay_epochs": 300,
-    },
-    "imagenet2012": {},
-    "digits": {  # the code's ratio in a shorter run: average_rate is 18 / steps
-        "value_range": "unit",
-        "labels": 100,
-        "steps": 2000,
-        "report_steps": 250,
-        "train_split": "train[:80%]",
-        "test_split": "train[80%:]",
-        "average": "corrected",
-        "average_rate": 0.009,
-    },
-}
-MNIST = {"value_range": "unit", "labels": 100}  # train_mnist_feature_matching.py: count
-
-
 @dataclasses.dataclass(frozen=True)
 class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
     """Options of the model `improved_gan`."""
@@ -547,13 +339,6 @@ class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
         low=1e-9,
         high=0.999,
     )
-
-
-def dataset_defaults(dataset, network, fidelity):
-    """Option values for the data set, by name."""
-    if network == "imagenet":  # it takes all labels of any data set
-        return {}
-    return DATASET_DEFAULTS.get(dataset, MNIST)
 
 
 def create(settings, options, experiment, draw):
@@ -590,17 +375,17 @@ def create(settings, options, experiment, draw):
     matching = experiment.matching
     matching = matching if of_code or matching == "none" else "squared"
     prior = "uniform" if every else PRIOR
-    *networks, arguments = borrowed.apply_techniques(
+    *pair, arguments = borrowed.apply_techniques(
         *experiment.networks(settings.shape, classes, draw),
         *(settings, options, draw, prior, matching),
     )
     arguments |= {"prior": prior, "seed": settings.seed}
     if every:
-        return imagenet.ImageNetGAN(*networks, **arguments)
+        return imagenet.ImageNetGAN(*pair, **arguments)
     if not options.labels:
-        return UnlabelledGAN(*networks, g_steps=options.g_steps, **arguments)
+        return UnlabelledGAN(*pair, g_steps=options.g_steps, **arguments)
     return ImprovedGAN(
-        *networks,
+        *pair,
         unsupervised_weight=0.5 if of_code else 1.0,
         g_steps=options.g_steps,
         average_rate=options.average_rate,
@@ -626,80 +411,6 @@ def adam(settings, options, updates_per_step):
     return optimizers.RootAdam(rate, beta_1=BETA_1, epsilon=EPSILON)
 
 
-def labelled_examples(examples, options):
-    """The labelled examples: --labels of them, chosen by --label_seed.
-
-    Raises:
-        UsageError: the number is not a multiple of the number of classes, or a class has
-            too few examples.
-    """
-    per_class, left = divmod(options.labels, examples.classes)
-    if left:
-        raise UsageError(
-            f"--labels={options.labels} cannot be the same number of each of "
-            f"{examples.classes} classes"
-        )
-    try:
-        return examples.balanced(per_class, options.label_seed)
-    except ValueError as error:
-        raise UsageError(f"--labels={options.labels}: {error}") from error
-
-
-def batches(examples, settings, options, batch_size, seed, value_range, first_step=0):
-    """The training batches, starting with that of `first_step`.
-
-    Returns:
-        A `tf.data.Dataset`. With --labels=0, of images. With --network=imagenet, of
-        (images, labels). Otherwise of ((labelled, unlabelled, unlabelled for G), labels):
-        the labelled set is repeated in new orders, and the unlabelled images are from all
-        the data.
-    """
-    if not options.labels:
-        every = chosen_networks(settings) is imagenet.networks
-        return examples.stream(batch_size, seed, value_range, first_step, labels=every)
-    unlabelled, others = (
-        examples.stream(batch_size, seed + i * SEEDS_APART, value_range, first_step)
-        for i in (0, 1)
-    )
-    chosen = labelled_examples(examples, options)
-    labelled = chosen.repeated(batch_size, seed + 2 * SEEDS_APART, value_range, first_step)
-    return tf.data.Dataset.zip(labelled, unlabelled, others).map(
-        lambda labelled, unlabelled, others: (
-            (labelled[0], unlabelled, others),
-            labelled[1],
-        )
-    )
-
-
-def chosen_networks(settings):
-    """The function that makes the networks of the settings."""
-    return EXPERIMENTS[settings.network or network_of(settings.dataset)].networks
-
-
-def network_of(dataset):
-    """The name of the networks for a data set."""
-    return NETWORK_OF_DATASET.get(dataset, "mnist")
-
-
-def initialize(model, examples, settings, options, value_range):
-    """Data-dependent initialization before step 1, except of imagenet's networks.
-
-    Raises:
-        UsageError: see `labelled_examples`; it is raised before anything is written.
-    """
-    if isinstance(model, imagenet.ImageNetGAN):
-        return
-    seed = model.seed - SEEDS_APART
-    d_alone = EXPERIMENTS[settings.network or network_of(settings.dataset)].first_of_all
-    labelled = labelled_examples(examples, options) if options.labels else None
-    if d_alone or labelled is None:
-        n = min(FIRST_IMAGES, examples.size)
-        images = next(iter(examples.stream(n, seed, value_range)))
-    else:
-        images, _ = next(iter(labelled.repeated(FIRST_IMAGES, seed, value_range)))
-    initialize_by_data(model, images, not d_alone)
-
-
 PAPER = Paper(
     name="improved_gan",
     options=ImprovedGANOptions,
@@ -709,7 +420,7 @@ PAPER = Paper(
     create=create,
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
-    initialize=initialize,
-    batches=batches,
+    initialize=data.initialize,
+    batches=data.batches,
     batch_dependent="feature matching and batch normalization see each replica's share",
 )

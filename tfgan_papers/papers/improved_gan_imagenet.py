@@ -75,7 +75,7 @@ class Part(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
-class CrossBatchNormalization(keras.layers.Layer):
+class CrossBatchNormalization(layers.ScaledNormalization):
     """Batch normalization with statistics of data and of samples (ops.py:
     batch_norm_cross).
 
@@ -87,23 +87,16 @@ class CrossBatchNormalization(keras.layers.Layer):
 
     Args:
         momentum: float, 0 to 1, the decay of the moving averages.
-        epsilon: float, added to the variance.
-        gamma_initializer: initializer of the gains (channels,); by default N(1, 0.02).
+        **kwargs: see `layers.ScaledNormalization`.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, gamma_initializer=None, **kwargs):
+    def __init__(self, momentum=0.9, **kwargs):
         super().__init__(**kwargs)
-        self.momentum, self.epsilon = momentum, epsilon  # ops.py: epsilon
-        normal = keras.initializers.RandomNormal(1.0, layers.REFERENCE_GAIN_STD)
-        self.gamma_initializer = keras.initializers.get(gamma_initializer or normal)
+        self.momentum = momentum
 
     def build(self, input_shape):
-        shape = input_shape[-1:]
-        self.gamma = self.add_weight(
-            name="gamma", shape=shape, initializer=self.gamma_initializer
-        )
-        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
-        moving = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        super().build(input_shape)
+        moving = {"shape": input_shape[-1:], "trainable": False, "aggregation": "mean"}
         self.mean = self.add_weight(name="moving_mean", initializer="zeros", **moving)
         self.variance = self.add_weight(
             name="moving_variance", initializer="ones", **moving
@@ -125,13 +118,7 @@ class CrossBatchNormalization(keras.layers.Layer):
         return ops.concatenate(means), ops.concatenate(variances)
 
     def get_config(self):
-        initializer = keras.initializers.serialize(self.gamma_initializer)
-        return {
-            **super().get_config(),
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "gamma_initializer": initializer,
-        }
+        return {**super().get_config(), "momentum": self.momentum}
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
