@@ -1,6 +1,7 @@
 """Feature networks from files: the same scores as NumPy from the same outputs."""
 
 import hashlib
+import json
 
 import keras
 import numpy as np
@@ -149,3 +150,10 @@ def test_frechet_distance_by_main_is_that_of_numpy(keras_file, kernel, tmp_path)
     written = float(ended.out.split(": ")[1].split()[0])
     assert written == pytest.approx(expected, rel=0.02)
     assert "feature_layer features, feature_range unit" in ended.out
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["value"] == pytest.approx(expected, rel=0.02)
+    assert record["claim"] is record["verdict"] is None and record["steps"] == 0
+    assert (
+        record["details"]["features_sha256"]
+        == hashlib.sha256(keras_file.read_bytes()).hexdigest()
+    )

@@ -483,7 +483,7 @@ def test_records_of_no_claim_and_pictures_are_shown_too(tmp_path, rows):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (json.dumps(a_record(None, 1.0, command="")), "by which command"),
+        (json.dumps(a_record(None, 1.0, command="")), "does not have the command"),
         (
             json.dumps({"claim": None, "value": 1.0, "steps": 1}),
             "is not a record: 'command'",
