@@ -91,10 +91,10 @@ def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
     """An LSGAN of the command line's, as `build` makes it."""
     from tfgan_papers import optimizers
     from tfgan_papers.layers.initializers import Draw
-    from tfgan_papers.papers import lsgan
+    from tfgan_papers.papers import lsgan, lsgan_networks
 
     def model(jit_compile):
-        built = getattr(lsgan, networks)(shape, lsgan.STYLE, Draw(0))
+        built = getattr(lsgan_networks, networks)(shape, lsgan_networks.STYLE, Draw(0))
         model = lsgan.LSGAN(*built, **kwargs)
         rates = [optimizers.Adam(rate, beta_1=0.5) for rate in (1e-4, 1e-3)]
         model.compile(*rates, jit_compile=jit_compile)

@@ -103,14 +103,21 @@ def least_squares(
     )
 
 
-def scaled(loss: AdversarialLoss, factor: float) -> AdversarialLoss:
-    """`loss` with all three terms multiplied by `factor`."""
+def scaled(
+    loss: AdversarialLoss, factor: float, g_factor: float | None = None
+) -> AdversarialLoss:
+    """`loss` with D's two terms multiplied by `factor`, and G's by `g_factor`, which is
+    `factor` by default.
+    """
+    g_factor = factor if g_factor is None else g_factor
 
-    def times(term):
-        return lambda scores: factor * term(scores)
+    def times(multiple, term):
+        return lambda scores: multiple * term(scores)
 
-    config = {"name": "scaled", "loss": loss.config, "factor": factor}
-    return AdversarialLoss(*map(times, loss[:3]), loss.to_probability, config)
+    terms = map(times, (factor, factor, g_factor), loss[:3])
+    factors = {"factor": factor, "g_factor": g_factor}
+    config = {"name": "scaled", "loss": loss.config, **factors}
+    return AdversarialLoss(*terms, loss.to_probability, config)
 
 
 LOSSES = {

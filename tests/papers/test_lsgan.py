@@ -7,17 +7,19 @@ import tensorflow as tf
 
 from tests import factories
 from tests.factories import build
-from tfgan_papers import figures, losses, noise
+from tfgan_papers import data, figures, losses, noise
 from tfgan_papers.commands import sample
+from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import contract, convolutional, lsgan
+from tfgan_papers.papers import contract, convolutional, lsgan, lsgan_networks
+from tfgan_papers.papers.lsgan_networks import STYLE
 
 # fidelity: shape, classes -> trainable weights of G and of D
 COUNTS = {
-    lsgan.lsun_networks: ((112, 112, 3), (), 15_591_427, 4_333_441),
-    lsgan.character_networks: ((28, 28, 1), (3740,), 9_417_857, 21_392_155),
-    lsgan.mixture_networks: ((2,), (), 49_666, 17_025),
+    lsgan_networks.lsun_networks: ((112, 112, 3), (), 15_591_427, 4_333_441),
+    lsgan_networks.character_networks: ((28, 28, 1), (3740,), 9_417_857, 21_392_155),
+    lsgan_networks.mixture_networks: ((2,), (), 49_666, 17_025),
 }
 # Learning rate, batch, range, law and size of z, D's rate as a multiple of G's:
 # train_lsun.py, train_chn.py, stability_comparison/*/train.py, mixture_gaussian/ls.py.
@@ -32,7 +34,7 @@ NUMBERS = {
 @pytest.mark.parametrize("networks", COUNTS, ids=lambda networks: networks.__name__)
 def test_networks_have_the_authors_number_of_weights(networks):
     shape, classes, *expected = COUNTS[networks]
-    built = networks(shape, lsgan.STYLE, Draw(0), *classes)
+    built = networks(shape, STYLE, Draw(0), *classes)
     assert [count(network) for network in built] == expected
 
 
@@ -47,7 +49,7 @@ def count(network):
 def test_batch_norm_leaves_the_networks_that_the_paper_takes_it_from(
     batch_norm, in_g, in_d
 ):
-    networks = lsgan.stability_networks((64, 64, 3), lsgan.STYLE, Draw(0), batch_norm)
+    networks = lsgan_networks.stability_networks((64, 64, 3), STYLE, Draw(0), batch_norm)
     found = [
         sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
         for network in networks
@@ -56,20 +58,20 @@ def test_batch_norm_leaves_the_networks_that_the_paper_takes_it_from(
 
 
 def test_weights_start_as_in_the_authors_code():
-    generator, discriminator = lsgan.lsun_networks((112, 112, 3), lsgan.STYLE, Draw(0))
+    generator, discriminator = lsgan_networks.lsun_networks((112, 112, 3), STYLE, Draw(0))
     kernels = [w.numpy() for w in discriminator.weights if "kernel" in w.path]
     for kernel in kernels[:-1]:  # convolutions: truncated at two deviations
         assert 0.03 < np.abs(kernel).max() <= 0.04
         np.testing.assert_allclose(kernel.std(), 0.02 * 0.88, rtol=0.05)
     for kernel in [w.numpy() for w in generator.weights if "kernel" in w.path]:
         np.testing.assert_allclose(kernel.std(), 0.02, rtol=0.05)
-    matrix = lsgan.mixture_networks((2,), lsgan.STYLE, Draw(0))[0].weights[2].numpy()
+    matrix = lsgan_networks.mixture_networks((2,), STYLE, Draw(0))[0].weights[2].numpy()
     np.testing.assert_allclose(matrix @ matrix.T, 1.4**2 * np.eye(128), atol=1e-4)
 
 
 def test_gains_of_the_stability_networks_start_spread_about_1():
     """stability_comparison/*/ops.py: N(1, .02), and those of its other networks are 1."""
-    networks = lsgan.stability_networks((64, 64, 3), lsgan.STYLE, Draw(0))
+    networks = lsgan_networks.stability_networks((64, 64, 3), STYLE, Draw(0))
     for network, sizes in zip(
         networks, ([512, 256, 128, 64], [128, 256, 512]), strict=True
     ):
@@ -78,7 +80,7 @@ def test_gains_of_the_stability_networks_start_spread_about_1():
         for each in gains:
             np.testing.assert_allclose(each.mean(), 1, atol=4 * 0.02 / len(each) ** 0.5)
             np.testing.assert_allclose(each.std(), 0.02, rtol=0.25)
-    for network in lsgan.lsun_networks((112, 112, 3), lsgan.STYLE, Draw(0)):
+    for network in lsgan_networks.lsun_networks((112, 112, 3), STYLE, Draw(0)):
         gains = [w.numpy() for w in network.trainable_weights if "gamma" in w.path]
         assert gains and all((each == 1).all() for each in gains)
 
@@ -261,6 +263,56 @@ def test_fidelity_to_the_code_leaves_cross_entropy_a_mean():
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
 
 
+def test_fidelity_to_the_code_sums_gs_cross_entropy_on_the_mixture():
+    """mixture_gaussian/sig.py: D_loss is a mean, and G_loss is not reduced."""
+    regular = losses.LOSSES["non_saturating"]
+    wanted = settings("any", (2,), loss=regular, network="mixture", fidelity="code")
+    model = build("lsgan", wanted)
+    score = tf.constant(3.0)
+    for player, factor in (("real", 1), ("fake", 1), ("generator", wanted.batch_size)):
+        mine, theirs = (getattr(x, player)(score) for x in (model.loss_terms, regular))
+        np.testing.assert_allclose(mine, factor * theirs, rtol=1e-6)
+    again = losses.get(model.loss_terms.config)
+    assert float(again.generator(score)) == float(model.loss_terms.generator(score))
+
+
+def test_fidelity_to_the_code_begins_with_output_weights_of_one_sign():
+    wanted = settings("any", (2,), network="mixture", fidelity="code")
+    model = build("lsgan", wanted)
+    first, _, second, _, last, _ = (w.numpy() for w in model.discriminator.weights)
+    assert len(set(np.sign(last).ravel())) == 1
+    np.testing.assert_allclose(first @ first.T, 1.4**2 * np.eye(2), atol=1e-5)
+    np.testing.assert_allclose(second.T @ second, 1.4**2 * np.eye(128), atol=1e-4)
+    assert len(set(np.sign(first[0]))) == 1 and len(set(np.sign(first[1]))) == 2
+
+
+def test_fidelity_to_the_code_draws_new_points_each_step():
+    """A centre of nine comes twice, and a step's points do not depend on the first."""
+    options = DataOptions(dataset="ring", ring="authors")
+    examples = data.load("train", options)
+    wanted = settings("any", (2,), network="mixture", fidelity="code")
+
+    def drawn(first_step, steps):
+        stream = lsgan.batches(examples, wanted, None, 512, 3, "raw", first_step)
+        return np.stack([batch.numpy() for batch in stream.take(steps)])
+
+    points = drawn(0, 40)
+    np.testing.assert_array_equal(points[30:], drawn(30, 10))
+    assert len(np.unique(points.reshape(-1, 2), axis=0)) == 40 * 512
+    distance = np.linalg.norm(points.reshape(-1, 1, 2) - examples.modes.centres, axis=2)
+    assert (distance.min(1) < 0.06).all()
+    shares = np.bincount(distance.argmin(1), minlength=8) / (40 * 512)
+    np.testing.assert_allclose(shares, [2 / 9, *[1 / 9] * 7], atol=0.01)
+    deviation = distance.min(1) ** 2 / 2  # of each coordinate, squared, on average
+    np.testing.assert_allclose(deviation.mean() ** 0.5, 0.01, rtol=0.05)
+
+
+def test_fidelity_to_the_code_has_the_scripts_ring_and_steps():
+    defaults = lsgan.dataset_defaults("ring", "", "code")
+    assert defaults == {"ring": "authors", "steps": 35_000}
+    assert not lsgan.dataset_defaults("ring", "", "paper")
+
+
 def test_characters_need_classes():
     with pytest.raises(UsageError, match="has none"):
         build("lsgan", settings(network="characters"))
@@ -316,7 +368,7 @@ def test_rmsprop_is_tensorflow_1s():
 
 
 def test_labels_reach_both_networks(rng):
-    generator, discriminator = lsgan.character_networks(
+    generator, discriminator = lsgan_networks.character_networks(
         (8, 8, 1), convolutional.PORT._replace(width=4), Draw(0), 3
     )
     z = tf.constant(rng.normal(size=(2, lsgan.LATENT_DIM)), tf.float32)

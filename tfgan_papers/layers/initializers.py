@@ -42,6 +42,10 @@ class Draw:
         """Random orthogonal matrix times `gain`."""
         return keras.initializers.Orthogonal(gain, seed=self.seed())
 
+    def svd_orthogonal(self, gain):
+        """`SVDOrthogonal`."""
+        return SVDOrthogonal(gain, seed=self.seed())
+
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class SparseNormal(keras.initializers.Initializer):
@@ -59,3 +63,29 @@ class SparseNormal(keras.initializers.Initializer):
 
     def get_config(self):
         return {"nonzero": self.nonzero, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("tfgan_papers")
+class SVDOrthogonal(keras.initializers.Initializer):
+    """Orthogonal matrix from the singular vectors of a matrix with entries from U(0, 1).
+
+    This is `orthogonal_initializer` of TensorFlow before 1.2 (init_ops.py). It is not
+    uniform over the orthogonal matrices: the singular vector of the largest singular value
+    has entries of one sign.
+
+    Args:
+        gain: float, multiplies the matrix.
+        seed: int.
+    """
+
+    def __init__(self, gain=1.0, seed=None):
+        self.gain, self.seed = gain, seed
+
+    def __call__(self, shape, dtype=None):
+        rows, columns = shape
+        entries = np.random.default_rng(self.seed).random((rows, columns))
+        left, _, right = np.linalg.svd(entries, full_matrices=False)
+        return ops.cast(self.gain * (left if rows > columns else right), dtype)
+
+    def get_config(self):
+        return {"gain": self.gain, "seed": self.seed}

@@ -25,8 +25,8 @@ Differs: LSGAN-3 | update order | not stated | D, then G on the same latents; bo
     computed once.
 Differs: LSGAN-4 | labels in D | appended to the input of every convolution and dense layer
     | not appended to the image | --network=characters | as the code.
-Differs: LSGAN-5 | mixture | eight Gaussians | nine, with one centre twice | --ring | as the
-    paper; its figures show 40,000 steps, the script runs 35,000.
+Differs: LSGAN-5 | mixture | eight Gaussians; figures to 40,000 steps | nine, with one
+    centre twice; 35,000 steps | --fidelity=code, or --ring and --steps | as the paper.
 Differs: LSGAN-6 | stability runs | four settings | BN_G with Adam, BN_GD with RMSProp |
     --batch_norm, --optimizer | all four.
 Differs: LSGAN-7 | latents | uniform or Gaussian | U(-1, 1)^1024 for images, N(0, 1)^256 for
@@ -36,8 +36,14 @@ Differs: LSGAN-8 | order of the classes | not stated | order of a shuffled direc
 Differs: LSGAN-9 | CIFAR-10 network | not stated | not released | --network=stability | the
     DCGAN architecture of the stability runs, for any image size.
 Differs: LSGAN-10 | points of the mixture | not stated | new ones each step
-    (mixture_gaussian/ls.py: sample_mog) | none | 100,000, drawn once and shuffled each
-    epoch: a data set like the others, so that a run can be resumed.
+    (mixture_gaussian/ls.py: sample_mog) | --fidelity=code | 100,000, drawn once and
+    shuffled each epoch: a data set like the others.
+Differs: LSGAN-11 | orthogonal initial weights of the mixture's networks | not stated | from
+    the singular vectors of a matrix of U(0, 1), as TensorFlow before 1.2 drew them: all
+    output weights of D have one sign | --fidelity=code | uniform over orthogonal matrices.
+Differs: LSGAN-12 | regular GAN on the mixture, scale of G's loss | not stated | the
+    gradient of a sum over the batch (sig.py: G_loss is not reduced) | --fidelity=code | a
+    mean. Adam nearly cancels the factor.
 """
 
 import dataclasses
@@ -47,156 +53,20 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfgan_papers import layers, losses, optimizers
+from tfgan_papers import losses, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
 from tfgan_papers.options import option
-from tfgan_papers.papers import borrowed, dcgan
+from tfgan_papers.papers import borrowed
 from tfgan_papers.papers import convolutional as shared
+from tfgan_papers.papers import lsgan_networks as networks
 from tfgan_papers.papers.borrowed import BorrowedOptions
 from tfgan_papers.papers.contract import Paper, needed_classes
 
-LATENT_DIM = 1024  # train_lsun.py, train_chn.py: z_dim
-MIXTURE_LATENT_DIM = 256  # mixture_gaussian/ls.py: z_dim
 BETA_1 = 0.5  # Sec. 4.1; train_*.py: beta1
 EPSILON = 1e-8  # TensorFlow 1's Adam; mixture_gaussian/ls.py: epsilon
-LABEL_UNITS_PER_WIDTH = 4  # Sec. 3.3, mcgan.py: y_size 256 at 64 channels
 LOSSES = {"least_squares": losses.LOSSES["least_squares"], **losses.LOSSES}
-
-
-# Networks: z (batch, 1024) -> images (batch, height, width, channels) -> score (batch, 1).
-# Generated images are in [-1, 1], characters in [0, 1].
-
-STYLE = shared.PORT  # vgg.py and mcgan.py have the port's layers (ops.py)
-
-
-def lsun_networks(shape, style, draw):
-    """Fig. 5, vgg.py: 3x3 convolutions in G, and the D of DCGAN.
-
-    Raises:
-        ValueError: a side of the images is not divisible by 16.
-    """
-    height, width, colours = shared.image_shape(shape)
-    if height % 16 or width % 16:
-        raise ValueError(f"sides of {height}x{width} pixels are not divisible by 16")
-
-    def block(x, filters, kind=layers.UpConv2D):
-        kernel = draw.normal(shared.WEIGHT_STD)
-        return kind(filters, 3, padding="same", kernel_initializer=kernel)(x)
-
-    w = style.width
-    z = keras.Input((LATENT_DIM,), name="z")
-    x = shared.dense(height * width // 256 * 4 * w, style, draw)(z)
-    x = keras.layers.Reshape((height // 16, width // 16, 4 * w))(x)
-    x = keras.layers.ReLU()(shared.normalized(x, style, draw))
-    same = keras.layers.Conv2DTranspose  # stride 1
-    for filters, kind in (
-        (4 * w, layers.UpConv2D), (4 * w, same), (4 * w, layers.UpConv2D), (4 * w, same),
-        (2 * w, layers.UpConv2D), (w, layers.UpConv2D),
-    ):  # fmt: skip
-        x = block(x, filters, kind)
-        x = keras.layers.ReLU()(shared.normalized(x, style, draw))
-    x = block(x, colours, same)
-    samples = keras.layers.Activation("tanh", dtype="float32")(x)
-    generator = keras.Model(z, samples, name="generator")
-
-    x = images = keras.Input(shape, name="images")
-    for filters in (w, 2 * w, 4 * w, 8 * w):
-        x = convolution(layers.DownConv2D, filters, draw)(x)
-        x = shared.normalized(x, style, draw) if filters > w else x
-        x = keras.layers.LeakyReLU(shared.LEAK)(x)
-    score = shared.logit(keras.layers.Flatten(name="features")(x), style, draw)
-    return generator, keras.Model(images, score, name="discriminator")
-
-
-def convolution(kind, filters, draw):
-    """A 5x5 layer of stride 2, initialized as in ops.py."""
-    std = shared.WEIGHT_STD
-    down = kind is layers.DownConv2D
-    kernel = draw.truncated_normal(std) if down else draw.normal(std)
-    return kind(filters, 5, kernel_initializer=kernel)
-
-
-def character_networks(shape, style, draw, classes):
-    """Networks conditioned on a linear map of the labels (batch,): Sec. 3.3, mcgan.py.
-
-    Raises:
-        ValueError: a side of the images is not divisible by 4.
-    """
-    height, width, colours = shared.image_shape(shape)
-    if height % 4 or width % 4:
-        raise ValueError(f"sides of {height}x{width} pixels are not divisible by 4")
-    w, units = style.width, LABEL_UNITS_PER_WIDTH * style.width
-
-    def label_map(label):
-        return shared.dense(units, style, draw)(layers.OneHot(classes)(label))
-
-    def with_label(x, y):
-        return keras.layers.Concatenate()([x, shared.spread(y, x)])
-
-    z = keras.Input((LATENT_DIM,), name="z")
-    label = keras.Input((), dtype="int32", name="label")
-    x = with_label(z, label_map(label))
-    x = shared.dense(height * width // 16 * 2 * w, style, draw)(x)
-    x = keras.layers.ReLU()(shared.normalized(x, style, draw))  # one gain per unit
-    x = keras.layers.Reshape((height // 4, width // 4, 2 * w))(x)
-    x = convolution(layers.UpConv2D, 2 * w, draw)(x)
-    x = keras.layers.ReLU()(shared.normalized(x, style, draw))
-    x = convolution(layers.UpConv2D, colours, draw)(x)
-    samples = keras.layers.Activation("sigmoid", dtype="float32")(x)
-    generator = keras.Model([z, label], samples, name="generator")
-
-    x = images = keras.Input(shape, name="images")
-    label = keras.Input((), dtype="int32", name="label")
-    y, leaky = label_map(label), keras.layers.LeakyReLU
-    x = leaky(shared.LEAK)(convolution(layers.DownConv2D, colours + units, draw)(x))
-    x = convolution(layers.DownConv2D, w + units, draw)(with_label(x, y))
-    x = leaky(shared.LEAK)(shared.normalized(x, style, draw))
-    x = shared.dense(16 * w, style, draw)(with_label(keras.layers.Flatten()(x), y))
-    x = leaky(shared.LEAK, name="features")(shared.normalized(x, style, draw))
-    score = shared.logit(with_label(x, y), style, draw)
-    return generator, keras.Model([images, label], score, name="discriminator")
-
-
-def stability_networks(shape, style, draw, batch_norm="both"):
-    """The DCGAN architecture with or without batch normalization in each network: Sec. 4.4,
-    stability_comparison/*/dcgan64.py. There, the gains are initialized from N(1, .02).
-
-    Args:
-        batch_norm: "both", "discriminator" or "none", the networks with batch
-            normalization.
-    """
-    in_g, in_d = batch_norm == "both", batch_norm != "none"
-    style = style._replace(gain_std=0.02)  # stability_comparison/*/ops.py: gamma
-    return dcgan.networks(shape, style, draw, LATENT_DIM, in_g, in_d)
-
-
-def mixture_networks(shape, style, draw):
-    """Networks for points (batch, dimensions), from z (batch, 256): mixture_gaussian/ls.py.
-
-    Each has two layers of 2 x width (128) tanh units, with orthogonal initial weights of
-    gain 1.4.
-
-    Raises:
-        ValueError: the data are images.
-    """
-
-    def network(name, inputs, outputs):
-        x = start = keras.Input((inputs,))
-        for units in (2 * style.width, 2 * style.width, outputs):
-            kernel = draw.orthogonal(1.4)
-            last = {"dtype": "float32"} if units == outputs else {"activation": "tanh"}
-            x = keras.layers.Dense(units, kernel_initializer=kernel, **last)(x)
-        return keras.Model(start, x, name=name)
-
-    if len(shape) != 1:
-        raise ValueError("these networks are for points, and the data are images")
-    (dimensions,) = shape
-    return (
-        network("generator", MIXTURE_LATENT_DIM, dimensions),
-        network("discriminator", dimensions, 1),
-    )
 
 
 # The model.
@@ -298,16 +168,20 @@ def _defaults(learning_rate, value_range="symmetric", batch_size=64):
 
 EXPERIMENTS = {
     "lsun": Experiment(  # Sec. 4.1; train_lsun.py: learning_rate
-        lsun_networks, _defaults(1e-3)
+        networks.lsun_networks, _defaults(1e-3)
     ),
     "characters": Experiment(  # train_chn.py
-        character_networks, _defaults(2e-4, "unit")
+        networks.character_networks, _defaults(2e-4, "unit")
     ),
     "stability": Experiment(  # stability_comparison/*/train.py
-        stability_networks, _defaults(2e-4)
+        networks.stability_networks, _defaults(2e-4)
     ),
     "mixture": Experiment(  # mixture_gaussian/ls.py: params
-        mixture_networks, _defaults(1e-3, "raw", 512), "normal", d_rate=0.1, sum_of_code=0.5
+        networks.mixture_networks,
+        _defaults(1e-3, "raw", 512),
+        "normal",
+        d_rate=0.1,
+        sum_of_code=0.5,
     ),
 }
 NETWORK_OF_DATASET = {
@@ -343,6 +217,8 @@ def network_of(dataset):
 
 def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
+    if dataset == "ring" and fidelity == "code":  # mixture_gaussian/*.py: max_iter
+        return {"ring": "authors", "steps": 35_000}
     return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
 
@@ -352,27 +228,31 @@ def create(settings, options, experiment, draw):
     Raises:
         UsageError: --batch_norm is given for other networks, or the data have no classes.
     """
-    networks, further = experiment.networks, ()
-    classes = 0
-    if networks is stability_networks:
+    make, further, classes = experiment.networks, (), 0
+    of_code = settings.fidelity == "code"
+    on_mixture = make is networks.mixture_networks
+    if on_mixture:
+        further = (of_code,)
+    if make is networks.stability_networks:
         further = (options.batch_norm,)
     elif options.batch_norm != "both":
         raise UsageError(f"--batch_norm={options.batch_norm} is of --network=stability")
-    if networks is character_networks:
+    if make is networks.character_networks:
         further = (classes := needed_classes(settings, "lsgan"),)
-    style = shared.in_width(STYLE, options)
+    style = shared.in_width(networks.STYLE, options)
     generator, discriminator, arguments = borrowed.apply_techniques(
-        *networks(settings.shape, style, draw, *further),
+        *make(settings.shape, style, draw, *further),
         *(settings, options, draw, experiment.prior),
     )
-    # Only least squares sums: cross entropy is a mean (dcgan64.py: loss; sig.py: D_loss).
-    if settings.fidelity == "code" and settings.loss.real is not losses.real_cross_entropy:
+    if of_code and settings.loss.real is not losses.real_cross_entropy:  # LSGAN-1
         factor = settings.batch_size * experiment.sum_of_code
         arguments["loss"] = losses.scaled(arguments["loss"], factor)
+    elif of_code and on_mixture:  # LSGAN-12
+        arguments["loss"] = losses.scaled(arguments["loss"], 1.0, settings.batch_size)
     return LSGAN(
         generator,
         discriminator,
-        simultaneous=networks is mixture_networks,
+        simultaneous=on_mixture,
         prior=experiment.prior,
         seed=settings.seed,
         classes=classes,
@@ -386,6 +266,30 @@ def make_optimizers(settings, options, experiment):
     if options.optimizer == "rmsprop":
         return tuple(map(optimizers.TF1RMSprop, rates))
     return tuple(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for rate in rates)
+
+
+def batches(examples, settings, options, batch_size, seed, value_range, first_step=0):
+    """The training batches, starting with that of `first_step`.
+
+    With --fidelity=code, points of a mixture are new in each step (LSGAN-10). They are a
+    function of the seed and the step.
+    """
+    if settings.fidelity != "code" or examples.modes is None:
+        labels = (settings.network or network_of(settings.dataset)) == "characters"
+        return examples.stream(batch_size, seed, value_range, first_step, labels=labels)
+    centres, std, weights = examples.modes
+    centres = tf.constant(centres, tf.float32)
+    logits = tf.math.log(tf.constant([weights], tf.float32))
+
+    def points(step):
+        of_modes, of_points = (
+            tf.stack([tf.constant(seed, tf.int64), 2 * step + i]) for i in (0, 1)
+        )
+        modes = tf.random.stateless_categorical(logits, batch_size, of_modes)[0]
+        normal = tf.random.stateless_normal((batch_size, centres.shape[1]), of_points)
+        return tf.gather(centres, modes) + std * normal
+
+    return tf.data.Dataset.counter(first_step).map(points).prefetch(2)
 
 
 PAPER = Paper(
