@@ -188,6 +188,18 @@ def test_step_is_one_of_d_and_then_one_of_g(matching, minibatch_features, rng):
         np.testing.assert_allclose(mine.numpy(), theirs, rtol=1e-3, atol=1e-8)
 
 
+def test_without_an_average_the_classifier_is_d(rng):
+    """The options build it, and every step leaves both equal."""
+    wanted = factories.settings("improved_gan", (8, 8, 1), classes=2, network="mnist")
+    model = factories.build("improved_gan", wanted, labels=2, average="none")
+    assert model.average_rate == 1.0
+    model.average()
+    for mine, theirs in zip(
+        model.averaged.weights, model.discriminator.weights, strict=True
+    ):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-6)
+
+
 def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
     model = compiled(
         improved_gan.ImprovedGAN(*small_networks(), average_rate=0.1, corrected=True)

@@ -59,8 +59,8 @@ Differs: IMPROVED-16 | data for G's step without labels | not stated | none | no
     batch that D has just seen, as BORROWED-1; only --feature_matching uses it, and Table 3
     has none.
 Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016 .001 for
-    200 epochs, then linear decay to zero in 100; since then .003, constant |
-    --learning_rate, --decay_epochs | .003, which was published together with the average.
+    200 epochs, then linear decay to zero in 100, and no average; since then .003 |
+    --learning_rate, --decay_epochs, --average | .003, published together with the average.
 """
 
 import dataclasses
@@ -329,9 +329,9 @@ class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
     )
     average: str = option(
         "zero",
-        "Average of D's weights for testing: started at zero as in the authors' code, or "
-        "corrected for that start.",
-        choices=("zero", "corrected"),
+        "Average of D's weights for testing: started at zero as in the authors' code, "
+        "corrected for that start, or none, which tests the weights themselves.",
+        choices=("zero", "corrected", "none"),
     )
     average_rate: float = option(
         AVERAGE_RATE,
@@ -388,7 +388,7 @@ def create(settings, options, experiment, draw):
         *pair,
         unsupervised_weight=0.5 if of_code else 1.0,
         g_steps=options.g_steps,
-        average_rate=options.average_rate,
+        average_rate=1.0 if options.average == "none" else options.average_rate,
         corrected=options.average == "corrected",
         **arguments,
     )
