@@ -371,7 +371,7 @@ def test_labels_reach_both_networks(rng):
     generator, discriminator = lsgan_networks.character_networks(
         (8, 8, 1), convolutional.PORT._replace(width=4), Draw(0), 3
     )
-    z = tf.constant(rng.normal(size=(2, lsgan.LATENT_DIM)), tf.float32)
+    z = tf.constant(rng.normal(size=(2, lsgan_networks.LATENT_DIM)), tf.float32)
     labels = tf.constant([0, 2])  # of the same z
     z = tf.tile(z[:1], (2, 1))
     images = generator([z, labels], training=True).numpy()
