@@ -144,8 +144,8 @@ class Launched:
     def wrote(self, folder, pattern, before=()):
         """Waits for a file that matches `pattern` and is not in `before`."""
         folder = pathlib.Path(folder)
-        found = self.wait(lambda: set(folder.glob(pattern)).difference(before))
-        assert found, self.ended()
+        appeared = self.wait(lambda: set(folder.glob(pattern)).difference(before))
+        assert appeared, self.ended()
 
     def signal(self, signum):
         assert self.poll() is None, f"ended too early: {self.ended()}"
@@ -344,8 +344,8 @@ def tensors(folder, step=None):
     """Returns name -> array of the newest checkpoint of a run, or that of `step`, without
     the best score."""
     step = kept_steps(folder)[-1] if step is None else step
-    found = tensors_of(pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}"))
-    return {name: a for name, a in found.items() if not name.startswith("best_score")}
+    arrays = tensors_of(pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}"))
+    return {name: a for name, a in arrays.items() if not name.startswith("best_score")}
 
 
 def tensors_of(prefix):

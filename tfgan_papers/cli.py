@@ -213,7 +213,7 @@ def help_text(arguments: list[str]) -> str:
         arguments: the command line; --helpshort selects the common options.
     """
     brief = bool({"--helpshort", "-helpshort"} & set(arguments))
-    FLAGS([sys.argv[0], *(each for each in arguments if each not in HELP)])
+    FLAGS([sys.argv[0], *(argument for argument in arguments if argument not in HELP)])
     values = given()
     fields = settings.SHARED
     of_run = options.fields(*fields, *(p.options for p in PAPERS.values()))

@@ -52,7 +52,7 @@ class Options:
 
 def fields(*classes: type[Options]) -> dict[str, dataclasses.Field]:
     """Returns the fields of several option classes by name. Classes may share a field."""
-    return {field.name: field for each in classes for field in dataclasses.fields(each)}
+    return {field.name: field for cls in classes for field in dataclasses.fields(cls)}
 
 
 def kind(field: dataclasses.Field) -> type:
