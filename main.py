@@ -1,4 +1,4 @@
-"""python main.py --model=gan; `python main.py --help` shows the options."""
+"""Runs the command line. `python main.py --help` shows the options."""
 
 from tfgan_papers.__main__ import run
 

@@ -1,4 +1,4 @@
-"""Installs the package and the command `tfgan-papers`, which is main.py."""
+"""Installs the package and the command `tfgan-papers`, the same as `main.py`."""
 
 from pathlib import Path
 

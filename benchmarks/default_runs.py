@@ -30,7 +30,7 @@ NO_CLAIM = (
 
 
 def names(images: np.ndarray) -> np.ndarray:
-    """The digit of each uint8 image (n, height, width, channels), by nearest neighbours."""
+    """Classifies uint8 images (n, height, width, channels) by nearest neighbours."""
     small = [
         np.asarray(Image.fromarray(image[..., 0]).resize((8, 8), Image.Resampling.BOX))
         for image in images
@@ -41,7 +41,7 @@ def names(images: np.ndarray) -> np.ndarray:
 
 
 def shown(folder: pathlib.Path) -> list[int]:
-    """The number of samples of each digit, drawn from the export in a run folder."""
+    """Draws samples from the export in a run folder and counts those of each digit."""
     import tensorflow as tf
 
     served = tf.saved_model.load(str(folder / "export"))

@@ -24,7 +24,7 @@ class Maxout(nn.Module):
 
 
 def two_pass_step(networks, optimizers, latents, batch, d_loss, g_loss):
-    """Updates D on new samples, then G on others."""
+    """Returns a step that updates D on new samples, then G on other samples."""
     generator, discriminator = networks
     g_optimizer, d_optimizer = optimizers
 
@@ -94,7 +94,7 @@ def lsgan_ring():
 
 
 class First(nn.Module):
-    """Latents to feature maps of 4x4."""
+    """A linear layer from latents to 4x4 feature maps."""
 
     def __init__(self, latent_dim, channels):
         super().__init__()
@@ -138,7 +138,7 @@ class NoisyClassifier(nn.Module):
         self.logits = norm(nn.Linear(250, 10))
 
     def forward(self, x):
-        """(the features of the last hidden layer, the logits)."""
+        """Returns (features of the last hidden layer, logits)."""
         x = x + 0.3 * torch.randn_like(x)
         for layer in self.layers:
             features = layer(x).relu()
@@ -158,7 +158,8 @@ def improved_gan_mnist():
 
 
 def semi_supervised_step(networks, rate, images, distance):
-    """Updates D on labelled and unlabelled images and samples, then G on features."""
+    """Returns a step that updates D on labelled and unlabelled images and on samples, then
+    G on features."""
     generator, discriminator = networks
     labels = torch.randint(0, 10, (len(images),))
     d_optimizer, g_optimizer = (
@@ -226,7 +227,7 @@ def convolution(inputs, outputs, stride=1):
 
 
 class Decoder(nn.Module):
-    """BEGAN's decoder, with skip connections of h_0, and with the carry at 0."""
+    """BEGAN's decoder with skip connections of h_0 and a carry of 0."""
 
     def __init__(self, levels, n):
         super().__init__()
@@ -247,7 +248,7 @@ class Decoder(nn.Module):
 
 
 def began_networks(size, n=64):
-    """The generator and the autoencoder of `networks` in papers/began.py."""
+    """Returns the generator and the autoencoder of papers/began_networks.py."""
     levels = size.bit_length() - 4
     encoder = [convolution(3, n), nn.ELU()]
     for i in range(1, levels + 1):

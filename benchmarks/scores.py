@@ -22,7 +22,7 @@ from tfgan_papers.runs import records
 
 
 def seconds(function):
-    """The time that a call takes."""
+    """Returns the time of a call in seconds."""
     begin = time.perf_counter()
     function()
     return time.perf_counter() - begin
@@ -36,13 +36,13 @@ def main():
     draw = np.random.default_rng(0)
     features, others = draw.standard_normal((2, 10_000, 2048), dtype=np.float32)
     of_others = frechet_distance.moments(others)
-    against = frechet_distance.Reference(
+    reference = frechet_distance.Reference(
         of_others, frechet_distance.root(of_others.covariance)
     )
     samples, examples = draw.random((2, 10_000, 784))
     turns = {
         "frechet_distance": lambda: frechet_distance.distance(
-            frechet_distance.moments(features), against
+            frechet_distance.moments(features), reference
         ),
         "parzen_window": lambda: parzen_window.log_likelihoods(samples, examples, [0.2]),
         "product": lambda: samples @ examples.T,

@@ -43,12 +43,12 @@ SHORT_BURSTS |= dict.fromkeys(
 
 
 class Setting(NamedTuple):
-    """`model` is (jit_compile) -> a compiled model, `stream` () -> what it trains on."""
+    """A model and its training data."""
 
-    model: Callable
-    stream: Callable
+    model: Callable  # (jit_compile) -> compiled model
+    stream: Callable  # () -> dataset of training batches
     batch_size: int
-    multiply_adds: Callable  # (counts per layer of G, of D) -> per step and example
+    multiply_adds: Callable  # (counts per layer of G, of D) -> count per step and example
 
 
 def gan_mnist():
@@ -82,13 +82,13 @@ def gan_tfd():
 
 
 def gan(dataset, shape, *arguments):
-    """The other configurations of GAN's authors."""
+    """Returns the setting of another configuration of GAN's authors."""
     arguments = ("--model=gan", f"--dataset={dataset}", "--fidelity=code", *arguments)
     return of_flags(*arguments, shape=shape, arithmetic=simultaneous)
 
 
 def lsgan(networks, shape, batch_size, value_range, arithmetic, **kwargs):
-    """An LSGAN of the command line's, as `build` makes it."""
+    """Returns the setting of an LSGAN, built as by the command line."""
     from tfgan_papers import optimizers
     from tfgan_papers.layers.initializers import Draw
     from tfgan_papers.papers import lsgan, lsgan_networks
@@ -115,7 +115,7 @@ def lsgan_dcgan64():
 
 
 def of_flags(*arguments, shape, arithmetic, classes=0, n=1000):
-    """A model as the command line builds it, on random images."""
+    """Returns the setting of a model as the command line builds it, on random images."""
     import numpy as np
 
     from tfgan_papers.options import from_text
@@ -152,7 +152,7 @@ def improved_gan_cifar10():
 
 
 def began(size):
-    """The paper's networks, Sec. 3.5, with n = 64."""
+    """Returns the setting of the paper's networks, Sec. 3.5, with n = 64."""
     arguments = ("--model=began", "--dataset=olivetti_png", "--network=authors")
     return of_flags(
         *(*arguments, "--width=64", "--batch_size=16"),
@@ -180,7 +180,7 @@ SETTINGS = {
 
 
 def made_images(shape, n, classes=0):
-    """A function that returns `n` random examples of `shape`."""
+    """Returns a function that returns `n` random examples of `shape`."""
 
     def examples():
         import numpy as np
@@ -209,34 +209,34 @@ def streamed(examples, batch_size, value_range):
 
 
 def trained(layers):
-    """Multiply-adds of a forward pass and the gradients of all weights."""
+    """Counts the multiply-adds of a forward pass and the gradients of all weights."""
     return 3 * sum(layers) - layers[0]
 
 
 def simultaneous(generator, discriminator):
-    """D on data and on samples; the gradient of G's loss through the same pass of D."""
+    """Counts D on data and on samples, and the gradient of G through the same pass of D."""
     return trained(generator) + 2 * trained(discriminator) + sum(discriminator)
 
 
 def in_turn(generator, discriminator):
-    """As `simultaneous`, with another pass of D on the samples after its update."""
+    """Counts as `simultaneous`, with another pass of D on the samples after its update."""
     return trained(generator) + 2 * trained(discriminator) + 2 * sum(discriminator)
 
 
 def autoencoding(generator, discriminator):
-    """One pass of G, and one of D on data and on samples, with the gradient of these."""
+    """Counts G once, D on data and on samples, and the gradient of the samples."""
     return trained(generator) + 2 * trained(discriminator) + discriminator[0]
 
 
 def semi_supervised(generator, discriminator):
-    """D on labelled images, unlabelled images and samples; then its features for data, and
-    for other samples with their gradient."""
+    """Counts D on labelled images, unlabelled images and samples, then its features for
+    data, and for other samples with their gradient."""
     of_d = sum(generator) + 3 * trained(discriminator)
     return of_d + sum(discriminator[:-1]) * 3 + trained(generator)
 
 
 def layer_counts(network):
-    """Multiply-adds of each layer with a kernel, for one example."""
+    """Counts the multiply-adds of each layer with a kernel, for one example."""
     import keras
 
     from tfgan_papers import keras_internals

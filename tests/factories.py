@@ -1,4 +1,4 @@
-"""Complete settings, options, models and runs that tests start from."""
+"""Creates complete settings, options, models and runs for tests."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ from tfgan_papers.runs.run import Run, open_run
 
 
 def settings(model: str = "gan", shape=(8, 8, 1), **changes) -> contract.Settings:
-    """Settings of a paper's model, with its own loss; `changes` go before these values."""
+    """Returns settings of a paper's model with its own loss; `changes` replace values."""
     values = {
         "dataset": "any",
         "network": "",
@@ -33,27 +33,27 @@ def settings(model: str = "gan", shape=(8, 8, 1), **changes) -> contract.Setting
 
 
 def options_of(model: str, **given) -> Options:
-    """The paper's own options: the code's defaults and `given`."""
+    """Returns a paper's own options: the defaults of the code, changed by `given`."""
     return PAPERS[model].options(**given)
 
 
 def build(model: str, of: contract.Settings, jit_compile=False, **given) -> keras.Model:
-    """The paper's compiled model; `given` are its options."""
+    """Returns a paper's compiled model with the options `given`."""
     return contract.build(PAPERS[model], of, options_of(model, **given), jit_compile)
 
 
 def values(model: str, **given) -> run_settings.Values:
-    """All options of a new run, as from a command line that gives these."""
+    """Returns all options of a new run whose command line has the options `given`."""
     return run_settings.resolve({"model": model, **given})
 
 
 def run(folder: pathlib.Path, model: str = "gan", **given) -> Run:
-    """The run in `folder`, new or old."""
+    """Opens or creates the run in `folder`."""
     return open_run({"model": model, "logdir": str(folder), **given})
 
 
 def begin(of: Run) -> keras.Model:
-    """The model of a new run as it is before the first step."""
+    """Returns the model of a new run before its first step."""
     examples = data.load(of.values.data.train_split, of.values.data)
     value_range = of.values.data.value_range
     settings = of.settings(
@@ -66,9 +66,9 @@ def begin(of: Run) -> keras.Model:
 
 
 def refusal(model: str, **given) -> str:
-    """What is said where a run with these options makes no sense."""
+    """Returns the error message of a run whose options do not fit together."""
     with pytest.raises(UsageError) as caught:
         begin(run("nowhere", model, **given))
-    said = str(caught.value)
-    assert said and said == " ".join(said.split())  # one line
-    return said
+    message = str(caught.value)
+    assert message and message == " ".join(message.split())  # one line
+    return message

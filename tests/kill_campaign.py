@@ -6,7 +6,7 @@ Each trial starts a short run, kills it with SIGKILL at a random moment of its t
 every fifth time while it writes a checkpoint, and starts the same command again. At the
 end, every tensor of the newest checkpoint must equal, bit for bit, that of an
 uninterrupted run. The models take turns: gan, lsgan with rollbacks after a collapse, began,
-improved_gan. It is not part of the suite, because a trial takes some seconds.
+improved_gan. It is not part of the test suite because a trial takes several seconds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ COMMON = (
 )
 MODELS = {  # name -> arguments, script, environment
     "gan": (("--model=gan", "--batch_size=20"), "main.py", {}),
-    "lsgan": (  # its samples are called collapsed until the second rollback
+    "lsgan": (  # its samples count as collapsed until the second rollback
         *(("--model=lsgan", "--dataset=ring", "--on_collapse=rollback"),),
         *("tests/collapsing.py", {"COLLAPSING": "2"}),
     ),
@@ -40,7 +40,7 @@ MODELS = {  # name -> arguments, script, environment
 NO_CLAIM = (
     *("claim", "paper", "paper_value", "paper_spread", "spread", "budget_share", "verdict"),
 )
-WITHIN_WRITE = 5  # every so many-th kill
+WITHIN_WRITE = 5  # every fifth kill
 
 
 def started(name, folder):
@@ -54,7 +54,7 @@ def started(name, folder):
 
 
 def seconds_of_training(process):
-    """From the first report to the end."""
+    """Returns the time from the first report to the end."""
     process.reported(1)
     begin = time.monotonic()
     ended = process.ended()
@@ -63,7 +63,7 @@ def seconds_of_training(process):
 
 
 def kill(process, folder, draw, seconds, within_write):
-    """SIGKILL at a random moment; whether the process was still at work."""
+    """Sends SIGKILL at a random moment. Returns whether the process was still running."""
     process.reported(1)
     time.sleep(draw.uniform(0, seconds))
     writing = pathlib.Path(folder, "checkpoints", "last", "writing")
@@ -77,15 +77,19 @@ def kill(process, folder, draw, seconds, within_write):
 
 
 def equal(folder, whole):
-    """Whether the newest checkpoints of two runs are the same, bit for bit."""
-    some, others = (launch.tensors(each, STEPS) for each in (folder, whole))
-    return some.keys() == others.keys() and all(
-        np.array_equal(some[name], others[name]) for name in some
+    """Returns whether the newest checkpoints of two runs are equal, bit for bit."""
+    resumed, expected = (launch.tensors(run, STEPS) for run in (folder, whole))
+    return resumed.keys() == expected.keys() and all(
+        np.array_equal(resumed[name], expected[name]) for name in resumed
     )
 
 
 def trial(name, root, draw, seconds, within_write):
-    """Kill once, go on, compare; None if the run was done before the kill."""
+    """Kills a run, resumes it and compares its end with that of an uninterrupted run.
+
+    Returns:
+        Whether they are equal, or None if the run ended before the kill.
+    """
     folder = root / "killed"
     if not kill(started(name, folder), folder, draw, seconds, within_write):
         return None
@@ -113,7 +117,7 @@ def main():
             results.append({"model": name, "within_write": within, "equal": same})
             print(f"kill {len(results)} of {own.kills}, {name}: {same}", flush=True)
     failed = sum(not result["equal"] for result in results)
-    print(f"{len(results)} kills, {failed} ends that are not those of the whole run")
+    print(f"{len(results)} kills, {failed} results differ from the uninterrupted run")
     if own.record:
         records.write(
             own.record,

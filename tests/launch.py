@@ -1,9 +1,9 @@
-"""The command line, as a fresh process, as a fork, and within this process.
+"""Runs the command line in a new process, in a fork, or within the test process.
 
-Importing TensorFlow takes seconds, so what does not need a fresh process runs as a fork of
-one that has imported the package and done nothing else. A fork executes main.py with its
-own arguments, exit code, output files and limits. A command that needs no configuration of
-TensorFlow runs within the process of the tests, which is cheaper still.
+Importing TensorFlow takes seconds. A fork of a process that has imported the package, and
+done nothing else, saves this time. It executes main.py with its own arguments, exit code,
+output files and limits. A command that does not configure TensorFlow can run within the
+test process, which is faster still.
 """
 
 import atexit
@@ -36,14 +36,14 @@ from tfgan_papers import cli
 ROOT = pathlib.Path(__file__).parents[1]
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
 ENVIRONMENT |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-PATIENCE = 600  # seconds for one process, on a machine that is busy otherwise
+PATIENCE = 600  # seconds for one process, enough on a busy machine
 
-POOL = concurrent.futures.ThreadPoolExecutor(2)  # chains of processes at a time
+POOL = concurrent.futures.ThreadPoolExecutor(2)  # processes at a time
 
-# The run that several files look at, and that runs in pieces are compared with: it trains
-# on the embedded digits, reports at 1, 5, 10, 15, 20 and keeps 10, 15 and 20.
+# The run that several test files examine and compare interrupted runs with. It trains on
+# the embedded digits, reports at steps 1, 5, 10, 15, 20 and keeps checkpoints 10, 15, 20.
 STEPS, REPORT_STEPS, CHECKPOINT_STEPS, BATCH_SIZE = 20, 5, 5, 20
-LEARNING_RATE = 2.0  # so that both networks have moved far in so few steps
+LEARNING_RATE = 2.0  # changes both networks visibly in few steps
 BASE = (
     "--model=gan",
     "--deterministic",
@@ -56,7 +56,7 @@ BASE = (
 
 
 class Ended(NamedTuple):
-    """A process that has ended."""
+    """The exit code and the output of a process."""
 
     code: int
     out: str
@@ -64,12 +64,12 @@ class Ended(NamedTuple):
 
     @property
     def errors(self):
-        """The lines of stderr in which the command says what is wrong."""
+        """The lines of stderr with an error message."""
         return [line for line in self.err.splitlines() if line.startswith("error: ")]
 
     @property
     def restarted_from(self):
-        """The step from which the process says that it goes on, or 0."""
+        """The step from which the process resumed according to its log, or 0."""
         found = re.findall(r"^going on from step (\d+)", self.err, re.MULTILINE)
         assert len(found) <= 1
         return int(found[0]) if found else 0
@@ -79,11 +79,11 @@ class Launched:
     """A process that runs `main.py *arguments`.
 
     Args:
-        fresh: by `python main.py`, else as a fork.
-        environment: dict, further environment variables of a fork.
-        largest_file: int, bytes that a file which a fork writes may have.
-        script: str, what a fork runs instead of main.py.
-        folder: str, the working directory of a fork.
+        fresh: True starts `python main.py`, False a fork. The others are for forks.
+        environment: dict, additional environment variables.
+        largest_file: int, the maximum size in bytes of a file that the process writes.
+        script: str, the script to run instead of main.py.
+        folder: str, the working directory.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Launched:
         self.deadline = time.monotonic() + PATIENCE
 
     def wait(self, met):
-        """Wait until `met()`; False if the process ended before."""
+        """Waits until `met()`. Returns False if the process ends before."""
         while not met():
             if self.poll() is not None:
                 return met()
@@ -132,7 +132,7 @@ class Launched:
         return True
 
     def reported(self, step):
-        """Wait for the first report that is not before `step`."""
+        """Waits for the first report at `step` or later."""
 
         def met():
             lines = self.out.read_text().splitlines(keepends=True)
@@ -142,10 +142,10 @@ class Launched:
         assert self.wait(met), f"no report of step {step}: {self.ended()}"
 
     def wrote(self, folder, pattern, before=()):
-        """Wait for a file to appear that was not there `before`."""
+        """Waits for a file that matches `pattern` and is not in `before`."""
         folder = pathlib.Path(folder)
-        found = self.wait(lambda: set(folder.glob(pattern)).difference(before))
-        assert found, self.ended()
+        appeared = self.wait(lambda: set(folder.glob(pattern)).difference(before))
+        assert appeared, self.ended()
 
     def signal(self, signum):
         assert self.poll() is None, f"ended too early: {self.ended()}"
@@ -157,18 +157,20 @@ class Launched:
 
 
 def main(*arguments):
-    """A fresh process, to its end."""
+    """Runs a new process to its end and returns its `Ended`."""
     return Launched(*arguments).ended()
 
 
 def fork(*arguments, **options):
-    """A fork, to its end."""
+    """Runs a fork to its end and returns its `Ended`."""
     return Launched(*arguments, fresh=False, **options).ended()
 
 
 def within(*arguments):
-    """`main.py *arguments` in this process, to its end. Not with --deterministic, nor with
-    other devices, which are set for a process as a whole."""
+    """Runs `main.py *arguments` within this process and returns its `Ended`.
+
+    It cannot change --deterministic or the devices, which are set once per process.
+    """
     if "mode" not in cli.FLAGS:
         cli.define_flags()
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -208,7 +210,7 @@ while True:
         if not line:
             sys.exit()
         order = json.loads(line)
-        alive, held = os.pipe()  # the end that the fork holds closes with it
+        alive, held = os.pipe()  # `alive` becomes readable when the fork ends
         pid = os.fork()
         if pid:
             os.close(held)
@@ -237,12 +239,12 @@ while True:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)  # Python's own dismantling takes seconds
+        os._exit(code)  # Python's own shutdown takes seconds
 """
 
 
 class Forks:
-    """The process that has imported, and its forks."""
+    """A process that has imported the package, and its forks."""
 
     def __init__(self):
         self.lock, self.begun, self.codes = threading.Lock(), queue.Queue(), {}
@@ -260,15 +262,16 @@ class Forks:
 
     def listen(self):
         for line in self.process.stdout:
-            said = json.loads(line)
-            if said["code"] is None:
-                code = self.codes[said["pid"]] = concurrent.futures.Future()
-                self.begun.put((said["pid"], code))
+            state = json.loads(line)
+            if state["code"] is None:
+                code = self.codes[state["pid"]] = concurrent.futures.Future()
+                self.begun.put((state["pid"], code))
             else:
-                self.codes[said["pid"]].set_result(said["code"])
+                self.codes[state["pid"]].set_result(state["code"])
 
     def start(self, **order):
-        """Begin a fork: its process id, and a function that gives its code, or None."""
+        """Starts a fork. Returns its process id and a function that returns its exit code,
+        or None while it runs."""
         with self.lock:
             self.process.stdin.write(json.dumps(order) + "\n")
             self.process.stdin.flush()
@@ -301,7 +304,11 @@ class Trained(NamedTuple):
 
 @functools.cache
 def begin_training():
-    """Begin the run of `BASE`, unless that is done."""
+    """Starts the run of `BASE` on the first call.
+
+    Returns:
+        (run folder, arguments, future of its `Ended`).
+    """
     folder = pathlib.Path(tempfile.mkdtemp(), "run")
     atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
     arguments = (f"--logdir={folder}", *BASE)
@@ -309,14 +316,18 @@ def begin_training():
 
 
 def trained():
-    """The run of `BASE`, trained once a session by a fresh process. Do not change it."""
+    """Returns the run of `BASE`, which a new process trains once. Do not change it."""
     folder, arguments, future = begin_training()
     return Trained(folder, arguments, future.result())
 
 
 @contextlib.contextmanager
 def copy_of_trained(*left_out):
-    """A copy of its folder, without the names `left_out`, that the test may change."""
+    """Yields a copy of the trained run's folder that a test may change.
+
+    Args:
+        *left_out: names of files and folders that are not copied.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder, "run")
         shutil.copytree(trained().folder, copy, ignore=shutil.ignore_patterns(*left_out))
@@ -324,28 +335,28 @@ def copy_of_trained(*left_out):
 
 
 def kept_steps(folder):
-    """The steps of the checkpoints in last/, ascending."""
-    found = pathlib.Path(folder, "checkpoints", "last").glob("step-*.index")
-    return sorted(int(path.stem.removeprefix("step-")) for path in found)
+    """Returns the steps of the checkpoints in last/, ascending."""
+    paths = pathlib.Path(folder, "checkpoints", "last").glob("step-*.index")
+    return sorted(int(path.stem.removeprefix("step-")) for path in paths)
 
 
 def tensors(folder, step=None):
-    """name -> array of a run's newest checkpoint, or that of `step`: all that it holds
-    but the score of the best one."""
+    """Returns name -> array of the newest checkpoint of a run, or that of `step`, without
+    the best score."""
     step = kept_steps(folder)[-1] if step is None else step
-    found = tensors_of(pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}"))
-    return {name: a for name, a in found.items() if not name.startswith("best_score")}
+    arrays = tensors_of(pathlib.Path(folder, "checkpoints", "last", f"step-{step:09d}"))
+    return {name: a for name, a in arrays.items() if not name.startswith("best_score")}
 
 
 def tensors_of(prefix):
-    """name -> array of a TensorFlow checkpoint, but for its strings."""
+    """Returns name -> array of a TensorFlow checkpoint, without its strings."""
     reader = tf.train.load_checkpoint(str(prefix))
     dtypes = reader.get_variable_to_dtype_map()
     return {n: reader.get_tensor(n) for n, dtype in dtypes.items() if dtype != tf.string}
 
 
 def contents(folder):
-    """relative path -> bytes of every file below a folder."""
+    """Returns relative path -> bytes of every file below a folder."""
     folder = pathlib.Path(folder)
     return {
         str(path.relative_to(folder)): path.read_bytes()

@@ -1,6 +1,6 @@
-"""Runs main.py with random images instead of every data set that has to be downloaded.
+"""Runs main.py with random images in place of every data set that is not in the package.
 
-The images have the size of the data set, in ten classes, for any split.
+The images have the size of those of the data set, and ten classes, in every split.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ load = data.load
 
 
 def made(split, options):
-    """Grey blobs of one shade a class, with noise."""
+    """Returns noise images whose mean brightness depends on the class."""
     if options.dataset not in SIZES:
         return load(split, options)
     shape = Fitting.of(options).shape(*SIZES[options.dataset])

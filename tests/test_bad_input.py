@@ -65,7 +65,7 @@ CASES = {
     "unknown data set": ("--dataset=nope", 2, ["there is no data set 'nope'"]),
     "unknown ring": ("--dataset=ring --ring=round", 1, ["--ring=round", "clean|authors"]),
     "no GNT files": ("--dataset=hwdb", 2, ["--data_dir", "HWDB1.0trn_gnt.zip"]),
-    "no font": ("--dataset=glyphs --font=no.ttf", 1, ["no.ttf is no font"]),
+    "no font": ("--dataset=glyphs --font=no.ttf", 1, ["no.ttf is not a font"]),
     "more characters than there are": ("--characters=3756", 2, ["--characters", "3755"]),
     "not a number": ("--batch_size=many", 1, ["--batch_size", "many"]),
     "no step": ("--steps=0", 2, ["--steps=0", "1 or more"]),

@@ -1,5 +1,5 @@
-"""GAN (2014), Improved GAN (2016), LSGAN (2016), BEGAN (2017), and the models that they are
-compared with, as Keras models.
+"""GAN (2014), Improved GAN (2016), LSGAN (2016), BEGAN (2017), and their baselines, as
+Keras models.
 
     from tfgan_papers import BEGAN
 

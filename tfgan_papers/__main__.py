@@ -4,8 +4,8 @@ import sys
 
 
 def run():
-    """The command line. Ctrl-C while TensorFlow is imported, which takes seconds, ends the
-    process without a traceback."""
+    """Runs the command line. Ctrl-C during the import of TensorFlow, which takes seconds,
+    ends the process without a traceback."""
     try:
         from tfgan_papers import cli
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The command line: flags from the option classes, modes to functions."""
+"""The command line: defines flags from the option classes and runs the modes."""
 
 import dataclasses
 import logging as stdlib_logging
@@ -37,7 +37,7 @@ EXAMPLES = """\
 
 
 class Mode(NamedTuple):
-    """`run` takes the run of --logdir and an object of `options`."""
+    """A mode; `run` is called with the run of --logdir and an object of `options`."""
 
     run: object
     options: type[Options]
@@ -64,7 +64,7 @@ OTHER_MODES = ("study", "report", "ledger")
 
 
 def define_flags():
-    """One absl flag for each option of each class; classes that share one mean the same."""
+    """Defines one absl flag per option. Option classes may share an option."""
     flags.DEFINE_enum("mode", "train", [*MODES, *OTHER_MODES], "What to do.")
     flags.DEFINE_enum("model", None, list(PAPERS), "The paper's model; gan by default.")
     classes = [of for group in GROUPS.values() for of in group]
@@ -91,7 +91,7 @@ def _define(name, field):
 
 
 def given() -> dict[str, object]:
-    """Option -> value, of all that the user gives on the command line and in flagfiles."""
+    """Returns option -> value of the flags on the command line and in flagfiles."""
     known = options.fields(
         *(of for group in GROUPS.values() for of in group),
         *(paper.options for paper in PAPERS.values()),
@@ -104,7 +104,16 @@ def given() -> dict[str, object]:
 
 
 def run_mode(mode: str, values: dict[str, object]):
-    """Do what --mode says with the user's values."""
+    """Runs a mode with the user's values.
+
+    Args:
+        mode: a value of --mode.
+        values: option -> value, from `given`.
+
+    Raises:
+        UsageError: the options do not fit together.
+        UserError: a file or folder is missing, damaged or cannot be written.
+    """
     if mode == "ledger":
         return _ledger()
     if mode == "report":
@@ -117,7 +126,7 @@ def run_mode(mode: str, values: dict[str, object]):
         )
     function, of = MODES[mode]
     own = options.build(of, values)
-    if mode == "evaluate" and own.images:  # they are of no run, and of no paper
+    if mode == "evaluate" and own.images:  # images without a run or a paper
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
@@ -127,9 +136,9 @@ def run_mode(mode: str, values: dict[str, object]):
 
 def _ledger():
     try:
-        from reproduction import ledger  # the project's own book, not the package's
+        from reproduction import ledger  # in the repository only, not in the package
     except ImportError as error:
-        raise UsageError("--mode=ledger works in a checkout of the project") from error
+        raise UsageError("--mode=ledger works only in a checkout of the project") from error
     ledger.ledger()
 
 
@@ -149,7 +158,7 @@ def main(arguments):
 
 
 def describe(error: Exception) -> str:
-    """What an error of the data or the disk means, on one line; "" of any other error."""
+    """Describes an error of the data or the disk on one line; other errors as ""."""
     if not isinstance(error, (OSError, tf.errors.OpError)):
         return ""
     dataset = FLAGS.dataset or "digits"
@@ -162,7 +171,7 @@ def describe(error: Exception) -> str:
 
 
 def run():
-    """Entry point of `main.py` and of the console script."""
+    """Runs the command line; the entry point of `main.py` and the console script."""
     if "mode" not in FLAGS:
         define_flags()
     logging.set_verbosity(logging.INFO)
@@ -189,7 +198,7 @@ class _Plain(stdlib_logging.Formatter):
 
 
 def _is_ours_or_serious(record):
-    """TensorFlow tells of its inside at the level at which a run tells of itself."""
+    """Filters the log, because TensorFlow logs its internals at the level INFO of a run."""
     ours = record.pathname.startswith(str(pathlib.Path(__file__).parent))
     return ours or record.levelno > logging.converter.STANDARD_INFO
 
@@ -198,16 +207,20 @@ def _is_ours_or_serious(record):
 
 
 def help_text(arguments: list[str]) -> str:
-    """--help with the values that the other arguments lead to; --helpshort is brief."""
+    """Returns the text of --help, with the values that the other arguments determine.
+
+    Args:
+        arguments: the command line; --helpshort selects the common options.
+    """
     brief = bool({"--helpshort", "-helpshort"} & set(arguments))
-    FLAGS([sys.argv[0], *(each for each in arguments if each not in HELP)])
+    FLAGS([sys.argv[0], *(argument for argument in arguments if argument not in HELP)])
     values = given()
     fields = settings.SHARED
     of_run = options.fields(*fields, *(p.options for p in PAPERS.values()))
     run = settings.resolve({k: v for k, v in values.items() if k in of_run or k == "model"})
     effective = {**values, **run.flat(), "mode": FLAGS.mode}
     title = f"Options of --model={run.model} on --dataset={run.data.dataset}"
-    parts = [f"{title}, with the values that they have:\n\nExamples:\n{EXAMPLES}"]
+    parts = [f"{title}, with their values:\n\nExamples:\n{EXAMPLES}"]
     paper = PAPERS[run.model]
     groups = {f"Model {run.model}": (paper.options,), **GROUPS}
     for heading, classes in groups.items():

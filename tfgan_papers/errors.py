@@ -1,20 +1,20 @@
-"""Errors that a person can mend: `main` prints their message alone."""
+"""Errors that the user can correct. `main` prints only their message."""
 
 
 class UserError(Exception):
-    """Something outside the program is not as it should be; exit code 1."""
+    """An error outside the program, for example a damaged file; exit code 1."""
 
 
 class UsageError(UserError):
-    """The flags, or a pair of them, make no sense; exit code 2."""
+    """An invalid option, or options that do not fit together; exit code 2."""
 
 
 class TrainingFailure(UserError):
-    """The training itself went wrong: a result of the run, kept in its failure.json.
+    """A failure of the training itself, a result that is stored in failure.json.
 
     Args:
-        reason: what happened, and when.
-        remedy: what was done about it, and what can be.
+        reason: str, what happened at which step.
+        remedy: str, what the program did and what the user can do.
     """
 
     def __init__(self, reason: str, remedy: str):

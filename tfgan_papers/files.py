@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Reads and writes files. A file is written completely or not at all."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from tfgan_papers.errors import UserError
 
 
 def write_bytes(path: str | pathlib.Path, content: bytes):
-    """Write a file aside and move it into place, with the folders above it.
+    """Writes a temporary file, moves it to `path`, and creates the folders above it.
 
     Raises:
         UserError: the disk is full, or the path cannot be written.
@@ -25,17 +25,17 @@ def write_bytes(path: str | pathlib.Path, content: bytes):
 
 
 def write_text(path: str | pathlib.Path, text: str):
-    """`write_bytes` of text as UTF-8."""
+    """Writes text as UTF-8, see `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | pathlib.Path, content):
-    """`write_text` of a value that JSON can hold."""
+    """Writes a value as JSON, see `write_bytes`."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path: str | pathlib.Path):
-    """The value in a JSON file, or None if there is no such file.
+    """Returns the value in a JSON file, or None if there is no such file.
 
     Raises:
         UserError: the file is damaged.
@@ -49,9 +49,11 @@ def read_json(path: str | pathlib.Path):
 
 @contextlib.contextmanager
 def without_wildcards(path: pathlib.Path):
-    """A name of the checkpoint `path` that TensorFlow, which takes a path for a pattern,
-    reads as it stands: through a link where the path has brackets, stars, question marks
-    or backslashes."""
+    """Yields a path of the checkpoint `path` without the special characters of patterns.
+
+    TensorFlow treats a path as a pattern. If it contains brackets, stars, question marks or
+    backslashes, the result goes through a temporary symbolic link.
+    """
     if not any(character in str(path) for character in "[]*?\\"):
         yield str(path)
         return

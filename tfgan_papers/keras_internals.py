@@ -9,12 +9,12 @@ SEEN_IN = "3.15"  # the Keras version for which these functions were last checke
 
 
 def layers(*networks: keras.Model) -> list[keras.layers.Layer]:
-    """All layers of the networks, including those nested in other layers."""
+    """Returns all layers of the networks, including nested layers."""
     return [x for net in networks for x in net._flatten_layers(include_self=False)]
 
 
 def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
-    """The seed generators of Keras' own stochastic layers.
+    """Returns the seed generators of Keras' own stochastic layers.
 
     Their draws depend on neither the step nor the replica, so a model reseeds them.
     """
@@ -27,11 +27,11 @@ def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
 
 
 def index_of(optimizer: keras.Optimizer, variable) -> int:
-    """The index of a variable's state in the lists of the optimizer."""
+    """Returns the index of a variable's state in the lists of the optimizer."""
     return optimizer._get_variable_index(variable)
 
 
 def moments(optimizer: keras.optimizers.Adam, variable):
-    """Adam's first and second moments of a variable."""
+    """Returns Adam's first and second moments of a variable."""
     index = index_of(optimizer, variable)
     return optimizer._momentums[index], optimizer._velocities[index]

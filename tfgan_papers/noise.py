@@ -219,8 +219,8 @@ class Stream:
 
 
 # The call of a functional model cannot pass the stream to its layers, so they look it up
-# here when the step is traced. Each thread has its own, since each replica is traced in a
-# thread of its own.
+# here when the step is traced. It is thread-local because each replica is traced in its own
+# thread.
 _ACTIVE = threading.local()
 
 

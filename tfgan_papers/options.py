@@ -1,4 +1,4 @@
-"""Options as values: frozen dataclasses whose fields say type, default, range and help.
+"""Options: frozen dataclasses whose fields have a type, default, range and help text.
 
     @dataclasses.dataclass(frozen=True)
     class BEGANOptions(Options):
@@ -26,14 +26,14 @@ def option(
     above: float | None = None,
     choices: Sequence[str] = (),
 ):
-    """A field of an `Options` class.
+    """Defines a field of an `Options` class.
 
     Args:
-        default: the value that the code has; papers and data sets may have others.
-        help: one sentence that says what the option does.
+        default: the default of the code; papers and data sets may have another.
+        help: str, one sentence that says what the option does.
         low, high: the closed range of a number.
-        above: the open lower end of the range of a number.
-        choices: the values that a text may have.
+        above: the exclusive lower bound of a number.
+        choices: the allowed values of a str.
     """
     bounds = {"low": low, "high": high, "above": above, "choices": tuple(choices)}
     if isinstance(default, (list, tuple)):
@@ -43,7 +43,7 @@ def option(
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Base of the option classes. A value out of its range is refused when it is made."""
+    """Base of the option classes. The constructor raises UsageError for a bad value."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -51,12 +51,12 @@ class Options:
 
 
 def fields(*classes: type[Options]) -> dict[str, dataclasses.Field]:
-    """The fields of several option classes by name; a class may repeat another's field."""
-    return {field.name: field for each in classes for field in dataclasses.fields(each)}
+    """Returns the fields of several option classes by name. Classes may share a field."""
+    return {field.name: field for cls in classes for field in dataclasses.fields(cls)}
 
 
 def kind(field: dataclasses.Field) -> type:
-    """bool, int, float, str or tuple: the type of a field's values, None aside."""
+    """Returns bool, int, float, str or tuple, the type of a field's values except None."""
     annotation = field.type
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         annotation = next(t for t in typing.get_args(annotation) if t is not type(None))
@@ -64,10 +64,10 @@ def kind(field: dataclasses.Field) -> type:
 
 
 def check(field: dataclasses.Field, value):
-    """Refuse a value that is out of the field's range.
+    """Checks that a value is in the range of a field.
 
     Raises:
-        UsageError: it is, with the option's name and the range.
+        UsageError: the value is out of range.
     """
     if value is None or not field.metadata:
         return
@@ -94,7 +94,7 @@ def _range(field):
 
 
 def to_text(value) -> str:
-    """A value as it is written after `--name=`."""
+    """Returns the text of a value after `--name=`."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
@@ -103,10 +103,10 @@ def to_text(value) -> str:
 
 
 def from_text(field: dataclasses.Field, text: str):
-    """The value that `--name=text` gives.
+    """Returns the value of `--name=text`.
 
     Raises:
-        UsageError: the text is not of the field's type, or out of its range.
+        UsageError: the text does not have the field's type, or the value is out of range.
     """
     of = kind(field)
     if of is bool:
@@ -128,11 +128,11 @@ def from_text(field: dataclasses.Field, text: str):
 
 
 def build(of: type[Options], values: dict) -> Options:
-    """An object of the class `of` from those of `values` that it has."""
+    """Creates an object of the class `of` from the entries of `values` that it has."""
     names = {field.name for field in dataclasses.fields(of)}
     return of(**{name: value for name, value in values.items() if name in names})
 
 
 def defaults(classes: Iterable[type[Options]]) -> dict[str, object]:
-    """Name -> the code's own default."""
+    """Returns name -> default of the code."""
     return {name: field.default for name, field in fields(*classes).items()}

@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's own messages from a user's terminal. Import it before TensorFlow."""
+"""Hides TensorFlow's own messages from the user. Import it before TensorFlow."""
 
 import contextlib
 import os
@@ -10,8 +10,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @contextlib.contextmanager
 def native_stderr():
-    """Within the block nothing reaches stderr, not even from TensorFlow's C++, which writes
-    there before its log level counts. If the block fails, all of it is printed."""
+    """Hides stderr within the block, and prints it if the block fails.
+
+    This includes the output of TensorFlow's C++ code before its log level applies.
+    """
     with tempfile.TemporaryFile() as hidden:
         sys.stderr.flush()
         visible = os.dup(2)

@@ -140,7 +140,7 @@ def test_batches_of_a_streamed_set_are_of_the_one_size(tmp_path, rng, monkeypatc
 )  # fmt: skip
 def test_unknown_set_is_told_with_those_that_are_near(name, near, network):
     said = message(UsageError, dataset=name)
-    offered = said.partition("; there is ")[2].partition(", or any image set")[0]
+    offered = said.partition("; choose ")[2].partition(", or any image set")[0]
     assert repr(name) in said and near in offered.split(", ")
     assert not network
 
@@ -148,7 +148,7 @@ def test_unknown_set_is_told_with_those_that_are_near(name, near, network):
 @pytest.mark.parametrize("name", ["nsyth", "nosuch", "cifar", "voxceleb2", "svhn", "face"])
 def test_only_sets_that_can_be_trained_on_are_suggested(name, network):
     said = message(UsageError, dataset=name)
-    for offered in said.partition("; there is ")[2].partition(", or any ")[0].split(", "):
+    for offered in said.partition("; choose ")[2].partition(", or any ")[0].split(", "):
         if offered not in data.SOURCES:
             features = tfds.builder(offered, try_gcs=False).info.features
             assert features["image"].np_dtype == np.uint8
@@ -157,7 +157,7 @@ def test_only_sets_that_can_be_trained_on_are_suggested(name, network):
 
 def test_sets_that_go_on_in_digits_are_named_first(network):
     said = message(UsageError, dataset="imagenet")
-    assert "there is imagenet2012, " in said
+    assert "choose imagenet2012, " in said
 
 
 def test_set_without_images_is_told_before_anything_is_downloaded(network, tmp_path):
@@ -170,7 +170,7 @@ def test_set_of_sixteen_bits_is_not_taken_for_one_of_eight(tmp_path, monkeypatch
     wide = tfds.features.Image(shape=(6, 6, 1), dtype=np.uint16)
     monkeypatch.setattr(Tiny, "image", wide)
     prepare(Tiny(data_dir=tmp_path), train=np.zeros((1, 6, 6, 1), "u2"))
-    assert "8 bits" in message(UsageError, dataset="tiny", data_dir=str(tmp_path))
+    assert "8-bit" in message(UsageError, dataset="tiny", data_dir=str(tmp_path))
 
 
 def test_missing_set_is_told_with_folder_and_command(network, tmp_path):

@@ -191,7 +191,7 @@ def test_character_that_a_font_draws_nothing_for_is_told(tmp_path):
 def test_no_font_is_told_with_the_package_to_install(monkeypatch):
     monkeypatch.setattr(fonts, "installed", list)
     said = message(UserError)
-    assert "no font" in said and "fonts-noto-cjk" in said and "--font" in said
+    assert "no installed font" in said and "fonts-noto-cjk" in said and "--font" in said
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no font at all", b"ttcf" + bytes(40)])

@@ -452,7 +452,7 @@ ONE_SCORE = "one score: add --labels=0, and do not use --network=imagenet"
     ("given", "words"),
     [
         ({"labels": 95}, "the same number of each of 10 classes"),
-        ({"labels": 1500}, "150 of each class are wanted"),
+        ({"labels": 1500}, "fewer than the 150 of each class"),
         ({"dataset": "ring", "value_range": "raw"}, "--dataset=ring has none"),
         ({"network": "resnet"}, "has the networks mnist, cifar10"),
         ({"network": "cifar10"}, "sides must be divisible by 8 and 16 or more"),

@@ -1,4 +1,4 @@
-"""Data sets by name: `load(split, DataOptions(dataset="mnist"))` gives its `Examples`."""
+"""Data sets by name: `load(split, DataOptions(dataset="mnist"))` returns `Examples`."""
 
 import dataclasses
 from collections.abc import Callable
@@ -39,11 +39,15 @@ HELD_OUT = ("train[:90%]", "train[90%:]")
 
 
 def load(split: str, options: DataOptions) -> Examples:
-    """One split of a data set, written as tensorflow-datasets writes splits.
+    """Loads one split of a data set.
+
+    Args:
+        split: str in the notation of tensorflow-datasets, for example `train[:90%]`.
+        options: the data set, and the size and order of its images.
 
     Raises:
-        UsageError: there is no such set or split, or the flags do not fit the set.
-        UserError: the data are not there, or cannot be read.
+        UsageError: there is no such set or split, or the options do not fit the set.
+        UserError: the data are missing or cannot be read.
     """
     if options.dataset in SOURCES:
         examples = SOURCES[options.dataset](split, options)
@@ -54,12 +58,14 @@ def load(split: str, options: DataOptions) -> Examples:
 
 
 def with_held_out_split(options: DataOptions) -> DataOptions:
-    """The options as they are; but where they name the splits `train` and `test`, and the
-    set has no `test`, the last tenth of `train`, in its fixed order, is the test split,
-    and the log says so.
+    """Returns the options, with another test split if the data set has none.
+
+    If the options name the splits `train` and `test`, and the set has no `test`, the last
+    tenth of `train` in its fixed order becomes the test split, which is logged. Otherwise
+    the options are unchanged.
 
     Raises:
-        UsageError, UserError: as `load`.
+        UsageError, UserError: see `load`.
     """
     named = (options.train_split, options.test_split)
     if named != ("train", "test") or _has_test_split(options):
@@ -84,8 +90,11 @@ def _has_test_split(options):
 
 
 def describe_data_error(error: Exception, dataset: str) -> str:
-    """What to say of an error that a stream met in the middle of a run, on one line; ""
-    where the error is not the data's."""
+    """Describes an error of the input stream of a run, on one line.
+
+    Returns:
+        str, empty if the data did not cause the error.
+    """
     if "IteratorGetNext" not in str(error):
         return ""
     return f"--dataset={dataset} cannot be read: {one_line(error)}"

@@ -25,23 +25,31 @@ from tfgan_papers.data.images import Fitting
 from tfgan_papers.data.splits import parts
 from tfgan_papers.errors import UsageError, UserError
 
-DOWNLOAD_RETRIES = 3  # the 10 of tensorflow-datasets take 200 s to miss a network
+DOWNLOAD_RETRIES = 3  # with the 10 of tensorflow-datasets, no network costs 200 s
 KNOWN = ("mnist", "fashion_mnist", "cifar10", "svhn_cropped", "celeb_a")
 BAD_BUILDER = (AssertionError, ImportError, OSError, RuntimeError, ValueError)
-NEEDS = {"lsun": "tensorflow_io"}  # found missing only after 40 GB of bedrooms
+NEEDS = {"lsun": "tensorflow_io"}  # otherwise noticed only after a 40 GB download
 BAD_DOWNLOAD = (
     *(OSError, tf.errors.OpError, tfds.download.DownloadError),  # requests': OSErrors
-    tfds.download.download_manager.NonMatchingChecksumError,  # a quota page, too
+    tfds.download.download_manager.NonMatchingChecksumError,  # also a quota page
     tfds.download.extractor.ExtractError,
-    *(AssertionError, ImportError, ValueError),  # by hand; other packages; old version
+    *(AssertionError, ImportError, ValueError),  # manual data; packages; old version
 )
 
 
 def load(split, options, others):
-    """An image set of tensorflow-datasets: in memory where it fits, else streamed.
+    """Loads an image set of tensorflow-datasets, into memory if it fits there.
 
     Args:
-        others: names of sets that it does not have, to say them where `name` is none.
+        split: str in the notation of tensorflow-datasets.
+        options: `DataOptions`.
+        others: names of the other data sets, for the error message of an unknown name.
+
+    Returns:
+        `HeldExamples`, or `RecordExamples` if the set does not fit into memory.
+
+    Raises:
+        UsageError, UserError: see `data.load`.
     """
     name = options.dataset
     builder = _builder(options, others)
@@ -51,9 +59,9 @@ def load(split, options, others):
     where = f"{name} in {builder.data_dir}"
     files = [str(path) for info in infos for path in info.filepaths]
     stored = sum(tf.io.gfile.stat(f).length for f in files if tf.io.gfile.exists(f))
-    due = sum(info.num_bytes for info in infos)
-    if stored < due:  # better now than in the middle of a run
-        raise UserError(f"{where} has {stored:,} bytes of {due:,}: {REMEDY}")
+    expected = sum(info.num_bytes for info in infos)
+    if stored < expected:  # better now than in the middle of a run
+        raise UserError(f"{where} has {stored:,} of {expected:,} bytes: {REMEDY}")
     fit = Fitting.of(options)
     shape = fit.shape(*feature.shape)
     if None in shape:
@@ -73,24 +81,24 @@ def load(split, options, others):
 
 
 def _builder(options, others):
-    """A prepared tfds builder. Touches the network only to download what is missing."""
+    """Returns a prepared tfds builder. Uses the network only to download missing data."""
     name = options.dataset
     folder = options.data_dir and os.path.expanduser(options.data_dir)
-    logging.get_absl_logger().addFilter(_is_worth_saying)
+    logging.get_absl_logger().addFilter(_is_worth_logging)
     try:
         builder = tfds.builder(name, data_dir=folder, try_gcs=False)
-    except (ImportError, OSError, RuntimeError) as error:  # what only this set needs
+    except (ImportError, OSError, RuntimeError) as error:  # a missing package
         raise UserError(f"{name} cannot be opened: {one_line(error)}") from error
     except (json.JSONDecodeError, json_format.ParseError) as error:
-        raise UserError(f"the folder of {name} is unclear ({error}): {REMEDY}") from error
+        raise UserError(f"the folder of {name} is invalid ({error}): {REMEDY}") from error
     except (AssertionError, ValueError) as error:  # no such set, configuration or version
-        there = ", ".join(_near(name, others) or (*others, *KNOWN))
+        names = ", ".join(_near(name, others) or (*others, *KNOWN))
         raise UsageError(
-            f"there is no data set {name!r}; there is {there}, or any image set of "
+            f"there is no data set {name!r}; choose {names}, or any image set of "
             "tensorflow.org/datasets/catalog"
         ) from error
     if not _holds_images(builder):
-        raise UsageError(f"{name} is not a set of images: it has no 'image' of 8 bits")
+        raise UsageError(f"{name} is not a set of images: it has no 8-bit feature 'image'")
     if not builder.is_prepared():
         _prepare(name, builder, options.download)
     return builder
@@ -101,7 +109,7 @@ def has_test_split(options, others) -> bool:
 
 
 def _holds_images(builder):
-    """Whether the examples have an `image` of 8 bits."""
+    """Returns whether the examples have an 8-bit feature `image`."""
     features = builder.info.features
     named = isinstance(features, tfds.features.FeaturesDict) and "image" in features
     image = features["image"] if named else None
@@ -109,17 +117,17 @@ def _holds_images(builder):
 
 
 def _near(name, others):
-    """The sets whose names are like `name` and which can be trained on."""
+    """Returns the image sets whose names resemble `name`."""
     known = [*others, *tfds.list_builders(with_community_datasets=False)]
     family = name.partition("/")[0]
     if family in known[len(others) :]:
         configs = tfds.builder_cls(family).builder_configs
         known += [f"{family}/{config}" for config in configs]
-    like = [k for k in known if k.rstrip("0123456789") == name]  # imagenet2012
-    like += [k for k in known if name and k.startswith(name)][:3]
-    like += difflib.get_close_matches(name, known)
-    like += [family] if family in known else []
-    return [k for k in dict.fromkeys(like) if k in others or _is_image_set(k)]
+    similar = [k for k in known if k.rstrip("0123456789") == name]  # imagenet2012
+    similar += [k for k in known if name and k.startswith(name)][:3]
+    similar += difflib.get_close_matches(name, known)
+    similar += [family] if family in known else []
+    return [k for k in dict.fromkeys(similar) if k in others or _is_image_set(k)]
 
 
 def _is_image_set(name):
@@ -130,23 +138,23 @@ def _is_image_set(name):
 
 
 def _prepare(name, builder, download):
-    """Download and write to disk, if --download."""
+    """Downloads the set and writes it to disk; with --download=false raises UserError."""
     remedy = (
-        f"Prepare it where there is a network (tfds build {name}) and copy the folder to "
-        f"{builder.data_dir}, or put what it downloads into "
-        f"{builder.data_dir_root / 'downloads' / 'manual'}, or name another --data_dir"
+        f"Prepare it on a machine with a network (tfds build {name}) and copy the folder "
+        f"to {builder.data_dir}, or put the downloaded files into "
+        f"{builder.data_dir_root / 'downloads' / 'manual'}, or set another --data_dir"
     )
     if not download:
         raise UserError(f"{name} is not in {builder.data_dir}. {remedy}")
     package = NEEDS.get(builder.name)
     if package and not importlib.util.find_spec(package):
         raise UserError(
-            f"{name} is not in {builder.data_dir}, and to prepare it tensorflow-datasets "
-            f"needs {package}. {remedy}"
+            f"{name} is not in {builder.data_dir}, and tensorflow-datasets needs {package} "
+            f"to prepare it. {remedy}"
         )
     logging.info("%s is not in %s: downloading it", name, builder.data_dir)
     downloader.MAX_RETRIES = DOWNLOAD_RETRIES
-    # Its threads go on trying, and saying so, after the error.
+    # Its threads keep retrying, and logging their retries, after the error.
     python_logging.getLogger("urllib3").setLevel(python_logging.ERROR)
     tfds.display_progress_bar(sys.stderr.isatty())
     try:
@@ -156,19 +164,22 @@ def _prepare(name, builder, download):
         raise UserError(
             f"{name} cannot be prepared ({_reason(error)}). {remedy}"
         ) from error
-    if not builder.is_prepared():  # tensorflow-datasets leaves a folder that is there
+    if not builder.is_prepared():  # tensorflow-datasets skips a folder that exists
         raise UserError(f"{name} in {builder.data_dir} has no dataset_info.json: {REMEDY}")
 
 
-def _is_worth_saying(record):
-    """Not the lines of tensorflow-datasets for each folder it looks into and each file it
-    downloads; what goes wrong is an error, which is told in one line."""
+def _is_worth_logging(record):
+    """Returns False for the messages of tensorflow-datasets below the level ERROR.
+
+    It logs every folder that it searches and every file that it downloads. Failures become
+    exceptions, which are reported in one line.
+    """
     theirs = str(pathlib.Path(tfds.__file__).parent)
     return record.levelno >= python_logging.ERROR or theirs not in record.pathname
 
 
 def _reason(error):
-    """What an error of a download says; of a missing connection where to."""
+    """Describes a download error; without a connection, names the host."""
     request = getattr(error, "request", None)
     if isinstance(error, requests.ConnectionError) and request is not None:
         return f"there is no connection to {urllib.parse.urlsplit(request.url).hostname}"

@@ -1,19 +1,20 @@
-"""Examples that are read from disk when their turn comes."""
+"""Examples that are read from disk batch by batch."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfgan_papers.data.examples import Examples
 
-SHUFFLE_WINDOW = 8192  # examples of a streamed set that change places among themselves
+SHUFFLE_WINDOW = 8192  # size of the shuffle buffer of a streamed set, in examples
 REMEDY = "it is damaged; delete that folder and prepare it again"
 
 
 class FileExamples(Examples):
-    """Images in files, decoded when their turn comes.
+    """Image files, each decoded when a batch needs it.
 
     Args:
-        decode: in Python, the number of an example -> uint8 of `shape`.
+        decode: Python function, index of an example -> uint8 array of `shape`.
+        name, size, shape, labels, class_names: see `Examples`.
     """
 
     def __init__(self, name, size, shape, decode, labels=None, class_names=None):
@@ -25,11 +26,12 @@ class FileExamples(Examples):
 
 
 class RecordExamples(Examples):
-    """Files of tensorflow-datasets; a key is a serialized example.
+    """Record files of tensorflow-datasets; a key is a serialized example.
 
     Args:
-        files: `FileInstruction`s: which examples of which file.
-        decode: in a graph, the string of an encoded image -> uint8 of `shape`.
+        files: list of `FileInstruction`, the range of examples to read from each file.
+        decode: graph function, encoded image (string scalar) -> uint8 tensor of `shape`.
+        name, shape, class_names: see `Examples`.
     """
 
     remedy = REMEDY
@@ -43,11 +45,11 @@ class RecordExamples(Examples):
         return self._records(self.size)
 
     def spread(self, count):
-        """The first of each file: tensorflow-datasets has shuffled them."""
+        """Returns the first of each file, because tensorflow-datasets has shuffled them."""
         return self._records(-(-count // len(self.files)))
 
     def _records(self, per_file):
-        """The serialized examples, and of each file at most so many."""
+        """Reads the serialized examples, at most `per_file` from each file."""
         names = [str(file.filename) for file in self.files]
         rows = np.int64([(file.skip, min(file.take, per_file)) for file in self.files])
         return (
@@ -69,10 +71,10 @@ class RecordExamples(Examples):
 
 
 def _each(read, keys, shape):
-    """Image by image: read(key) -> uint8 of `shape`."""
+    """Applies read(key) -> uint8 of `shape` to each key."""
     return tf.map_fn(read, keys, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
 
 def in_python(read):
-    """read(key) -> uint8 array, for use in a graph."""
+    """Wraps a Python function key -> uint8 array for use in a graph."""
     return lambda key: tf.numpy_function(read, [key], tf.uint8)

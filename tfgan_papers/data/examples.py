@@ -1,7 +1,7 @@
-"""A split of a data set, as batches in the value range that a network wants.
+"""One split of a data set, and its batches in the value range of a network.
 
-The order of examples is a function of (seed, epoch), so the batches from any step on
-are too: a resumed run reads what the uninterrupted one would have read.
+The order of the examples is a function of (seed, epoch). A resumed run therefore reads the
+same batches as an uninterrupted one.
 
 Differs: DATA-1 | last batch of an epoch | not stated | kept, short (pylearn2;
     Newmu/dcgan_code, lib/data_utils.py: iter_data), dropped (openai/improved-gan,
@@ -26,42 +26,44 @@ from absl import logging
 from tfgan_papers.data.ranges import RANGES
 from tfgan_papers.errors import UsageError, UserError
 
-IN_MEMORY_BYTES = 2 << 30  # of uint8; larger sets are read from disk, batch by batch
-FINGERPRINTED = 4096  # examples at most that tell a set from others
+IN_MEMORY_BYTES = 2 << 30  # as uint8; larger sets are read from disk, batch by batch
+FINGERPRINTED = 4096  # maximum number of examples in a fingerprint
 CLASSES_SHOWN = 12  # in the log
 LABELLED = (
     "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, hwdb, and "
-    "a folder all of whose images lie in two subfolders or more"
+    "a folder with all images in two or more subfolders"
 )
 
 
 class Modes(NamedTuple):
-    """A mixture of Gaussians that are equal but for their centres."""
+    """A mixture of isotropic Gaussians with the same standard deviation."""
 
     centres: np.ndarray  # (k, dimensions)
     std: float
-    weights: np.ndarray  # (k,), of sum 1
+    weights: np.ndarray  # (k,), the probability of each; the sum is 1
 
 
 class Examples:
-    """A split. Subclasses say by what keys its examples go, and how to read them.
+    """One split of a data set. Subclasses define the keys of examples and read them.
+
+    Args:
+        name: str, the name in messages.
+        size: int, the number of examples.
+        shape: (height, width, channels) of an image, or (dimensions,) of a point.
+        labels: integers (size,), or None. Ignored if there are fewer than two classes.
+        class_names: sequence of str, the names of the labels 0, 1, ..., or None.
 
     Attributes:
-        name: str, for messages.
-        size: int, how many examples.
-        shape: (height, width, channels) of images, (dimensions,) of points.
-        class_names: tuple of str, what the labels 0, 1, ... mean; None without labels,
-            as a set of fewer than two classes is.
-        left_out: reason -> how many files of the set were left out.
-        modes: Modes that points are drawn from; None if not known.
-        window: int, so many keys change places among themselves; all, if not told.
+        left_out: dict, reason -> number of files of the set that were left out.
+        modes: `Modes`, the distribution of the points, or None if it is unknown.
+        window: int, the size of the shuffle buffer in examples; the whole split by default.
     """
 
-    parallel_calls = tf.data.AUTOTUNE  # how many batches are read at once
-    mean_of = 10_000  # examples at most that `mean` looks at
+    parallel_calls = tf.data.AUTOTUNE  # number of batches that are read in parallel
+    mean_of = 10_000  # maximum number of examples that `mean` reads
     modes: Modes | None = None
     left_out: Mapping[str, int] = MappingProxyType({})
-    remedy = "start again, and what is damaged is left out"
+    remedy = "start again, which leaves damaged files out"
 
     def __init__(
         self,
@@ -74,24 +76,24 @@ class Examples:
         self.name, self.size, self.shape, self.window = name, size, tuple(shape), size
         if len(class_names or ()) < 2:
             labels = class_names = None
-        self.labels = None if labels is None else np.int32(labels)  # by number
+        self.labels = None if labels is None else np.int32(labels)  # by key
         self.class_names = class_names and tuple(class_names)
 
     @property
     def classes(self) -> int:
-        """How many classes the labels tell apart; 0 without labels."""
+        """The number of classes; 0 without labels."""
         return len(self.class_names or ())
 
     def keys(self) -> tf.data.Dataset:
-        """One key an example, in the order of the split; here its number."""
+        """Returns one key per example, in the order of the split; here its index."""
         return tf.data.Dataset.range(self.size)
 
     def read(self, keys: tf.Tensor) -> tf.Tensor:
-        """In a graph: keys (n,) -> examples (n, *shape) as they are stored."""
+        """Reads the stored examples (n, *shape) of keys (n,), in a graph."""
         raise NotImplementedError
 
     def read_labels(self, keys: tf.Tensor) -> tf.Tensor:
-        """In a graph: keys (n,) -> labels, int32 (n,)."""
+        """Reads the labels, int32 (n,), of keys (n,), in a graph."""
         return tf.gather(self.labels, keys)
 
     def stream(
@@ -102,20 +104,20 @@ class Examples:
         first_step: int = 0,
         labels: bool = False,
     ) -> tf.data.Dataset:
-        """Endless batches, float32 (batch_size, *shape), from that of `first_step` on.
+        """Returns the endless training batches from step `first_step` on.
 
-        An epoch shows each example at most once; a last, partial batch is dropped. With
-        `labels` the same batches, each with its labels: (images, int32 (batch_size,)).
+        A batch is float32 (batch_size, *shape), or with `labels` a pair of this and int32
+        (batch_size,). The last, partial batch of an epoch is dropped.
 
         Raises:
-            UsageError: fewer examples than a batch, points in a range of pixels, or no
-                labels.
+            UsageError: the split is smaller than a batch, the examples are points and
+                `value_range` is for pixels, or there are no labels.
         """
         read, per_epoch = self._reader(value_range, labels), self.size // batch_size
         if not per_epoch:
             raise UsageError(
                 f"{self.name} has {self.size} examples, fewer than a batch of "
-                f"{batch_size}: give a smaller --batch_size"
+                f"{batch_size}: set a smaller --batch_size"
             )
         window = -(-min(self.window, self.size) // batch_size) * batch_size
 
@@ -143,8 +145,8 @@ class Examples:
         read: Callable | None = None,
         keys: tf.data.Dataset | None = None,
     ) -> Iterator:
-        """`read`, by default the examples as they are stored, of `keys`, by default all or
-        the first `limit`, 1024 at a time."""
+        """Yields the results of `read`, by default `self.read`, for blocks of 1024 keys:
+        `keys`, by default the first `limit` or all of the split."""
         done, keys = 0, (keys or self.keys().take(limit or self.size)).batch(1024)
         progress = Progress()
         try:
@@ -158,13 +160,13 @@ class Examples:
             ) from error
 
     def all(self, value_range: str, limit: int | None = None) -> np.ndarray:
-        """The examples, or the first `limit`, float32 (n, *shape)."""
+        """Returns the first `limit` or all examples, float32 (n, *shape)."""
         return np.concatenate([*self.blocks(limit, self._reader(value_range))])
 
     def labelled(
         self, value_range: str, limit: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The same with their labels, int32 (n,).
+        """Returns the same as `all`, and the labels, int32 (n,).
 
         Raises:
             UsageError: there are no labels.
@@ -174,50 +176,50 @@ class Examples:
         return np.concatenate(images), np.concatenate(labels)
 
     def labelled_blocks(self, value_range: str, limit: int | None = None) -> Iterator:
-        """The same, 1024 at a time."""
+        """Yields the same as `labelled` in blocks of 1024."""
         return self.blocks(limit, self._reader(value_range, labels=True))
 
     def digest(self, limit: int | None = None, labels: bool = False) -> str:
-        """sha256 of the examples, or of the first `limit`, as they are stored, in their
-        order, and of their labels if wanted.
+        """Returns the sha256 of the first `limit` or all stored examples, in their order,
+        and with `labels` also of their labels.
 
         Raises:
-            UsageError: labels are wanted, and there are none.
+            UsageError: `labels` is set, and there are none.
         """
-        found = hashlib.sha256(repr(self.shape).encode())
+        digest = hashlib.sha256(repr(self.shape).encode())
         reads = [self.read, self._labels_reader()] if labels else [self.read]
         for block in self.blocks(limit, lambda keys: [read(keys) for read in reads]):
             for part in block:
-                found.update(part.numpy().tobytes())
-        return found.hexdigest()
+                digest.update(part.numpy().tobytes())
+        return digest.hexdigest()
 
     def fingerprint(self) -> str:
-        """sha256 of what tells this split from others: its size, shape and class names, and
-        the contents and labels of at most 4096 examples, spread over all of it. Where the
-        data lie does not matter."""
+        """Returns the sha256 of size, shape, class names, and contents and labels of at
+        most 4096 examples from the whole split. It does not depend on the files' paths."""
         facts = (self.size, self.shape, self.class_names)
-        found = hashlib.sha256(repr(facts).encode())
+        digest = hashlib.sha256(repr(facts).encode())
         for block in self.blocks(read=self.contents, keys=self.spread(FINGERPRINTED)):
             for part in block:
                 array = part.numpy()
                 content = b"".join(array) if array.dtype == object else array.tobytes()
-                found.update(content)
-        return found.hexdigest()
+                digest.update(content)
+        return digest.hexdigest()
 
     def spread(self, count: int) -> tf.data.Dataset:
-        """The keys of at most `count` examples, every so many one."""
+        """Returns the keys of at most `count` examples at equal intervals."""
         return self.keys().shard(-(-self.size // count), 0)
 
     def contents(self, keys: tf.Tensor) -> list[tf.Tensor]:
-        """In a graph: keys (n,) -> what `fingerprint` is of, (n, ...) each."""
+        """Reads what `fingerprint` hashes, tensors (n, ...), for keys (n,), in a graph."""
         labels = [] if self.labels is None else [self.read_labels(keys)]
         return [self.read(keys), *labels]
 
     def with_classes(self, class_names: Sequence[str]) -> "Examples":
-        """The same examples with labels that number `class_names`, by name.
+        """Returns the same examples with labels that are indices into `class_names`.
 
         Raises:
-            UsageError: these have a class that is none of them, or no labels.
+            UsageError: the examples have no labels, or a class that is not in
+                `class_names`.
         """
         if not self.classes:
             raise UsageError(self._no_labels())
@@ -226,22 +228,22 @@ class Examples:
                 f"{self.name} has {named('class', lacking)}, which the training data lack: "
                 f"they have {named('class', class_names)}"
             )
-        there = list(class_names)
-        numbers = np.int32([*map(there.index, self.class_names), -1])  # -1: no label
+        names = list(class_names)
+        numbers = np.int32([*map(names.index, self.class_names), -1])  # -1: no label
 
         def renumbered(labels):
             known = (labels >= 0) & (labels < self.classes)
             return tf.gather(numbers, tf.where(known, labels, self.classes))
 
-        found = copy.copy(self)
-        found.class_names = tuple(class_names)
-        found.read_labels = lambda keys: renumbered(self.read_labels(keys))
+        examples = copy.copy(self)
+        examples.class_names = tuple(class_names)
+        examples.read_labels = lambda keys: renumbered(self.read_labels(keys))
         if self.labels is not None:
-            found.labels = renumbered(self.labels).numpy()
-        return found
+            examples.labels = renumbered(self.labels).numpy()
+        return examples
 
     def summary(self) -> str:
-        """Size, shape, classes with counts and what is left out, on one line."""
+        """Describes size, shape, classes and omitted files on one line."""
         if len(self.shape) == 1:
             parts = [f"{self.size:,} points of {self.shape[0]} dimensions"]
         else:
@@ -256,7 +258,7 @@ class Examples:
         return "; ".join(parts)
 
     def _counts(self):
-        """The first classes, with how many examples each has where that is known."""
+        """Lists the first classes, with their numbers of examples if known."""
         shown = self.class_names[:CLASSES_SHOWN]
         if self.labels is not None:
             counts = [np.count_nonzero(self.labels == i) for i in range(len(shown))]
@@ -264,10 +266,10 @@ class Examples:
         return ", ".join(shown) + (", ..." if self.classes > len(shown) else "")
 
     def balanced(self, per_class: int, seed: int) -> "HeldExamples":
-        """`per_class` examples of each class, in memory; `seed` alone chooses them.
+        """Reads `per_class` examples of each class, chosen by `seed`, into memory.
 
         Raises:
-            ValueError: a class has fewer.
+            ValueError: a class has fewer examples.
             UsageError: there are no labels.
             UserError: a label is not one of the classes.
         """
@@ -278,8 +280,8 @@ class Examples:
             of_class = order[labels[order] == number][:per_class]
             if len(of_class) < per_class:
                 raise ValueError(
-                    f"{per_class} of each class are wanted, and {self.name} has "
-                    f"{len(of_class)} of class {name}"
+                    f"{self.name} has {len(of_class)} examples of class {name}, fewer than "
+                    f"the {per_class} of each class"
                 )
             chosen[of_class] = True
         keys = np.concatenate(
@@ -296,7 +298,7 @@ class Examples:
         )
 
     def mean(self, value_range: str) -> np.ndarray:
-        """The mean example, float64; of a set on disk that of its first 10,000."""
+        """Returns the mean example, float64; on disk, the mean of the first 10,000."""
         read, n = self._reader(value_range), min(self.size, self.mean_of)
         return sum(np.sum(b, 0, dtype=np.float64) for b in self.blocks(n, read)) / n
 
@@ -311,40 +313,40 @@ class Examples:
         return lambda keys: (convert(self.read(keys)), read_labels(keys))
 
     def _no_labels(self):
-        return f"{self.name} has no labels. Sets that have: {LABELLED}"
+        return f"{self.name} has no labels. Choose a set with labels: {LABELLED}"
 
     def _labels_reader(self):
-        """In a graph: keys -> labels, each of them one of the classes."""
+        """Returns a graph function keys -> labels that fails on a label without class."""
         if not self.classes:
             raise UsageError(self._no_labels())
         self._check_labels()
 
         def read(keys):
-            found = self.read_labels(keys)
-            good = tf.reduce_all((found >= 0) & (found < self.classes))
+            labels = self.read_labels(keys)
+            good = tf.reduce_all((labels >= 0) & (labels < self.classes))
             line = f"{self.name} has a label which is none of its {self.classes} classes"
             tf.debugging.Assert(good, [line])
-            return found
+            return labels
 
         return read
 
     def _check_labels(self):
-        """Of a set on disk the first block's: where labels are withheld, all are."""
-        found = self.labels
-        if found is None:
-            (found,) = self.blocks(1024, self.read_labels)
-        bad = np.setdiff1d(found, range(self.classes))
+        """Checks the labels, of a set on disk the first block: all or none are withheld."""
+        labels = self.labels
+        if labels is None:
+            (labels,) = self.blocks(1024, self.read_labels)
+        bad = np.setdiff1d(labels, range(self.classes))
         if bad.size:
             raise UserError(
                 f"{self.name} has the label {bad[0]}, which is none of its {self.classes} "
-                "classes: a split whose labels are withheld serves without labels only"
+                "classes: if its labels are withheld, use it without labels"
             )
 
 
 class HeldExamples(Examples):
-    """In memory as one tensor: uint8 images or float32 points."""
+    """Examples in memory, as one tensor of uint8 images or float32 points."""
 
-    parallel_calls = None  # a slice is too cheap for two
+    parallel_calls = None  # reading a slice is too cheap to run in parallel
     mean_of = sys.maxsize
 
     def __init__(self, name, stored, labels=None, class_names=None):
@@ -358,8 +360,8 @@ class HeldExamples(Examples):
     def repeated(
         self, batch_size: int, seed: int, value_range: str, first_step: int = 0
     ) -> tf.data.Dataset:
-        """Endless batches with labels, as `stream`, of a set that may be smaller than a
-        batch: they are cut out of one endless row of it, each time in another order."""
+        """Returns endless batches with labels, as `stream`, of a set that may be smaller
+        than a batch: consecutive pieces of an endless sequence of permutations."""
         read, n = self._reader(value_range, labels=True), self.size
 
         def batch(step):
@@ -377,39 +379,39 @@ class HeldExamples(Examples):
 
 
 def fits_in_memory(size: int, shape: Sequence[int]) -> bool:
-    """Whether so many uint8 examples are held as one tensor."""
+    """Returns whether `size` uint8 examples of `shape` are held in memory."""
     return size * np.prod(shape) <= IN_MEMORY_BYTES
 
 
 def _ahead(batches):
-    """Two batches are made ahead, and nothing is tuned: the thread that would tune holds up
-    the end of an iteration, by up to nine seconds, and there is nothing for it to find."""
+    """Prefetches two batches, and disables autotuning, whose thread delays the end of an
+    iteration by up to nine seconds and has nothing to tune here."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(2).with_options(options)
 
 
 def named(kind, names):
-    """The names of things of a kind, the first of many, for a message."""
+    """Returns a list of names, for example "the classes 'a', 'b', ..."."""
     shown = ", ".join(map(repr, names[:CLASSES_SHOWN]))
     kind += "" if len(names) == 1 else "es"
     return f"the {kind} {shown}{', ...' if len(names) > CLASSES_SHOWN else ''}"
 
 
 class Progress:
-    """Says in the log how far something is, every 10 seconds and not before."""
+    """Logs progress, at most once every 10 seconds."""
 
     def __init__(self):
-        self.said = time.monotonic()
+        self.logged = time.monotonic()
 
     def __call__(self, line: str, *values):
-        if time.monotonic() - self.said > 10:
-            self.said = time.monotonic()
+        if time.monotonic() - self.logged > 10:
+            self.logged = time.monotonic()
             logging.info(line, *values)
 
 
 def one_line(error):
-    """What an error says, on one line, without TensorFlow's frame."""
+    """Returns the message of an error on one line, without TensorFlow's node names."""
     where = r"^(Graph execution error:|Detected at node .*|  File .*)$"
     frame = r"\[\[\{\{.*?\}\}\]\]|\{\{.*?\}\}|\[Op:.*|Traceback.*"
     text = re.sub(where, "", str(error), flags=re.MULTILINE)

@@ -1,7 +1,7 @@
-"""The files below a folder: which are read, which are left out, and in what order.
+"""Finds the files in a folder tree and puts them in a fixed order.
 
-Data often lie class by class. A fixed permutation, by a hash of the relative path, lets
-splits, limits and the references of scores hold all classes.
+Folders often store one class after another. The order is therefore a permutation by a hash
+of the relative path, so that splits, limits and the references of scores have all classes.
 """
 
 import collections
@@ -17,7 +17,7 @@ from PIL import Image, ImageFile
 
 from tfgan_papers.errors import UserError
 
-# In lower case: what systems and programs leave in folders of images.
+# Names, in lower case, of files and folders that operating systems and programs create.
 SYSTEM = {
     *("__macosx", "lost+found", "thumbs.db", "desktop.ini", "#recycle", "#snapshot"),
     *("$recycle.bin", "system volume information"),
@@ -25,11 +25,11 @@ SYSTEM = {
 
 
 class Found(NamedTuple):
-    """The files below a folder.
+    """The files in a folder tree.
 
     Attributes:
-        paths: those with one of the wanted suffixes, sorted.
-        left_out: reason -> how many, of all others.
+        paths: sorted list of the files with one of the suffixes.
+        left_out: reason -> number of the other files and folders.
     """
 
     paths: list[pathlib.Path]
@@ -37,17 +37,17 @@ class Found(NamedTuple):
 
 
 def find(root: str, suffixes: Iterable[str]) -> Found:
-    """The files below `root` whose names end in one of `suffixes`, in any case.
+    """Finds the files below `root` whose names end in one of `suffixes`, in any case.
 
-    Hidden and system files and folders are left out. Links are followed; a folder that
-    several links lead to is read once, at its own place if that is below `root`.
+    Hidden and system files and folders are left out. Links are followed. A folder that
+    several links point to is read once, at its own path if that is below `root`.
 
     Raises:
         UserError: a folder cannot be read.
     """
     suffixes = set(suffixes)
     paths, left_out, seen, starts = [], collections.Counter(), set(), [os.fspath(root)]
-    for start in starts:  # which grows: folders first, then those that links lead to
+    for start in starts:  # the loop appends the linked folders
         for folder, inner, names in os.walk(start, onerror=_refuse):
             if (real := os.path.realpath(folder)) in seen:
                 left_out["links to folders that are read already"] += folder == start
@@ -74,7 +74,7 @@ def _is_system(name):
 
 
 def _reason(name, suffixes):
-    """Why a file is left out; "" if it is not."""
+    """Returns the reason why a file is left out, or an empty string."""
     suffix = os.path.splitext(name)[1].lower()
     if _is_system(name):
         return "hidden or system files"
@@ -82,7 +82,7 @@ def _reason(name, suffixes):
 
 
 def image_suffixes() -> set[str]:
-    """The suffixes, in lower case, of all files of images that Pillow can decode."""
+    """Returns the suffixes, in lower case, of the image files that Pillow can decode."""
     return {
         suffix
         for suffix, name in Image.registered_extensions().items()
@@ -91,23 +91,25 @@ def image_suffixes() -> set[str]:
 
 
 def _is_stub(opener):
-    """Whether Pillow knows the format by its header alone (HDF5, GRIB, BUFR)."""
+    """Returns whether Pillow reads only the header of the format (HDF5, GRIB, BUFR)."""
     return isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
 
 
 def fixed_order(names: Sequence[str]) -> list[int]:
-    """A permutation of the examples of these names: by the sha256 of each, so that it is
-    the same on every machine and that further examples leave it as it is."""
+    """Returns the indices of `names`, sorted by the sha256 of the name.
+
+    The order is the same on every machine, and further names do not change it.
+    """
     hashes = [hashlib.sha256(_bytes(name)).digest() for name in names]
     return sorted(range(len(names)), key=hashes.__getitem__)
 
 
 def _bytes(name):
-    """Of the composed form, which a file system may have taken apart."""
+    """Encodes the composed form of a name, which some file systems decompose."""
     return os.fsencode(unicodedata.normalize("NFC", name))
 
 
 def natural(name: str) -> tuple:
-    """The key by which "2" is sorted before "10"."""
+    """Returns a sorting key that puts "2" before "10"."""
     parts = re.split(r"(\d+)", name)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name

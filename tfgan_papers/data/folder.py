@@ -28,12 +28,12 @@ SPLITS = {"train", "test", "val", "valid", "validation"}  # as folders, in any c
 
 
 def load(split, options):
-    """The images below --data_dir, in a fixed permutation (--data_order).
+    """Loads the images below --data_dir, in the order of --data_order.
 
-    Folders `train` and `test` (and `val`, `valid`, `validation`) that hold all images are
-    splits; otherwise all are of `train`. Where all images of `train` lie in two or more
-    further folders, these are the classes. Of the split, what cannot be read is named and
-    left out.
+    If folders named `train` and `test` (or `val`, `valid`, `validation`) hold all images,
+    they are the splits. Otherwise all images are in `train`. If all images of `train` lie
+    in two or more subfolders, these are the classes. Images of the split that cannot be
+    read are logged and left out.
     """
     return read(_root(options), split, options)
 
@@ -49,7 +49,7 @@ def _root(options):
 
 
 def read(name: str, split: str, options: DataOptions) -> Examples:
-    """The same of the images below `name`, an absolute or relative path."""
+    """Loads the images below the path `name` as `load` does; "all" is the whole tree."""
     tree, left_out = _tree(name, options)
     fit = Fitting.of(options)
     if not fit.channels:
@@ -73,20 +73,24 @@ def read(name: str, split: str, options: DataOptions) -> Examples:
 
 
 def _tree(name, options):
-    """The `Tree` of the images below `name`, and what is left out."""
+    """Returns the `Tree` of the images below `name`, and reason -> number left out."""
     paths, left_out = find(name, image_suffixes())
     if not paths:
         others = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise UserError(
-            f"{name} holds no image that Pillow reads, such as .png or .jpg"
+            f"{name} holds no image that Pillow can read, for example .png or .jpg"
             + (f", but {others}" if others else "")
         )
     return Tree(name, paths, options), dict(left_out)
 
 
 def _good(name, paths, fit):
-    """Which of the images can be read, they themselves if they fit into memory, and the
-    shape of one."""
+    """Reads the images.
+
+    Returns:
+        (paths of the readable images, uint8 array of these or None if they do not fit into
+        memory, shape of an image).
+    """
     good, held = [], None
     for path, image in _readable(name, paths, fit):
         if not good:
@@ -94,23 +98,27 @@ def _good(name, paths, fit):
             if fits_in_memory(len(paths), shape):
                 held = np.empty((len(paths), *shape), np.uint8)
         if image.shape != shape:
-            sizes = f"{image.shape[1]}x{image.shape[0]}, not {shape[1]}x{shape[0]} pixels"
-            raise UsageError(f"{path} is {sizes} as {good[0]}: set --image_size")
+            raise UsageError(
+                f"{path} has {image.shape[1]}x{image.shape[0]} pixels, but {good[0]} has "
+                f"{shape[1]}x{shape[0]}: set --image_size"
+            )
         if held is not None:
             held[len(good)] = image
         good.append(path)
     if not good:
-        raise UserError(f"none of the {len(paths)} images below {name} can be read")
+        raise UserError(
+            f"none of the {len(paths)} images below {name} can be read: see the warnings"
+        )
     return good, None if held is None else held[: len(good)], shape
 
 
 class Tree:
-    """What the folders of a root say of the images in them.
+    """The splits and classes of the images in a folder tree.
 
     Attributes:
-        paths: of all images, in order.
-        splits: name -> paths of its images, in order.
-        class_names: list of str, by the folders of `train`; None if they are no classes.
+        paths: list of the paths of all images, in order.
+        splits: name -> list of the paths of its images, in order.
+        class_names: list of the folders of `train`, or None if they are not classes.
     """
 
     def __init__(self, root: str, paths: list[pathlib.Path], options: DataOptions):
@@ -132,11 +140,10 @@ class Tree:
         self.class_names = sorted(folders, key=key) if classes else None
 
     def labels(self, paths: list[pathlib.Path]) -> tuple:
-        """The labels of images and the names of the classes; None and None where these
-        images or `train` have none.
+        """Returns (labels, class names), or (None, None) if `paths` or `train` have none.
 
         Raises:
-            UsageError: they have a class that `train` lacks.
+            UsageError: the images have a class that `train` lacks.
         """
         folders = [self._folder(path) for path in paths]
         if not self.class_names or None in folders:
@@ -144,19 +151,19 @@ class Tree:
         number = {name: i for i, name in enumerate(self.class_names)}
         if lacking := sorted({*folders} - {*number}, key=natural):
             raise UsageError(
-                f"{self.root} has images of {named('class', lacking)}, and none of them in "
-                f"train, which has {named('class', self.class_names)}"
+                f"{self.root} has images of {named('class', lacking)}, which train lacks: "
+                f"train has {named('class', self.class_names)}"
             )
         return [number[folder] for folder in folders], self.class_names
 
     def _folder(self, path):
-        """The folder of the split that holds an image; None if it lies in none."""
+        """Returns the top folder of an image below its split, or None."""
         folders = self.parts[path][self.depth : -1]
         return folders[0] if folders else None
 
 
 def _readable(name, paths, fit):
-    """(path, image) of each image that can be read; names the others."""
+    """Yields (path, image) of each readable image, and logs the others."""
 
     def read_or_name(i):
         try:
@@ -179,7 +186,7 @@ def _readable(name, paths, fit):
 
 
 def _is_grey(path):
-    """As its header says; of a file without one, True."""
+    """Returns whether the header of an image says grey; True if there is no header."""
     try:
         with Image.open(path) as image:
             return image.getbands() in GREY

@@ -1,4 +1,4 @@
-"""Fonts for Chinese characters: which there are, and which have what is asked for."""
+"""Finds the fonts that have given Chinese characters."""
 
 import os
 import struct
@@ -13,31 +13,35 @@ from tfgan_papers.data.examples import one_line
 from tfgan_papers.errors import UserError
 
 REMEDY = (
-    "install one (in Debian and Ubuntu: apt-get install fonts-noto-cjk), or name files "
-    "with --font"
+    "install another font (on Debian and Ubuntu: apt-get install fonts-noto-cjk), or set "
+    "--font to font files"
 )
 BAD_FONT = (OSError, TTLibError, AssertionError, LookupError, ValueError, struct.error)
 
 
 class Face(NamedTuple):
     path: str
-    number: int  # in a collection of several
+    number: int  # index in a collection
 
 
 def faces(characters, named: str | None = None):
-    """The faces that have all the characters: of --font, or of what is installed.
+    """Returns the faces that have all the characters.
+
+    Args:
+        characters: str.
+        named: font files, separated by commas; all installed fonts by default.
 
     Raises:
-        UserError: there is none, or a font of --font lacks some.
+        UserError: no font has the characters, or one of `named` lacks some.
     """
-    found = []
+    complete = []
     for path in named.split(",") if named else sorted(installed()):
         path = os.path.expanduser(path)
         try:
             number, glyphs = _simplified(path)
         except BAD_FONT as error:
             if named:
-                raise UserError(f"{path} is no font: {one_line(error)}") from error
+                raise UserError(f"{path} is not a font: {one_line(error)}") from error
             continue
         lacking = [c for c in characters if ord(c) not in glyphs]
         line = (
@@ -45,21 +49,22 @@ def faces(characters, named: str | None = None):
             f"{''.join(lacking[:20])}{' ...' if lacking[20:] else ''}"
         )
         if lacking and named:
-            raise UserError(f"{line}. Name another --font, or set fewer --characters")
+            raise UserError(f"{line}. Set another --font or fewer --characters")
         if not lacking:
-            found.append(Face(path, number))
+            complete.append(Face(path, number))
         elif len(lacking) < len(characters):
             logging.info("glyphs: left out: %s", line)
-    if not found:
+    if not complete:
         raise UserError(
-            f"no font here has the first {len(characters)} characters of GB2312: {REMEDY}"
+            f"no installed font has the first {len(characters)} characters of GB2312: "
+            f"{REMEDY}"
         )
-    return found
+    return complete
 
 
 def _simplified(path):
-    """The face of a file that has the simplified forms, by its name, else the first; and
-    the code points that it has."""
+    """Returns the index of the face with simplified forms, by its name, or else 0, and a
+    container of its code points."""
     if path.lower().endswith((".ttc", ".otc")):
         fonts = TTCollection(path, lazy=True).fonts
     else:
@@ -70,21 +75,22 @@ def _simplified(path):
 
 
 def installed():
-    """Paths of the fonts for simplified Chinese by fontconfig; without it, of all fonts."""
+    """Returns the paths of the fonts for simplified Chinese that fontconfig lists, or
+    without fontconfig those of all fonts."""
     command = ["fc-list", "--format=%{file}\n", ":lang=zh-cn"]
     try:
         listed = subprocess.run(command, capture_output=True, check=True, timeout=60)
         return set(os.fsdecode(listed.stdout).splitlines())
     except (OSError, subprocess.SubprocessError):
-        from matplotlib import font_manager  # here, for it takes a second
+        from matplotlib import font_manager  # imported here because it takes a second
 
         return set(font_manager.findSystemFonts())
 
 
 def opened(face, size):
-    """The face as Pillow draws it, its em square `size` pixels wide."""
+    """Opens a face for drawing with Pillow; its em square is `size` pixels wide."""
     basic = ImageFont.Layout.BASIC  # these characters need no shaping
     try:
         return ImageFont.truetype(face.path, size, face.number, layout_engine=basic)
     except OSError as error:
-        raise UserError(f"{face.path} is no font: {one_line(error)}") from error
+        raise UserError(f"{face.path} is not a font: {one_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Images that are given beside the data of a run: to be scored, or embedded."""
+"""Images that the user adds to the data of a run, to score or to embed them."""
 
 import dataclasses
 import os
@@ -15,11 +15,11 @@ from tfgan_papers.errors import UsageError, UserError
 
 
 def images(path: str, options: DataOptions) -> Examples:
-    """The images of a .npy file or below a folder, all of them, in a fixed permutation.
+    """Reads all images of a .npy file or below a folder, in a fixed permutation.
 
     Raises:
-        UsageError: those of a folder differ in size.
-        UserError: they cannot be read, or are no images.
+        UsageError: the images of the folder differ in size.
+        UserError: the file or folder cannot be read or holds no images.
     """
     path = os.path.expanduser(path)
     if path.endswith(".npy"):
@@ -32,11 +32,13 @@ def images(path: str, options: DataOptions) -> Examples:
 
 
 def array(path: str) -> HeldExamples:
-    """Images (n, height, width[, channels]) in a .npy file, of any type, in a fixed
-    permutation; their levels are read as `eight_bits` says.
+    """Reads images (n, height, width[, channels]) from a .npy file.
+
+    Returns:
+        The images in a fixed permutation, with levels converted by `eight_bits`.
 
     Raises:
-        UserError: they are not there, not images, or of another range.
+        UserError: the file is missing, holds no images, or has levels out of range.
     """
     try:
         stored = np.load(path, mmap_mode="r")
@@ -46,10 +48,14 @@ def array(path: str) -> HeldExamples:
         stored = stored[..., None]
     numbers = stored.dtype.kind in "iuf"
     if not numbers or stored.ndim != 4 or stored.shape[-1] not in (1, 3) or not stored.size:
-        raise UserError(f"{path} holds {stored.dtype} {stored.shape}, and no images")
+        raise UserError(
+            f"{path} holds {stored.dtype} {stored.shape}: images are numbers of the shape "
+            "(n, height, width), with 1 or 3 channels last if any"
+        )
     if stored.dtype.kind in "iu" and 0 <= stored.max() <= 1:
         raise UserError(
-            f"the images in {path} are whole numbers up to 1: not from 0 to 255"
+            f"the images in {path} are integers up to 1: store them as floats, or as "
+            "integers up to 255"
         )
     try:
         pixels = eight_bits(stored)
@@ -59,12 +65,19 @@ def array(path: str) -> HeldExamples:
 
 
 def fit_image(path: str, options: DataOptions, shape: tuple[int, int, int]) -> np.ndarray:
-    """The image of a file, cropped, resized and made grey or coloured as the data of
-    `options` are: uint8 of `shape`, that of the data.
+    """Reads an image and crops, resizes and converts it like the data of a run.
+
+    Args:
+        path: str.
+        options: `DataOptions` of the run.
+        shape: (height, width, channels) of the data.
+
+    Returns:
+        uint8 of `shape`.
 
     Raises:
-        UsageError: it is not there, not an image, or of another size where the data are
-            not resized.
+        UsageError: the file is missing, is not an image, or has another size than the
+            data and the data are not resized.
     """
     fitting = hwdb.fitting if options.dataset == "hwdb" else Fitting.of
     fit = fitting(options)._replace(channels=shape[-1])
@@ -74,7 +87,7 @@ def fit_image(path: str, options: DataOptions, shape: tuple[int, int, int]) -> n
         raise UsageError(f"{path} is no image: {one_line(error)}") from error
     if found.shape != tuple(shape):
         raise UsageError(
-            f"{path} is of {found.shape[1]}x{found.shape[0]} pixels, the images of this "
-            f"run are of {shape[1]}x{shape[0]}: resize it"
+            f"{path} has {found.shape[1]}x{found.shape[0]} pixels, but the images of this "
+            f"run have {shape[1]}x{shape[0]}: resize it"
         )
     return found

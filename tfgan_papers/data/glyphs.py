@@ -1,8 +1,8 @@
-"""Chinese characters rendered, not handwritten: printed forms in the fonts of this
-machine, each turned, stretched, sheared and shifted a little at random.
+"""Chinese characters rendered from the fonts of the machine, not handwritten.
 
-They stand in for HWDB where that is not to be had, with as many classes; what is learnt
-from them says nothing of handwriting.
+Each rendering is rotated, stretched, sheared and shifted slightly at random. The set
+replaces HWDB for users who have no copy, with as many classes. Results on it do not apply
+to handwriting.
 """
 
 import functools
@@ -18,20 +18,24 @@ from tfgan_papers.data.gb2312 import LEVEL_1
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.errors import UsageError, UserError
 
-SIDE = 28  # pixels, where --image_size does not say; that of LSGAN's characters
-OVERSAMPLING = 2  # so many times larger are characters drawn and transformed
-EM = 0.76  # of the side; one rendering in a hundred then meets the border
-TEST_SHARE = 4  # renderings to train on for one to test on; about HWDB1.0's
-# The largest changes: degrees; factor of width or height; columns a row; parts of the side.
+SIDE = 28  # pixels without --image_size, as LSGAN's characters
+OVERSAMPLING = 2  # factor by which characters are drawn and transformed larger
+EM = 0.76  # of the side; then one rendering in a hundred touches the border
+TEST_SHARE = 4  # training renderings per test rendering, about as in HWDB1.0
+# The largest changes: degrees; factor of width or height; columns per row; of the side.
 ROTATION, STRETCH, SHEAR, SHIFT = 8, 1.15, 0.12, 0.06
 
 
 def load(split, options):
-    """The first --characters of GB2312 level 1, --renderings of each to train on; `test`
-    has a quarter as many, in the same fonts and with other changes.
+    """Renders the first --characters of GB2312 level 1.
 
-    Rendering by rendering, each of all characters in the order of their codes: more
-    --renderings leave those before as they are.
+    `train` has --renderings of each, and `test` a quarter as many, in the same fonts and
+    with other random changes. The order is by rendering, then by code, so more
+    --renderings do not change the first examples.
+
+    Raises:
+        UsageError: the characters do not fit into memory.
+        UserError: no font has the characters.
     """
     fit, count = Fitting.of(options), options.characters
     side, characters = fit.size or SIDE, LEVEL_1[:count]
@@ -50,7 +54,7 @@ def load(split, options):
             "into memory: set fewer --characters, a smaller --image_size or one --font"
         )
     rendering, label = np.divmod(number, count)
-    face = (rendering + label) % len(faces)  # all of them, however few --renderings
+    face = (rendering + label) % len(faces)  # uses every font, even with few --renderings
     return GlyphExamples(
         drawn=_drawn(tuple(faces), characters, drawn_side),
         source=face * count + label,
@@ -62,12 +66,14 @@ def load(split, options):
 
 
 class GlyphExamples(Examples):
-    """Renderings, made when their turn comes.
+    """Renderings, each transformed when a batch needs it.
 
     Args:
         drawn: uint8 (m, s, s, 1), characters at OVERSAMPLING times the size.
-        source: int (n,), which of them each rendering is of.
-        warps: `_warps`.
+        source: int (n,), the index in `drawn` of each rendering.
+        warps: float32 (n, 8), see `_warps`.
+        labels, shape: see `Examples`.
+        characters: str, the names of the classes.
     """
 
     def __init__(self, drawn, source, warps, labels, characters, shape):
@@ -78,7 +84,7 @@ class GlyphExamples(Examples):
             )
 
     def contents(self, keys):
-        """Before the floating-point arithmetic, which differs from machine to machine."""
+        """Reads the drawings: the warped images differ in rounding between machines."""
         source = tf.gather(self.source, keys)
         return [tf.gather(self.drawn, source), source, self.read_labels(keys)]
 
@@ -96,13 +102,13 @@ class GlyphExamples(Examples):
 
 
 def _changes(seed, size):
-    """float64 (size, 6) in [-1, 1); a row is the same whatever the size."""
+    """Draws float64 (size, 6) in [-1, 1). A row does not depend on the size."""
     return np.random.default_rng([2016, seed]).uniform(-1, 1, (size, 6))
 
 
 def _warps(changes, side):
-    """float32 (n, 8): from the pixels of renderings to those of what is drawn, about the
-    centre, as ImageProjectiveTransformV3 takes them."""
+    """Returns float32 (n, 8), for ImageProjectiveTransformV3: the transforms about the
+    centre from pixels of the rendering to pixels of the drawing."""
     angle = np.deg2rad(ROTATION) * changes[:, 0]
     width, height = STRETCH ** changes[:, 1:3].T
     shear, shift = SHEAR * changes[:, 3], SHIFT * side * changes[:, 4:]
@@ -117,7 +123,7 @@ def _warps(changes, side):
 
 @functools.lru_cache(1)  # for all splits
 def _drawn(faces, characters, side):
-    """uint8 (faces * characters, side, side, 1): black on white, the ink centred."""
+    """Draws uint8 (faces * characters, side, side, 1), black on white, centred."""
     logging.info(
         "glyphs: %d characters rendered, not handwritten, in %d fonts: %s",
         *(len(characters), len(faces), ", ".join(face.path for face in faces)),

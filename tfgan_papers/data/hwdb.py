@@ -1,8 +1,8 @@
 """CASIA HWDB1.0: handwritten Chinese characters, from the user's own GNT files.
 
-A file is one writer's: records of 4 bytes size, little-endian, 2 bytes GBK code, 2 bytes
-width, 2 bytes height, then a grey byte a pixel, row by row, on white. LSGAN's authors
-read them so (convert_icdar.py).
+A file has the records of one writer. A record is 4 bytes of size, little-endian, 2 bytes of
+GBK code, 2 bytes of width, 2 bytes of height, and one grey byte per pixel, row by row, on
+white, as in the code of LSGAN's authors (convert_icdar.py).
 """
 
 import os
@@ -22,47 +22,52 @@ from tfgan_papers.data.images import Fitting
 from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError, UserError
 
-SIDE = 28  # pixels, where --image_size does not say (convert_icdar.py)
+SIDE = 28  # pixels without --image_size (convert_icdar.py)
 HEADER = struct.Struct("<I2sHH")
 SOURCE = (
-    "CASIA gives HWDB1.0 out for research on registration (nlpr.ia.ac.cn/databases/"
+    "CASIA provides HWDB1.0 for research after registration (nlpr.ia.ac.cn/databases/"
     "handwriting/Home.html): unpack HWDB1.0trn_gnt.zip and HWDB1.0tst_gnt.zip into one "
-    "folder and name it with --data_dir"
+    "folder and set --data_dir to it"
 )
 
 
 def load(split, options):
-    """The GB2312 level-1 characters of the files below --data_dir, resized with the
-    aspect ignored: `test` is of files in a folder named like tst, `train` of the others.
+    """Loads the GB2312 level-1 characters of the GNT files below --data_dir.
 
-    Classes are the characters found in all files, in the order of their codes, so that a
-    label means the same in every run and split; HWDB1.0 has 3,740. Others are left out.
-    They go writer by writer: the last tenth is of other hands.
+    The images are resized without keeping their aspect ratio. `test` has the files in
+    folders with `tst` in their name, `train` the others. The classes are the characters of
+    all files in the order of codes, 3,740 in HWDB1.0, so a label means the same in every
+    split. Other characters are left out. The order is by writer, so the last tenth of
+    `train` has other writers than the rest.
+
+    Raises:
+        UsageError: --data_dir is not set, or there is no such split.
+        UserError: there are no GNT files, or one is damaged.
     """
     root, paths = _files(options)
-    found = _characters(root, paths)
-    classes, labels = np.unique(found[:, 4], return_inverse=True)
+    records = _characters(root, paths)
+    classes, labels = np.unique(records[:, 4], return_inverse=True)
     names = [LEVEL_1[i] for i in classes]
-    of_test = np.array([_is_test(path, root) for path in paths])[found[:, 0]]
+    of_test = np.array([_is_test(path, root) for path in paths])[records[:, 0]]
     rows = {"train": np.flatnonzero(~of_test), "test": np.flatnonzero(of_test)}
     rows = np.concatenate(splits.taken(root, split, rows))
-    found, labels = found[rows], labels[rows]
+    records, labels = records[rows], labels[rows]
     fit = fitting(options)
 
     def decode(number):
-        file, first, width, height, _ = found[number]
+        file, first, width, height, _ = records[number]
         pixels = np.fromfile(paths[file], np.uint8, width * height, offset=first)
         return fit(Image.fromarray(pixels.reshape(height, width)))
 
     shape = (fit.size, fit.size, fit.channels)
-    examples = FileExamples(root, len(found), shape, decode, labels, names)
-    if not fits_in_memory(len(found), shape):
+    examples = FileExamples(root, len(records), shape, decode, labels, names)
+    if not fits_in_memory(len(records), shape):
         return examples
     return HeldExamples(root, np.concatenate([*examples.blocks()]), labels, names)
 
 
 def fitting(options: DataOptions) -> Fitting:
-    """The characters are resized to 28x28 if nothing else is asked for, and not cropped."""
+    """Returns how characters are fitted: to 28x28 grey pixels by default, never cropped."""
     fit = Fitting.of(options)
     return fit._replace(size=fit.size or SIDE, crop=0, channels=fit.channels or 1)
 
@@ -73,7 +78,7 @@ def has_test_split(options: DataOptions) -> bool:
 
 
 def _files(options):
-    """The folder, and the paths of the GNT files below it."""
+    """Returns the folder and the paths of the GNT files below it."""
     if not options.data_dir:
         raise UsageError(f"--dataset=hwdb needs the folder of your GNT files. {SOURCE}")
     root = os.path.expanduser(options.data_dir)
@@ -84,30 +89,34 @@ def _files(options):
 
 
 def _characters(root, paths):
-    """int64 (n, 5): number of the file, first byte of the pixels, width, height, and
-    place in LEVEL_1 of each record that has one."""
+    """Reads the headers of the records with a character of level 1.
+
+    Returns:
+        int64 (n, 5): index of the file, first byte of the pixels, width, height, and index
+        in LEVEL_1.
+    """
     records, progress = [], Progress()
     for i, path in enumerate(paths):
         records.append(np.int64([(i, *r) for r in _records(path)]).reshape(-1, 5))
-        progress("%s: %d of %d files looked through", root, i, len(paths))
+        progress("%s: %d of %d files read", root, i, len(paths))
     records = np.concatenate(records)
-    found = records[records[:, 4] >= 0]
-    if len(found) < len(records):
+    of_level_1 = records[records[:, 4] >= 0]
+    if len(of_level_1) < len(records):
         logging.info(
             "%s: %d of %d records left out, which are not of GB2312 level 1",
-            *(root, len(records) - len(found), len(records)),
+            *(root, len(records) - len(of_level_1), len(records)),
         )
-    return found
+    return of_level_1
 
 
 def _is_test(path, root):
-    """By the name of a folder: CASIA's own is HWDB1.0tst_gnt."""
+    """Returns whether a folder of the file has `tst` in its name, as HWDB1.0tst_gnt has."""
     below = path.relative_to(root).parts[:-1]
     return any("tst" in part.lower() for part in (pathlib.Path(root).name, *below))
 
 
 def _records(path):
-    """(first byte of the pixels, width, height, place in LEVEL_1 or -1) of each record."""
+    """Yields (first byte of the pixels, width, height, index in LEVEL_1 or -1)."""
     try:
         content, at = path.read_bytes(), 0
     except OSError as error:
@@ -118,8 +127,8 @@ def _records(path):
         size, code, width, height = HEADER.unpack_from(content, at)
         if not width * height or size != HEADER.size + width * height:
             raise UserError(
-                f"{path} is damaged, or no GNT file: the record at byte {at} says that it "
-                f"is of {size} bytes and {width}x{height} pixels"
+                f"{path} is damaged or not a GNT file: the record at byte {at} has a size "
+                f"of {size} bytes for {width}x{height} pixels"
             )
         if at + size > len(content):
             raise _truncated(path, content, at)
@@ -130,5 +139,5 @@ def _records(path):
 def _truncated(path, content, at):
     return UserError(
         f"{path} is truncated: it ends at byte {len(content)}, within the record that "
-        f"begins at byte {at}. Get the file again"
+        f"begins at byte {at}. Download the file again"
     )

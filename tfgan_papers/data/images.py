@@ -1,4 +1,4 @@
-"""Images of any size to one size."""
+"""Converts images of any size, type and mode to one shape."""
 
 import sys
 from typing import NamedTuple
@@ -14,10 +14,10 @@ BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 class Fitting(NamedTuple):
-    """How images come to one size and number of channels; 0 as they are."""
+    """A conversion of images to one size and number of channels; 0 keeps their own."""
 
-    size: int  # height and width, pixels
-    crop: int  # side of the centred square that is cut out first, pixels at most
+    size: int  # height and width in pixels
+    crop: int  # largest side, in pixels, of the centred square that is cut out first
     channels: int
 
     @classmethod
@@ -29,7 +29,7 @@ class Fitting(NamedTuple):
         return cls(options.image_size, int(crop), int(options.channels))
 
     def shape(self, height, width, channels):
-        """What an image of this shape becomes; None where that depends on the image."""
+        """Returns the shape of a converted image, None where it depends on the image."""
         if self.crop and None not in (height, width):
             height = width = min(self.crop, height, width)
         if self.size:
@@ -37,12 +37,15 @@ class Fitting(NamedTuple):
         return height, width, self.channels or (1 if channels == 1 else 3)
 
     def keeps(self, shape):
-        """Whether images of this shape stay as they are."""
+        """Returns whether the conversion does not change images of this shape."""
         return shape == self.shape(*shape) == self._replace(size=0).shape(*shape)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """uint8 (height, width, channels); upright, of `eight_bits`, transparency on
-        white."""
+        """Converts an image to uint8 (height, width, channels).
+
+        The image is turned upright, its levels are those of `eight_bits`, and transparent
+        pixels become white.
+        """
         channels = self.channels or (1 if image.getbands() in GREY else 3)
         image = ImageOps.exif_transpose(image)
         if image.mode[0] in "IF":
@@ -61,25 +64,25 @@ class Fitting(NamedTuple):
         return np.atleast_3d(np.asarray(image))
 
     def read(self, file) -> np.ndarray:
-        """The same of a path or an open file."""
+        """Reads and converts the image of a path or an open file."""
         with Image.open(file) as image:
             return self(image)
 
 
 def eight_bits(levels: np.ndarray) -> np.ndarray:
-    """Pixels of any type as uint8.
+    """Converts pixels of any type to uint8.
 
-    Files of 16 and 32 bits do not say what white is, so the largest level of all does: up
-    to 255 the levels are of 8 bits, whatever type holds them, up to 65535 of 16 bits;
-    fractions up to 1 are of the unit interval.
+    Files of 16 and 32 bits do not state the level of white, so the largest of `levels`
+    determines it: floats up to 1 are in [0, 1], other levels up to 255 have 8 bits, and
+    levels up to 65535 have 16 bits.
 
     Raises:
-        ValueError: they are in none of these ranges.
+        ValueError: the levels are in none of these ranges.
     """
     if levels.dtype == np.uint8:
         return levels
     low, high = levels.min(), levels.max()
-    if not (low >= 0 and high <= 65535):  # nor NaN
+    if not (low >= 0 and high <= 65535):  # also refuses NaN
         raise ValueError(
             f"its pixels run from {low:.4g} to {high:.4g}, not from 0 to 1, 255 or 65535"
         )

@@ -1,4 +1,4 @@
-"""Which data, and how images come to one form."""
+"""Options of the data: the set, its splits, and the conversion of its images."""
 
 import dataclasses
 
@@ -8,14 +8,15 @@ from tfgan_papers.options import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions(Options):
-    """A data set, its splits, and the form of its examples."""
+    """Options of a data set, its splits, and the conversion of its images."""
 
     dataset: str = option(
         "digits",
         "digits (8x8, embedded), ring or gaussian (synthetic points), folder (your own "
         "images), tfd (your copy of the Toronto Face Database), hwdb (your copy of CASIA "
         "HWDB1.0), glyphs (Chinese characters rendered from fonts), or an image set of "
-        "tensorflow-datasets such as mnist, fashion_mnist, cifar10, svhn_cropped, celeb_a.",
+        "tensorflow-datasets, for example mnist, fashion_mnist, cifar10, svhn_cropped or "
+        "celeb_a.",
     )
     data_dir: str | None = option(
         None,
@@ -48,20 +49,20 @@ class DataOptions(Options):
     test_split: str = option("test", "Split that scores compare samples with.")
     data_order: str = option(
         "hashed",
-        "Order of the images of a folder, in which splits and limits count: hashed is a "
-        "fixed permutation, sorted that of their paths, in which images may lie class by "
-        "class and class 10 comes before class 2.",
+        "Order of the images of a folder, which splits and limits follow: hashed is a "
+        "fixed permutation; sorted is by path, which may put one class after another, and "
+        "class 10 before class 2.",
         choices=("hashed", "sorted"),
     )
     ring: str = option(
         "clean",
-        "Modes of the ring: clean has eight equal ones, authors draws one of them twice as "
-        "often, as the code of LSGAN's authors does.",
+        "Modes of the ring: clean has eight equal modes; authors draws one of them twice "
+        "as often, as the code of LSGAN's authors does.",
         choices=("clean", "authors"),
     )
     characters: int = option(
         3740,
-        "Number of characters of glyphs, the first of GB2312 level 1.",
+        "Number of characters of glyphs, from the start of GB2312 level 1.",
         low=1,
         high=3755,
     )
@@ -74,6 +75,6 @@ class DataOptions(Options):
     font: str | None = option(
         None,
         "Font files of glyphs, separated by commas. Default: all installed fonts that have "
-        "the characters, which differ from machine to machine.",
+        "the characters, which differ between machines.",
     )
-    tfd_fold: int = option(0, "Fold of TFD.", low=0, high=4)
+    tfd_fold: int = option(0, "Fold of TFD, from 0 to 4.", low=0, high=4)

@@ -1,4 +1,4 @@
-"""How stored examples become what networks see, and back."""
+"""Value ranges: the conversions from stored examples to inputs of networks, and back."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,21 +10,22 @@ from tfgan_papers.errors import UsageError
 
 
 class ValueRange(NamedTuple):
-    """How stored examples become what networks see, and back."""
+    """The conversions from stored examples to inputs of networks, and back."""
 
     to_network: Callable  # uint8 (batch, h, w, c), or float points -> float32
-    to_pixels: Callable  # float32 -> uint8, for pictures
-    # what 0 and 255 become; None: a pixel depends on the other images at to_pixels
+    to_pixels: Callable  # float32 -> uint8, for figures
+    # inputs for 0 and 255; None if to_pixels of an image depends on the other images
     limits: tuple[float, float] | None
 
 
 def _norm55(images):
-    """Each image less its mean, scaled to norm 55 (gcn: 55. in cifar10_*.yaml)."""
+    """Subtracts its mean from each image and scales it to norm 55 (gcn: 55. in
+    cifar10_*.yaml)."""
     images = tf.cast(images, tf.float32)
     axes = list(range(1, len(images.shape)))
     images -= tf.reduce_mean(images, axes, keepdims=True)
     norm = tf.sqrt(tf.reduce_sum(images**2, axes, keepdims=True)) / 55.0
-    # pylearn2 leaves images of vanishing norm as they are
+    # like pylearn2, keeps images of vanishing norm
     return images / tf.where(norm < 1e-8, tf.ones_like(norm), norm)
 
 
@@ -33,8 +34,8 @@ def _as_pixels(unit):
 
 
 def _norm55_pixels(images):
-    """Divided by the largest magnitude of all, as the authors show CIFAR-10 samples
-    (show_samples_cifar_full_paper.py)."""
+    """Divides by the largest magnitude of the batch, as the authors display samples of
+    CIFAR-10 (show_samples_cifar_full_paper.py)."""
     largest = tf.maximum(tf.reduce_max(tf.abs(images)), 1e-8)
     return _as_pixels((images / largest + 1.0) / 2.0)
 
@@ -52,7 +53,7 @@ RANGES = {
         (-127.5 / 128.0, 127.5 / 128.0),
     ),
     "norm55": ValueRange(_norm55, _norm55_pixels, None),
-    "raw": ValueRange(  # points as they are, here and back
+    "raw": ValueRange(  # keeps points unchanged in both directions
         lambda x: tf.cast(x, tf.float32),
         lambda x: x if len(x.shape) == 2 else _as_pixels(x / 255.0),
         (0.0, 255.0),
@@ -63,9 +64,10 @@ OF_ACTIVATION = {"sigmoid": ["unit"], "tanh": ["symmetric", "symmetric128"]}
 
 
 def check(generator: keras.Model, value_range: str):
-    """
+    """Checks that the last activation of a generator has the value range.
+
     Raises:
-        UsageError: the generator ends in an activation that gives another range.
+        UsageError: it has another range.
     """
     activation = _last_activation(generator)
     possible = OF_ACTIVATION.get(activation, [value_range])
@@ -77,7 +79,7 @@ def check(generator: keras.Model, value_range: str):
 
 
 def _last_activation(network):
-    """Its name; None where there is none."""
+    """Returns the name of the last activation of a network, or None."""
     for layer in reversed(network.layers):
         if isinstance(layer, keras.Model):
             return _last_activation(layer)

@@ -1,4 +1,4 @@
-"""Splits, written as tensorflow-datasets writes them."""
+"""Splits of data sets, in the notation of tensorflow-datasets."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,22 +12,34 @@ from tfgan_papers.errors import UsageError
 
 
 def parts(name, split, infos: Mapping[str, tfds.core.SplitInfo]):
-    """What `split` takes of `infos`: a list of (splitname, from_, to)."""
+    """Resolves a split.
+
+    Args:
+        name: the name of the data set, for messages.
+        split: str, for example `train[:50%]+test`.
+        infos: name -> `SplitInfo` of the whole splits.
+
+    Returns:
+        List of (splitname, from_, to).
+
+    Raises:
+        UsageError: the split is malformed or empty.
+    """
     try:
-        found = tfds.core.ReadInstruction.from_spec(split).to_absolute(infos)
-        if all(range(infos[p.splitname].num_examples)[p.from_ : p.to] for p in found):
-            return found
+        pieces = tfds.core.ReadInstruction.from_spec(split).to_absolute(infos)
+        if all(range(infos[p.splitname].num_examples)[p.from_ : p.to] for p in pieces):
+            return pieces
     except (AssertionError, KeyError, ValueError):
         pass
-    there = ", ".join(f"{key} ({infos[key].num_examples:,} examples)" for key in infos)
+    splits = ", ".join(f"{key} ({infos[key].num_examples:,} examples)" for key in infos)
     raise UsageError(
-        f"{name} has nothing in the split {split!r}: there is {there}, and parts such as "
-        "train[:50000] or train[90%:]"
+        f"{name} has no examples in the split {split!r}: choose {splits}, or a part, for "
+        "example train[:50000] or train[90%:]"
     )
 
 
 def taken(name, split, splits: Mapping[str, Sequence]) -> list[Sequence]:
-    """What `split` takes of `splits`, arrays or lists by name, piece by piece."""
+    """Returns the pieces of `split`, slices of the arrays or lists in `splits`."""
     infos = {
         key: tfds.core.SplitInfo(name=key, shard_lengths=[len(examples)], num_bytes=0)
         for key, examples in splits.items()
@@ -36,7 +48,7 @@ def taken(name, split, splits: Mapping[str, Sequence]) -> list[Sequence]:
 
 
 def held(name, split, options, splits, labels=None, class_names=None):
-    """In memory: arrays by split, and their labels likewise."""
+    """Returns one split in memory, from name -> array and name -> labels of the splits."""
     stored = np.concatenate(taken(name, split, splits))
     if labels is not None:
         labels = np.concatenate(taken(name, split, labels))

@@ -10,15 +10,15 @@ from tfgan_papers.errors import UserError
 
 
 def load(split, options):
-    """The Toronto Face Database, 48x48, from the user's own file."""
-    import scipy.io  # here, for the other sets need not wait for it
+    """Loads the Toronto Face Database, 48x48 grey pixels, from the user's own file."""
+    import scipy.io  # imported here because it is slow
 
     path = pathlib.Path(options.data_dir or ".", "TFD_48x48.mat").expanduser()
     if not path.is_file():
         raise UserError(
-            f"there is no {path}. Its makers give the Toronto Face Database out on request "
-            "(aclab.ca/users/josh/TFD.html); put TFD_48x48.mat into a folder and name it "
-            "with --data_dir"
+            f"there is no {path}. The Toronto Face Database is available on request "
+            "(aclab.ca/users/josh/TFD.html): put TFD_48x48.mat into a folder and set "
+            "--data_dir to it"
         )
     bad = (OSError, LookupError, NotImplementedError, TypeError, ValueError)
     try:
