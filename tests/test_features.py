@@ -102,7 +102,7 @@ def test_without_labels_there_is_no_classifier(tmp_path):
     one_class = np.zeros(20, int), ["all"]
     for labels in ((), one_class):
         plain = data.HeldExamples("plain", images, *labels)
-        with pytest.raises(UsageError, match="plain has no labels of two classes: take"):
+        with pytest.raises(UsageError, match="plain does not have labels of two classes"):
             features.classifier(plain, plain, tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_a_classifier_no_better_than_chance_is_refused(digits, tmp_path, monkeyp
         without_meaning[name] = data.HeldExamples(
             "folder", split.stored, labels, split.class_names
         )
-    said = r"folder is right about \d+\.\d% of 359 .* largest class about 10\.0%: .*"
+    said = r"folder has an accuracy of \d+\.\d% on 359 .* largest class 10\.0%, .*"
     with pytest.raises(UsageError, match=said + "--features=inception_v3"):
         features.classifier(**without_meaning, cache=tmp_path)
 
@@ -171,7 +171,7 @@ def test_features_that_are_not_finite_are_refused(network):
         return np.full((len(images), 3), np.nan), np.ones((len(images), 1))
 
     spoilt = network._replace(apply=apply)
-    with pytest.raises(UserError, match="classifier sees values that are not finite"):
+    with pytest.raises(UserError, match="classifier gives values that are not finite"):
         features.activations(spoilt, [np.zeros((2, 8, 8, 1), np.uint8)])
 
 
@@ -244,7 +244,7 @@ def test_a_network_file_that_is_wrong_is_refused(graphs, tmp_path):
     (tmp_path / "text.pb").write_text("no graph")
     with pytest.raises(UsageError, match="not the graph"):
         features.frozen("tfgan", str(tmp_path / "text.pb"), None, tmp_path)
-    with pytest.raises(UserError, match="none.pb cannot be had"):
+    with pytest.raises(UserError, match="none.pb cannot be read"):
         features.frozen("tfgan", str(tmp_path / "none.pb"), None, tmp_path)
     with pytest.raises(UsageError, match="needs --feature_file"):
         features.frozen("tfgan", None, None, tmp_path)
@@ -275,7 +275,7 @@ def test_a_download_is_kept_once_it_is_known_to_be_whole(graphs, tmp_path):
     (kept,) = cache.iterdir()
     kept.write_bytes(whole[:-100])  # damaged since
     for given, said in ((sha256, "has the sha256"), (None, "is not the graph")):
-        with pytest.raises(UsageError, match=f"which is kept as {kept}, {said}"):
+        with pytest.raises(UsageError, match=f"which is cached in {kept}, {said}"):
             features.frozen("tfgan", copy.as_uri(), given, cache)
 
 
@@ -285,7 +285,7 @@ def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch):
             raise http.client.IncompleteRead(b"half", 4)
 
     monkeypatch.setattr(features.urllib.request, "urlopen", lambda url, timeout: Answer())
-    with pytest.raises(UserError, match="cannot be had: IncompleteRead"):
+    with pytest.raises(UserError, match="cannot be read: IncompleteRead"):
         features.frozen("tfgan", "https://example.org/x.pb", None, tmp_path)
 
 

@@ -543,7 +543,7 @@ def test_runs_of_another_kind_are_no_ensemble(given, words, tmp_path):
     other.folder.write_text("flags.txt", lines(other.values, 9))
     with pytest.raises(UsageError) as caught:
         ensemble_member(str(other.folder), run, except_for=("seed",))
-    assert str(caught.value).endswith(f"is another kind of run: {words}")
+    assert str(caught.value).endswith(f"has other options than the run: {words}")
 
 
 # The recipes.
