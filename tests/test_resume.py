@@ -147,7 +147,7 @@ def test_a_signal_in_mid_period_leaves_a_checkpoint_and_its_exit_code(chains, nu
     assert "Traceback" not in process.err
     step = kept[-1]
     assert 0 < step < 200
-    line = f"interrupted at step {step}: the same command continues from there"
+    line = f"interrupted at step {step}: run the same command to continue"
     assert process.out.splitlines()[-1] == line
 
 

@@ -193,7 +193,7 @@ class GeneratorSamples:
                 raise UsageError("scores of features are of images, and these are points")
             if not np.isfinite(images).all():
                 raise UserError(
-                    "the generator's samples are not finite: there is nothing to score"
+                    "the samples are not finite: train with a lower learning rate"
                 )
             yield to_pixels(images).numpy()
 

@@ -69,7 +69,7 @@ def score(samples: tuple[np.ndarray, np.ndarray], real: Reference) -> Score:
     """
     images, labels = samples
     if not np.isfinite(images).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     right, n = 0, len(images)
     for first in range(0, n, ROWS):
         rows = slice(first, first + ROWS)

@@ -199,7 +199,7 @@ def score(samples: np.ndarray, real: Kinds) -> Score:
         UserError: a sample is not finite.
     """
     if not np.isfinite(samples).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     number = effective_number(named(samples, real))
     value = (number - 1) / (real.effective - 1)
     classes = len(np.unique(real.kinds))
