@@ -305,7 +305,8 @@ def test_a_complete_run_started_again_changes_nothing():
         ended = launch.fork(*launch.BASE, f"--logdir={folder}")
         assert ended.code == 0, ended.err
         (line,) = ended.out.splitlines()
-        assert line == f"the run in {folder} is complete: use a larger --steps to continue it"
+        remedy = "use a larger --steps to continue it"
+        assert line == f"the run in {folder} is complete: {remedy}"
         after = launch.contents(folder)
         for name, content in before.items():
             if not name.startswith("export/"):
