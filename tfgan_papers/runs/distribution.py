@@ -94,7 +94,8 @@ def _multi_worker():
             raise ValueError(f"its jobs are {', '.join(sorted(jobs))}")
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise UserError(
-            "--strategy=multi_worker needs the environment's TF_CONFIG, with workers only: "
+            "--strategy=multi_worker needs TF_CONFIG in the environment, with workers "
+            "only: "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
             '"index": 0}}'
         ) from error
