@@ -377,8 +377,8 @@ def test_a_folder_of_classes_scores_as_the_same_images_in_random_order(
         (np.full((20, 8, 8, 1), 1), "whole numbers up to 1"),
         (np.full((20, 8, 8, 1), np.nan), "run from nan to nan"),
         (np.zeros((20, 8)), r"float64 \(20, 8\), and no images"),
-        (np.full((20, 16, 16, 1), 9), "16x16x1, those of digits 8x8x1: set --image_size"),
-        (np.full((20, 8, 8, 3), 9), "8x8x3, those of digits 8x8x1"),
+        (np.full((20, 16, 16, 1), 9), "16x16x1 and the images of digits 8x8x1: set"),
+        (np.full((20, 8, 8, 3), 9), "8x8x3 and the images of digits 8x8x1"),
         (np.full((40, 8, 8, 1), 9), "40 images are too few for a covariance of 64"),
     ],
 )
@@ -390,10 +390,10 @@ def test_images_that_cannot_be_scored_are_refused(given, array, said, tmp_path):
 
 def test_a_score_of_another_kind_of_network_is_refused():
     scores = scoring.ScoreOptions(metrics=("inception_score",))
-    with pytest.raises(UsageError, match="inception_score is not of --features=class"):
+    with pytest.raises(UsageError, match="inception_score is not computed from"):
         scoring.check(scores, SPLITS)
     scores = scoring.ScoreOptions(metrics=("classifier_score",), features="tfgan")
-    with pytest.raises(UsageError, match="it needs --features=classifier"):
+    with pytest.raises(UsageError, match="needs --features=classifier"):
         scoring.check(scores, SPLITS)
 
 

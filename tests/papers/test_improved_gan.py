@@ -528,7 +528,7 @@ def test_runs_at_another_step_are_no_ensemble(monkeypatch):
     scores = scoring.ScoreOptions(ensemble=("b",))
     found = evaluate._ensemble(None, scores, 6)
     assert found == [("improved_gan-mnist-1-seed2", None)]
-    with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):
+    with pytest.raises(UsageError, match="b is at step 6 and --logdir at 9"):
         evaluate._ensemble(None, scores, 9)
 
 
