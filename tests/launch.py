@@ -70,7 +70,7 @@ class Ended(NamedTuple):
     @property
     def restarted_from(self):
         """The step from which the process resumed according to its log, or 0."""
-        found = re.findall(r"^going on from step (\d+)", self.err, re.MULTILINE)
+        found = re.findall(r"^resuming from step (\d+)", self.err, re.MULTILINE)
         assert len(found) <= 1
         return int(found[0]) if found else 0
 

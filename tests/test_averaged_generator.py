@@ -203,8 +203,8 @@ def test_a_run_without_an_average_goes_on_without_one(old, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("--model=gan", "--generator=raw"), "--generator=raw goes with a run that keeps"),
-        (("--model=vae", "--generator_average=0.1"), "--generator_average is for a gen"),
+        (("--model=gan", "--generator=raw"), "--generator=raw needs a run with an"),
+        (("--model=vae", "--generator_average=0.1"), "--generator_average needs an adv"),
     ],
 )
 def test_what_cannot_be_averaged_is_refused(flags, says, tmp_path):

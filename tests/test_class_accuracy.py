@@ -74,7 +74,7 @@ def test_the_classifier_learns_from_what_the_generator_has_not_seen(monkeypatch)
 
 def test_points_are_refused():
     points = data.HeldExamples("ring", np.zeros((4, 2), np.float32))
-    with pytest.raises(UsageError, match="ring holds points"):
+    with pytest.raises(UsageError, match="ring contains points"):
         class_accuracy.reference("raw", points, points)
 
 

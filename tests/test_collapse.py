@@ -300,7 +300,7 @@ def test_stop_ends_the_run_in_one_line_at_the_checkpoint_from_before(runs):
     ended = future.result()
     assert ended.code == 1 and "Traceback" not in ended.err
     (line,) = ended.errors
-    assert "samples at step 20 vary" in line and "stands at step 5, from before" in line
+    assert "samples at step 20 vary" in line and "back at step 5, from before" in line
     assert launch.kept_steps(folder) == [5]
     assert not (folder / "summary.json").exists()
     reason = json.loads((folder / "failure.json").read_text())["reason"]
@@ -339,6 +339,6 @@ def test_a_run_that_collapses_again_and_again_stops_after_three_rollbacks(runs):
     ended = future.result()
     assert ended.code == 1
     (line,) = ended.errors
-    assert "after 3 rollbacks" in line and "stands at step 5" in line
+    assert "after 3 rollbacks" in line and "back at step 5" in line
     stored = json.loads((folder / "collapse.json").read_text())["rollbacks"]
     assert [rollback["noise"] for rollback in stored] == [1, 2, 3]

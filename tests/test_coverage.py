@@ -62,11 +62,11 @@ def test_few_examples_or_one_kind_only_have_no_coverage(patterns):
     assert coverage.kinds(coverage.small(np.repeat(patterns, 9, axis=0))) is None
     same = HeldExamples("same", np.full((100, 8, 8, 1), 9, np.uint8))
     assert coverage.of_examples(same, "unit") is None
-    with pytest.raises(UserError, match="same has fewer than 40 images, or only like"):
+    with pytest.raises(UserError, match="same are fewer than 40 or all alike"):
         coverage.reference("unit", same)
     points = HeldExamples("ring", np.zeros((100, 2), np.float32))
     assert coverage.of_examples(points, "raw") is None
-    with pytest.raises(UsageError, match="ring holds points"):
+    with pytest.raises(UsageError, match="ring contains points"):
         coverage.reference("raw", points)
 
 

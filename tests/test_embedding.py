@@ -123,7 +123,7 @@ def test_a_row_leads_from_an_image_to_another_or_to_its_mirror_image(names, run,
     assert ended.code == 0, ended.err
     *said, path = ended.out.splitlines()
     form = r".*/a\.png(, mirrored)?|.*/b\.png"
-    numbers = r": mean \|x - G\(z\)\| ([\d.]+) at the z found, ([\d.]+) at the best of .*"
+    numbers = r": mean \|x - G\(z\)\| ([\d.]+) at the best z, ([\d.]+) at the best of .*"
     errors = [re.fullmatch(f"(?:{form}){numbers}", line).groups()[-2:] for line in said]
     assert len(errors) == 2
     assert all(float(error) < float(before) for error, before in errors)
@@ -141,8 +141,8 @@ def test_a_row_leads_from_an_image_to_another_or_to_its_mirror_image(names, run,
     ("names", "more", "words"),
     [
         ("a,wide", (), "wide.png is of 9x9 pixels, the images of this run are"),
-        ("a,b,a", (), "3 files: one, or pairs"),
-        ("a,b", ("--sample=line",), "one picture at a time"),
+        ("a,b,a", (), "3 files: give one file, or pairs"),
+        ("a,b", ("--sample=line",), "exclude each other"),
     ],
 )
 def test_what_cannot_be_embedded_is_refused_in_one_line(names, more, words, run, files):

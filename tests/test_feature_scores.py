@@ -327,7 +327,7 @@ def test_probabilities_that_are_not_finite_are_refused():
 
 def test_too_few_samples_for_a_covariance_are_refused_and_one_more_is_enough():
     features = np.random.default_rng(10).normal(size=(5, 4))
-    with pytest.raises(UserError, match="4 images are too few .* 4 features: it takes 5"):
+    with pytest.raises(UserError, match="4 images .* 4 features: it takes at least 5"):
         frechet_distance.moments(features[:4])
     assert frechet_distance.moments(features).n == 5
 
@@ -336,7 +336,7 @@ def test_too_few_samples_for_blocks_or_neighbours_are_refused():
     with pytest.raises(UserError, match="9 samples are too few for the 10 blocks"):
         classifier_score.score(seen(None, probabilities(9, 3)))
     few = np.random.default_rng(11).normal(size=(29, 2))  # of five, each ball holds all
-    with pytest.raises(UserError, match="29 images are too few .* it takes 30"):
+    with pytest.raises(UserError, match="29 images are too few .* at least 30"):
         precision_recall.manifold(few)
 
 

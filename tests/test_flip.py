@@ -55,4 +55,4 @@ def test_a_run_remembers_and_points_are_not_mirrored(tmp_path):
         *("--model=gan", "--dataset=ring", "--flip", "--steps=1"),
         f"--logdir={tmp_path / 'points'}",
     )
-    assert ended.code == 2 and "--flip is of images" in ended.errors[0]
+    assert ended.code == 2 and "--flip needs images" in ended.errors[0]

@@ -284,7 +284,7 @@ def test_metrics_keep_the_best_checkpoint_and_are_taken_at_the_end(variants):
         str(folder / "checkpoints" / "best" / "step-000000002")
     )
     kept = float(reader.get_tensor("best_score/.ATTRIBUTES/VARIABLE_VALUE"))
-    assert f"{kept:.4g} by the score that chooses the best" in ended.err
+    assert f"{kept:.4g} by the score that selects the best" in ended.err
 
 
 def test_another_mode_works_in_the_precision_of_the_run(variants):
@@ -305,7 +305,8 @@ def test_a_complete_run_started_again_changes_nothing():
         ended = launch.fork(*launch.BASE, f"--logdir={folder}")
         assert ended.code == 0, ended.err
         (line,) = ended.out.splitlines()
-        assert line == f"the run in {folder} is complete; --steps=N takes it further"
+        remedy = "use a larger --steps to continue it"
+        assert line == f"the run in {folder} is complete: {remedy}"
         after = launch.contents(folder)
         for name, content in before.items():
             if not name.startswith("export/"):

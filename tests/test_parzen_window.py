@@ -120,5 +120,5 @@ def test_points_are_scored_as_they_are(rng):
 
 def test_a_range_without_a_way_back_is_refused():
     splits = [data.HeldExamples("made", np.zeros((3, 2, 2, 1), np.uint8))] * 2
-    with pytest.raises(UsageError, match="--value_range=norm55 there is no way back"):
+    with pytest.raises(UsageError, match="--value_range=norm55 cannot be scaled"):
         parzen_window.reference("norm55", *splits)

@@ -154,7 +154,7 @@ def test_its_numbers_are_those_of_the_folders(path, folders):
     assert cells(text, "images/s") == speeds
     assert cells(text, "machine") == [summary["machine"] for summary in summaries]
     parzen = cells(text, "Parzen-window log-likelihood")
-    assert parzen == ["-3.25 \N{PLUS-MINUS SIGN} 0.12 nats", "not taken"]
+    assert parzen == ["-3.25 \N{PLUS-MINUS SIGN} 0.12 nats", "not computed"]
     for summary in summaries:
         assert f"<pre><code>{summary['command']}</code></pre>" in text
     assert cells(text, "fidelity=paper")[:2] == ["1 of 2", "50% (9% to 91%)"]
@@ -186,7 +186,7 @@ def test_what_does_not_compare_is_said_first(page, path, folders, tmp_path):
     assert re.findall(r'class="warning" role="note">(\w+) differ', text) == [
         *("Data", "Machines", "Precisions")
     ]
-    assert "The same place on each sheet is the same latent." in text
+    assert "The same place on each sheet has the same latent." in text
     alone = write(tmp_path / "page.html", folders["gan"])
     assert "warning" not in alone.partition("<body>")[2]
 
@@ -214,10 +214,13 @@ def copied(folder, to, *left_out):
 @pytest.mark.parametrize(
     "left_out, words",
     [
-        ("export", "no generator in export/: python main.py --logdir=.* --mode=export"),
-        ("summary.json", "no summary.json: the run has not ended: python main.py --logdir"),
-        ("run.json", "is the folder of no run"),
-        ("flags.txt", "flags.txt is not there"),
+        (
+            "export",
+            "no generator in export/: write it with python main.py .* --mode=export",
+        ),
+        ("summary.json", "no summary.json: continue the run with python main.py --logdir"),
+        ("run.json", "is not a run folder"),
+        ("flags.txt", "flags.txt is missing"),
         ("step-000000020.png", "no picture of its last step, step-000000020.png"),
     ],
 )
@@ -233,7 +236,7 @@ def test_runs_that_have_nothing_to_do_with_each_other_are_refused(folders, tmp_p
     summary = json.loads((run / "summary.json").read_text()) | {"dataset": "mnist"}
     (run / "summary.json").write_text(json.dumps(summary))
     text = write(page, folders["gan"], run)
-    assert "Data sets differ, so scores do not compare" in text
+    assert "Data sets differ, so scores are not comparable" in text
     with pytest.raises(UsageError, match="no folder .*nowhere"):
         write(page, tmp_path / "nowhere")
     with pytest.raises(UsageError, match="is there twice"):

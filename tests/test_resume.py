@@ -147,7 +147,7 @@ def test_a_signal_in_mid_period_leaves_a_checkpoint_and_its_exit_code(chains, nu
     assert "Traceback" not in process.err
     step = kept[-1]
     assert 0 < step < 200
-    line = f"interrupted at step {step}: the same command continues from there"
+    line = f"interrupted at step {step}: run the same command to continue"
     assert process.out.splitlines()[-1] == line
 
 
@@ -242,5 +242,5 @@ def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp
         assert (summary["steps"], summary["replicas"]) == (steps, 2)
     for ended in workers(shared, own, steps=6):
         assert ended.code == 1 and "Traceback" not in ended.err
-        assert "the workers stand at the steps 0, 4: give all of them" in ended.errors[0]
+        assert "the workers resume from the steps 0, 4: use the same" in ended.errors[0]
     assert launch.kept_steps(shared)[-1] == 4 and not own.exists()

@@ -91,7 +91,7 @@ def test_a_step_without_points_is_refused_with_those_that_are_there(run):
     ended = launch.within(*command, f"--logdir={folder}")
     assert ended.code == 2
     (line,) = ended.errors
-    assert line.endswith("no points are kept of 7; there are 0, 1, 4, 8")
+    assert line.endswith("--strip_steps=7: no points are stored; choose from 0, 1, 4, 8")
 
 
 def test_mode_coverage_of_what_has_no_modes_is_refused_before_training(tmp_path):

@@ -308,7 +308,7 @@ def test_no_reconstructions_without_an_autoencoder():
     g = keras.layers.Reshape(SHAPE)(keras.layers.Dense(PIXELS)(z))
     d = keras.layers.Dense(1)(keras.layers.Flatten()(x))
     model = gan.GAN(keras.Model(z, g), keras.Model(x, d))
-    with pytest.raises(UsageError, match="--model=gan has no autoencoder"):
+    with pytest.raises(UsageError, match="--model=gan has none"):
         next(pictures_of(model, "gan").reconstructions())
 
 

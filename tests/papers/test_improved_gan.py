@@ -528,7 +528,7 @@ def test_runs_at_another_step_are_no_ensemble(monkeypatch):
     scores = scoring.ScoreOptions(ensemble=("b",))
     found = evaluate._ensemble(None, scores, 6)
     assert found == [("improved_gan-mnist-1-seed2", None)]
-    with pytest.raises(UsageError, match="b stands at step 6, --logdir's at 9"):
+    with pytest.raises(UsageError, match="b is at step 6 and --logdir at 9"):
         evaluate._ensemble(None, scores, 9)
 
 
@@ -543,7 +543,7 @@ def test_runs_of_another_kind_are_no_ensemble(given, words, tmp_path):
     other.folder.write_text("flags.txt", lines(other.values, 9))
     with pytest.raises(UsageError) as caught:
         ensemble_member(str(other.folder), run, except_for=("seed",))
-    assert str(caught.value).endswith(f"is another kind of run: {words}")
+    assert str(caught.value).endswith(f"has other options than the run: {words}")
 
 
 # The recipes.

@@ -1,11 +1,12 @@
-"""The latents at which a generator comes nearest to given images: BEGAN, 2017, Sec. 4.3
-and Fig. 4, for any generator of images.
+"""Embedding of images: the latents whose samples are nearest to given images.
+
+This is the experiment of BEGAN, 2017, Sec. 4.3 and Fig. 4, for any generator of images:
 
     z_r = argmin |x_r - G(z)|
 
-is found by Adam, as the paper says, which gives no further number. Here it descends from
-several latents of G's own law and keeps the best, and z stays where that law is: outside
-of it G draws what it would never draw as a sample.
+The paper uses Adam and gives no number. Here, several latents from G's prior are optimized
+for each image and the best is chosen. z is clipped to the support of the prior, outside of
+which G was not trained.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,18 @@ import tensorflow as tf
 
 STARTS = 8  # ours
 STEPS = 500  # ours
-LEARNING_RATE = 0.05  # ours, at the start; then to 0 as half a cosine
+LEARNING_RATE = 0.05  # ours, at the start; decays to 0 as half a cosine
 
 
 class Embedding(NamedTuple):
-    """Of each image: z (n, latent_dim); the mean of |x - G(z)| over its pixels, (n,), in
-    the generator's value range; and the least of that among the starts."""
+    """The embeddings of n images.
+
+    Attributes:
+        z: (n, latent_dim).
+        error: (n,), the mean of |x - G(z)| over the pixels, in the value range of the
+            generator.
+        error_of_starts: (n,), the smallest error among the starts.
+    """
 
     z: np.ndarray
     error: np.ndarray
@@ -36,13 +43,17 @@ def embed(
     support: tuple[float, float],
     jit_compile: bool = False,
 ) -> Embedding:
-    """Embed `images`, all of them and from all starts at once, in one graph.
+    """Embeds all images from all starts at once, in one graph.
 
     Args:
-        generate: z (m, latent_dim) -> images (m, ...), row by row.
-        images: (n, ...) in the generator's value range.
-        starts: (k, latent_dim), where the descent to each image begins.
-        support: bounds of the elements of z.
+        generate: function from z (m, latent_dim) to images (m, ...), row by row.
+        images: (n, ...) in the value range of the generator.
+        starts: (k, latent_dim), the initial latents for each image.
+        support: (low, high), the bounds of the elements of z.
+        jit_compile: whether to compile the optimization with XLA.
+
+    Returns:
+        `Embedding`.
     """
     n, k = len(images), len(starts)
     targets = tf.repeat(tf.constant(images, tf.float32), k, axis=0)
@@ -60,12 +71,12 @@ def embed(
         before = error()
         for _ in tf.range(STEPS):
             with tf.GradientTape() as tape:
-                total = tf.reduce_sum(error())  # so that each row descends its own
+                total = tf.reduce_sum(error())  # each row has its own gradient
             adam.apply([tape.gradient(total, z.value)], [z])
             z.assign(tf.clip_by_value(z.value, *support))
         return before, error()
 
     before, after = (e.numpy().reshape(n, k) for e in descend())
     best = after.argmin(1)
-    found = keras.ops.convert_to_numpy(z).reshape(n, k, -1)
-    return Embedding(found[np.arange(n), best], after.min(1), before.min(1))
+    latents = keras.ops.convert_to_numpy(z).reshape(n, k, -1)
+    return Embedding(latents[np.arange(n), best], after.min(1), before.min(1))

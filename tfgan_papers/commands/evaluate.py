@@ -1,4 +1,4 @@
-"""Scores of a trained run, and what they say about the paper's claims."""
+"""Scores of a trained run, compared with the claims of its paper."""
 
 import importlib.util
 import pathlib
@@ -21,10 +21,10 @@ from tfgan_papers.runs.train import train
 
 
 def _ensemble(run, scores, step):
-    """(run id, classifier) of each run of --ensemble.
+    """The runs of --ensemble, as (run id, classifier).
 
     Raises:
-        UsageError: it is a run of other flags, or its last step is another than `step`.
+        UsageError: a run has other options, or its last step is not `step`.
     """
     members = []
     for folder in scores.ensemble:
@@ -32,18 +32,25 @@ def _ensemble(run, scores, step):
         model, reached = member.restored(scores.checkpoint)
         if scores.checkpoint == "last" and reached != step:
             raise UsageError(
-                f"--ensemble: {folder} stands at step {reached:,}, --logdir's at {step:,}"
+                f"--ensemble={folder} is at step {reached:,} and --logdir at {step:,}: "
+                "train both to the same step"
             )
         members.append((member.facts["run_id"], model.classifier))
     return members
 
 
 def train_and_score(run: Run, scores: ScoreOptions):
-    """Train the run; with --metrics keep the checkpoint that is best by the first of them,
-    and take them all at the end."""
+    """Trains a run, with --metrics for the best checkpoint and at the end.
+
+    The first metric selects the best checkpoint. All are computed after training.
+
+    Args:
+        run: `Run`.
+        scores: `ScoreOptions`.
+    """
     check(scores, run.values.data)
     if scores.images:
-        raise UsageError("--images goes with --mode=evaluate")
+        raise UsageError("--images needs --mode=evaluate: add it, or leave --images out")
     if not scores.metrics:
         return train(run)
     scorer = None
@@ -51,7 +58,7 @@ def train_and_score(run: Run, scores: ScoreOptions):
     def make_score(examples):
         nonlocal scorer
         loaded = {run.values.data.train_split: examples}
-        # of all metrics, to find out now if one cannot be taken
+        # with all metrics, so that an impossible one is refused before training
         scorer = Scorer(scores, run.values.data, loaded, run.facts["class_names"])
         return scorer.select
 
@@ -60,13 +67,13 @@ def train_and_score(run: Run, scores: ScoreOptions):
 
 
 def evaluate(run: Run, scores: ScoreOptions):
-    """Take --metrics of the run, or of it and an --ensemble."""
+    """Computes --metrics for a run, or for an ensemble of it and others."""
     _check_metrics(scores)
     _evaluate(run, scores)
 
 
 def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
-    """Take --metrics of --images."""
+    """Computes --metrics for --images."""
     _check_metrics(scores)
     check(scores, of)
     of = data.with_held_out_split(of)
@@ -80,24 +87,28 @@ def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
 
 def _check_metrics(scores):
     if not scores.metrics:
-        raise UsageError(f"--mode=evaluate needs --metrics, of {', '.join(METRICS)}")
+        names = ", ".join(METRICS)
+        raise UsageError(f"--mode=evaluate needs --metrics: choose one or more of {names}")
 
 
 def _evaluate(run, scores, scorer=None):
     check(scores, run.values.data)
     others = [name for name in scores.metrics if METRICS[name].OF != "classifier"]
     if scores.ensemble and others:
-        raise UsageError(f"--ensemble is of classifiers, and {others[0]} is not")
+        raise UsageError(
+            f"--ensemble averages classifiers, but {others[0]} is no score of a "
+            "classifier: leave one out"
+        )
     model, step = run.restored(scores.checkpoint)
     score(run, scores, model, step, scorer)
 
 
 def score(run, scores, model, step, scorer=None):
-    """Print the scores, add them to the run's scores.json, and write the record."""
+    """Prints the scores, adds them to the run's scores.json, and writes the record."""
     members = _ensemble(run, scores, step)
     ids = [run.facts["run_id"], *(run_id for run_id, _ in members)]
     of = f" of {len(ids)} runs" if members else ""
-    names = run.facts.get("class_names", ())  # which old runs have not noted
+    names = run.facts.get("class_names", ())  # absent in old runs
     scorer = scorer or Scorer(scores, run.values.data, class_names=names)
     subject = scorer.subject(model, [classifier for _, classifier in members])
     for name, metric, found in scorer.score(subject):
@@ -117,18 +128,18 @@ def score(run, scores, model, step, scorer=None):
 
 
 def _seed(run_id):
-    """In which it ends."""
+    """The seed at the end of a run id."""
     return int(run_id.rpartition("-seed")[2])
 
 
 def _spread(found):
-    """A score's spread, and what it is; None, None without."""
+    """The spread of a score and its kind, or (None, None)."""
     kind = next((kind for kind in SPREADS if kind in found), None)
     return found.get(kind), SPREADS.get(kind)
 
 
 def _written(found, unit):
-    """A score on a line: the value, its error, and what it rests on."""
+    """Formats a score as value, error, unit and details."""
     spread, _ = _spread(found)
     error = "" if spread is None else f" +- {_plain(spread)}"
     details = (
@@ -147,8 +158,10 @@ def _plain(value):
 
 
 def _record(run, scores, name, metric, entry, found, ids):
-    """A record of the score, with the paper's claim that it bears on, if there is one;
-    beside it the run's picture of that step."""
+    """Writes a record of the score, and copies the run's picture of that step beside it.
+
+    The record names the claim of the paper about this score, if there is one.
+    """
     of_run = run.values.defining()
     claim = _claim(name, {**run.values.flat(), **vars(scores)})
     fields = {"claim": None, "paper": None, "paper_value": None, "paper_spread": None}
@@ -196,7 +209,7 @@ def _record(run, scores, name, metric, entry, found, ids):
 
 
 def _record_of_images(of, scores, metric, found):
-    """Writes a record of a score of --images, which bears on no claim by itself."""
+    """Writes a record of a score of --images, without a claim."""
     spread, spread_is = _spread(found)
     records.write(
         scores.record,
@@ -217,11 +230,13 @@ def _record_of_images(of, scores, metric, found):
 
 
 def _claim(name, values):
-    """The claim of the project's ledger that the score bears on; None outside its
-    checkout, where there is no ledger."""
+    """The claim in the project's ledger about this score, or None.
+
+    The ledger exists only in the project's checkout.
+    """
     if importlib.util.find_spec("reproduction") is None:
         return None
-    from reproduction.protocol import measured_by  # the project's, not the package's
+    from reproduction.protocol import measured_by  # not a part of the package
 
     written = {name: str(value) for name, value in values.items()}
     return next(iter(measured_by(name, written)), None)

@@ -1,4 +1,4 @@
-"""Runs side by side: one page that opens from disk, with nothing beside it."""
+"""A page that compares runs side by side: one HTML file without other files."""
 
 import base64
 import dataclasses
@@ -23,29 +23,29 @@ from tfgan_papers.runs.folder import RunFolder
 
 @dataclasses.dataclass(frozen=True)
 class ReportOptions(Options):
-    """Which runs, and where the page goes."""
+    """The runs, and the path of the page."""
 
     runs: tuple[str, ...] = option(
         (), "Folders of runs and studies that --mode=report shows side by side."
     )
-    page: str = option("report.html", "The page that --mode=report writes.")
+    page: str = option("report.html", "Path of the page that --mode=report writes.")
 
 
 TEMPLATE = pathlib.Path(__file__).with_name("report.html")
-COLOURS = 6  # that report.html has, as --run-1 to --run-6
-DASHES = ("-", "--", "-.", ":")  # for those who do not see the colours
-INK = "#010203"  # in a drawing: becomes the page's own colour of text
+COLOURS = 6  # in report.html: --run-1 to --run-6
+DASHES = ("-", "--", "-.", ":")  # for readers who cannot distinguish the colours
+INK = "#010203"  # in a drawing, replaced by the colour of text on the page
 ERRORS = (
     "standard_error",
     "binomial_error",
     "standard_deviation",
     "deviation",
     "spread",
-)  # of a score
+)  # entries with the error of a score
 
 
 class RunPage(NamedTuple):
-    """A trained run, as its folder tells it."""
+    """A trained run, as read from its folder."""
 
     folder: pathlib.Path
     facts: dict  # run.json
@@ -63,7 +63,7 @@ class RunPage(NamedTuple):
 
     @property
     def images(self):
-        """Examples of data that the training took."""
+        """The number of training images, with repetitions."""
         per_second, ms = (self.summary[k] for k in ("images_per_second", "ms_per_step"))
         return round(self.summary["steps"] * per_second * ms / 1e3)
 
@@ -74,16 +74,19 @@ class RunPage(NamedTuple):
 
 
 def report(options: ReportOptions):
-    """Write --page of --runs.
+    """Writes the page.
 
     Raises:
-        UsageError: there is nothing to compare, or the data sets are not the same.
+        UsageError: there are no runs, or a folder is given twice or contains no run.
+        UserError: a run or study has not ended, or its folder is incomplete.
     """
     folders = [pathlib.Path(name).expanduser() for name in options.runs]
     if not folders:
-        raise UsageError("--mode=report needs --runs=FOLDER,FOLDER")
+        raise UsageError(
+            "--mode=report needs --runs: give the folders of runs, separated by commas"
+        )
     if twice := [str(f) for i, f in enumerate(folders) if f in folders[:i]]:
-        raise UsageError(f"--runs: {twice[0]} is there twice")
+        raise UsageError(f"--runs: {twice[0]} is there twice: give it once")
     studies = [folder for folder in folders if (folder / "study.json").is_file()]
     runs = [load(folder) for folder in folders if folder not in studies]
     path = pathlib.Path(options.page).expanduser()
@@ -93,42 +96,51 @@ def report(options: ReportOptions):
 
 
 def load(folder: pathlib.Path) -> RunPage:
-    """
+    """Reads a run folder.
+
     Raises:
-        UserError: this is no folder of a run that has ended well.
+        UsageError: it is not a run folder.
+        UserError: the run has not ended, or a file is missing.
     """
     if not folder.is_dir():
-        raise UsageError(f"--runs: there is no folder {folder}")
+        raise UsageError(f"--runs: there is no folder {folder}: check the path")
     of = RunFolder(folder)
     facts, summary = of.read("run.json"), of.read("summary.json")
     if facts is None:
-        raise UsageError(f"--runs: {folder} is the folder of no run")
-    goes_on = f"python main.py --logdir={shlex.quote(str(folder))}"
+        raise UsageError(f"--runs: {folder} is not a run folder: check the path")
+    again = f"python main.py --logdir={shlex.quote(str(folder))}"
     if summary is None:
-        raise UserError(f"{folder} has no summary.json: the run has not ended: {goes_on}")
+        raise UserError(f"{folder} has no summary.json: continue the run with {again}")
     manifest = of.read("export/manifest.json")
     if manifest is None or not (folder / "export" / "saved_model.pb").is_file():
-        raise UserError(f"{folder} has no generator in export/: {goes_on} --mode=export")
+        raise UserError(
+            f"{folder} has no generator in export/: write it with {again} --mode=export"
+        )
     sheet = of.sheets().get(summary["steps"])
     if sheet is None:
         raise UserError(
-            f"{folder} has no picture of its last step, step-{summary['steps']:09d}.png"
+            f"{folder} has no picture of its last step, step-{summary['steps']:09d}.png: "
+            "restore the file, or leave the run out"
         )
     curves = tensorboard.read_scalars(folder / "tensorboard")
     if not (options := of.stored_options()):
-        raise UserError(f"{of / 'flags.txt'} is not there, or has no options")
+        raise UserError(
+            f"{of / 'flags.txt'} is missing or empty: restore it, or leave the run out"
+        )
     return RunPage(folder, facts, summary, options, manifest, of.scores(), sheet, curves)
 
 
 def _study(folder):
-    """Its study.json.
+    """Reads the study.json of a study.
 
     Raises:
-        UserError: it has not ended.
+        UserError: the study has not ended.
     """
     record = RunFolder(folder).read("study.json")
     if "settings" not in record:
-        raise UserError(f"the study in {folder} has not ended: give its command once more")
+        raise UserError(
+            f"the study in {folder} has not ended: run its command again to continue it"
+        )
     return record
 
 
@@ -136,9 +148,9 @@ def _study(folder):
 
 
 def warnings(runs: list[RunPage]) -> list[str]:
-    """A line for each respect in which the runs do not compare."""
-    said = {
-        "Data sets differ, so scores do not compare": [
+    """Returns a line for each property in which the runs differ."""
+    properties = {
+        "Data sets differ, so scores are not comparable": [
             run.summary["dataset"] for run in runs
         ],
         "Data differ": [
@@ -149,17 +161,17 @@ def warnings(runs: list[RunPage]) -> list[str]:
             for run in runs
         ],
         "Budgets differ": [f"{run.images:,} images" for run in runs],
-        "Machines differ, so speeds do not compare": [
+        "Machines differ, so speeds are not comparable": [
             run.summary.get("machine", "not recorded") for run in runs
         ],
         "Generators differ": [run.summary.get("generator", "raw") for run in runs],
         "Precisions differ": [run.summary["mixed_precision"] for run in runs],
-        "Latents differ, so each sheet is of its own": [run.latents for run in runs],
+        "Latents differ, so sheets show different samples": [run.latents for run in runs],
     }
     return [
         f"{what}: "
         + "; ".join(f"{run.name} {value}" for run, value in zip(runs, values, strict=True))
-        for what, values in said.items()
+        for what, values in properties.items()
         if len(set(values)) > 1
     ]
 
@@ -168,7 +180,7 @@ def warnings(runs: list[RunPage]) -> list[str]:
 
 
 def page(runs: list[RunPage], studies: dict[str, dict]) -> str:
-    """The page, as text."""
+    """Returns the page as text."""
     sections = {
         "Samples": _samples(runs),
         "Numbers": _numbers(runs),
@@ -181,7 +193,7 @@ def page(runs: list[RunPage], studies: dict[str, dict]) -> str:
     title = f"Runs side by side: {', '.join([*sets, *studies])}"
     return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
-        summary=f"Made by <code>{_command()}</code>.",
+        summary=f"Written by <code>{_command()}</code>.",
         warnings="".join(
             f'<p class="warning" role="note">{html.escape(text)}</p>\n'
             for text in warnings(runs)
@@ -204,7 +216,7 @@ def _colour(i):
 
 
 def _heading(i, run):
-    """Name and colour of a run, id below."""
+    """The name and colour of a run above its id."""
     swatch = f'<span class="swatch" style="background: {_colour(i)}"></span>'
     name, run_id = html.escape(run.name), html.escape(run.facts["run_id"])
     return f"{swatch}<strong>{name}</strong><br><code>{run_id}</code>"
@@ -220,9 +232,9 @@ def _samples(runs):
             f"<figcaption>{_heading(i, run)}</figcaption></figure>\n"
         )
     same = runs[1:] and len({run.latents for run in runs}) == 1
-    words = "The same place on each sheet is the same latent." if same else ""
+    words = "The same place on each sheet has the same latent." if same else ""
     grid = f'<div class="columns">\n{"".join(figures)}</div>\n'
-    return f"<p>After the last step. {words}</p>\n{grid}" if runs else ""
+    return f"<p>Samples after the last step. {words}</p>\n{grid}" if runs else ""
 
 
 def _numbers(runs):
@@ -241,7 +253,7 @@ def _numbers(runs):
     rows |= {
         "collapse watch": [_collapse(run.summary.get("collapse", {})) for run in runs],
         "images/s": [f"{run.summary['images_per_second']:,.0f}" for run in runs],
-        "ms a step": [f"{run.summary['ms_per_step']:.1f}" for run in runs],
+        "ms per step": [f"{run.summary['ms_per_step']:.1f}" for run in runs],
         "weights of G": [f"{run.summary['parameters']['generator']:,}" for run in runs],
         "weights of D or encoder": [f"{_partner_size(run):,}" for run in runs],
         "machine": [run.summary.get("machine", "not recorded") for run in runs],
@@ -250,15 +262,15 @@ def _numbers(runs):
 
 
 def _partner_size(run):
-    """Weights of the network that trains beside the generator."""
+    """The number of weights of the network that trains with the generator."""
     sizes = run.summary["parameters"]
     return sum(size for name, size in sizes.items() if name != "generator")
 
 
 def _score(metric, entry):
-    """A score with its spread, and what it is of."""
+    """Formats a score with its error, unit and number of samples."""
     if entry is None:
-        return "not taken"
+        return "not computed"
     error = next((entry[name] for name in ERRORS if entry.get(name) is not None), None)
     spread = "" if error is None else f" \N{PLUS-MINUS SIGN} {error:.2g}"
     unit = getattr(METRICS.get(metric), "UNIT", "")
@@ -273,7 +285,7 @@ def _collapse(verdict):
 
 
 def _table(label, heads, rows):
-    """A table with a column a head, which scrolls by keyboard where it is too wide."""
+    """A table with one column per head. If it is too wide, the keyboard scrolls it."""
     columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
     lines = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
@@ -289,22 +301,26 @@ def _table(label, heads, rows):
 
 
 def _curves(runs):
-    """A drawing a scalar that more than one run has, or the only run, a line a run."""
+    """A drawing per scalar, with one line per run, of the scalars that two runs have.
+
+    If there is only one run, all its scalars are drawn.
+    """
     drawn = {}
     for tag in dict.fromkeys(tag for run in runs for tag in run.curves):
         lines = {i: run.curves[tag] for i, run in enumerate(runs) if tag in run.curves}
         if len(lines) >= min(2, len(runs)):
             drawn[tag] = lines
     words = (
-        "<p>Losses of different methods are on different scales; diversity, relative to "
-        "that of the data, and d_auc, how surely D tells samples from data, compare.</p>\n"
+        "<p>Losses of different methods have different scales. Comparable are diversity, "
+        "relative to that of the data, and d_auc, the probability that D distinguishes "
+        "samples from data.</p>\n"
     )
     figures = "".join(_drawing(tag, lines, runs) for tag, lines in drawn.items())
     return f'{words}<div class="columns">\n{figures}</div>\n' if drawn else ""
 
 
 def _drawing(tag, lines, runs):
-    """An inline SVG in the page's own colours."""
+    """A drawing as inline SVG in the colours of the page."""
     marks = [f"#{i:06x}" for i in range(0xA00001, 0xA00001 + len(runs))]
     names = [run.name for run in runs]
     text = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK}
@@ -330,7 +346,7 @@ def _drawing(tag, lines, runs):
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    own = re.sub(r"\W", "-", tag)  # several drawings share a page: no id may be there twice
+    own = re.sub(r"\W", "-", tag)  # ids must be unique on the page
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", svg)
     for i, mark in enumerate(marks):
         svg = svg.replace(mark, _colour(i))
@@ -342,7 +358,7 @@ def _drawing(tag, lines, runs):
 
 
 def _failures(name, record):
-    """How often each setting of a study failed."""
+    """The failure rate and the scores of each setting of a study."""
     rows = {
         study.named(row["setting"]): [
             f"{row['failures']} of {row['runs']}",
@@ -364,7 +380,7 @@ def _failures(name, record):
 
 
 def _commands(runs, studies):
-    """The exact commands, a run a paragraph."""
+    """The exact command of each run and study."""
     of = {f"{run.name}, {run.facts['run_id']}": run.summary["command"] for run in runs}
     of |= {f"study {name}": record["command"] for name, record in studies.items()}
     return "".join(

@@ -1,4 +1,4 @@
-"""Pictures from a trained run, and its export."""
+"""Pictures from a trained run, and a new export of it."""
 
 import dataclasses
 import re
@@ -17,31 +17,31 @@ from tfgan_papers.options import option
 from tfgan_papers.runs import export, sheets, summary, tensorboard
 from tfgan_papers.runs.run import Run
 
-NEAREST = (4, 5)  # rows and samples in a row (GAN, show_samples_mnist_paper.py)
-LINE = (4, 10)  # lines and images on each (GAN, 2014, Fig. 3)
-WALK = (9, 10)  # latents and images from each to the next (DCGAN, 2015, Fig. 4)
-INTERPOLATED = 10  # images between two embedded ones, these included: ours, as LINE's
-SORTED = (10, 10, 100)  # images of each class, of batches, of batch size as in training
-COPIES = (4, 10)  # rows of images, each with one of copies, and images in it
-MANIFOLD = 20  # images on a side (VAE, 2013, Fig. 4)
-JITTER = 0.25  # uniform, around the result (DCGAN, 2015, Fig. 7)
+NEAREST = (4, 5)  # rows, samples per row (GAN, show_samples_mnist_paper.py)
+LINE = (4, 10)  # lines, images per line (GAN, 2014, Fig. 3)
+WALK = (9, 10)  # latents, images from each to the next (DCGAN, 2015, Fig. 4)
+INTERPOLATED = 10  # images from one embedded image to the other, both included; ours
+SORTED = (10, 10, 100)  # images per class, batches, batch size as in training
+COPIES = (4, 10)  # rows of images, each above a row of copies; images per row
+MANIFOLD = 20  # images per side (VAE, 2013, Fig. 4)
+JITTER = 0.25  # half the width of the uniform noise on the result (DCGAN, 2015, Fig. 7)
 
 
 @dataclasses.dataclass(frozen=True)
 class SampleOptions(CheckpointOptions):
-    """Which picture, and of which latents."""
+    """The kind of picture, and its latents."""
 
     sample: str | None = option(
         None,
-        "sheet (the default): --num_samples images. classes: a sheet for each class, or "
-        "for --label alone; where D alone knows classes, a row of the samples that it "
-        "gives to each. nearest: rows of five samples, each with the training image "
-        "nearest to the fifth. line: images on straight lines between latents. walk: a row "
-        "from each of nine latents to the next. arithmetic: --vectors. strip: the density "
-        "of points in the plane at --strip_steps and of the data. history: the scalars of "
-        "training above five of its sheets. losses: what D and G minimize; needs no run. "
-        "reconstructions: rows of test images, each above its copies by an autoencoder. "
-        "manifold: a grid over two latents, at equal shares of N(0, I).",
+        "sheet (the default): --num_samples images. classes: a sheet for each class or "
+        "--label; if only D knows classes, a row of samples for each class that D assigns. "
+        "nearest: rows of five samples, each with the training image nearest to the fifth. "
+        "line: images on straight lines between latents. walk: a row from each of nine "
+        "latents to the next. arithmetic: --vectors. strip: the density of points in the "
+        "plane at --strip_steps and of the data. history: the scalars of training above "
+        "five of its sheets. losses: the losses of D and G, without a run. "
+        "reconstructions: rows of test images, each above its reconstructions by an "
+        "autoencoder. manifold: a grid over two latents, at equal shares of N(0, I).",
         choices=(
             *("sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip"),
             *("history", "losses", "reconstructions", "manifold"),
@@ -49,29 +49,27 @@ class SampleOptions(CheckpointOptions):
     )
     num_samples: int = option(64, "Images on the sheet.", low=1)
     strip_steps: tuple[str, ...] = option(
-        (), "Columns of --sample=strip: reported steps, or 0. Five of them by default."
+        (), "Columns of --sample=strip: reported steps, or 0; five of them by default."
     )
     sample_seed: int = option(0, "Seed of the latents of the pictures.", low=0)
-    label: int | None = option(
-        None, "Class of the images, where the run has classes.", low=0
-    )
+    label: int | None = option(None, "Class of the images, if the run has classes.", low=0)
     vectors: str = option(
         "0,1,2-3,4,5+6,7,8",
-        "Terms of --sample=arithmetic, each the mean latent of images of --sample=sheet, "
-        "which are counted by rows from 0.",
+        "Terms of --sample=arithmetic. Each is the mean latent of images in --sample=sheet "
+        "numbered by rows from 0.",
     )
     interpolate: tuple[str, ...] = option(
         (),
-        "Image files to embed, A.png,B.png and more such pairs: a row from each A to its "
-        "B; of one file, from the image to its mirror image.",
+        "Pairs of image files to embed, A.png,B.png,...: a row from each A to its B. With "
+        "one file, a row from the image to its mirror image.",
     )
 
 
 def sample(run: Run, options: SampleOptions):
-    """Write a picture of the run to its samples folder."""
+    """Writes pictures of the run to its samples folder."""
     kind = "interpolation" if options.interpolate else options.sample or "sheet"
     if options.interpolate and options.sample:
-        raise UsageError("--interpolate and --sample: one picture at a time")
+        raise UsageError("--interpolate and --sample exclude each other: leave one out")
     if kind in OF_FOLDER:
         path = run.folder / "samples" / f"{kind}.png"
         figures.save(OF_FOLDER[kind](run, options), path)
@@ -79,7 +77,9 @@ def sample(run: Run, options: SampleOptions):
         return
     model, step = run.restored(options.checkpoint)
     if len(model.generator.output_shape) != 4:
-        raise UsageError("--mode=sample draws images; points are in the run's own sheets")
+        raise UsageError(
+            "--mode=sample needs images; points are in the sheets that training writes"
+        )
     for suffix, picture in getattr(Pictures(run, model, options), kind)():
         of = "" if model.averaged_generator is None else f"-{model.sampling_generator_name}"
         name = f"{kind}{suffix}-step-{step:09d}-seed{options.sample_seed}{of}.png"
@@ -88,11 +88,18 @@ def sample(run: Run, options: SampleOptions):
 
 
 class Pictures:
-    """Pictures of a trained model. Each method has the name of a picture and gives pairs
-    of a suffix of its file and the picture, uint8 (height, width, 3).
+    """Pictures of a trained model.
+
+    A method with the name of a picture yields pairs: suffix of the file, uint8 picture
+    (height, width, 3).
+
+    Args:
+        run: `Run`.
+        model: its trained model.
+        options: `SampleOptions`.
 
     Raises:
-        UsageError: the label of the options is of no class.
+        UsageError: --label is not a class of the run.
     """
 
     def __init__(self, run: Run, model, options: SampleOptions):
@@ -100,24 +107,26 @@ class Pictures:
         self.value_range = run.values.data.value_range
         label = options.label
         if label is not None and label >= model.classes:
-            there = f"0 to {model.classes - 1}" if model.classes else "none"
-            raise UsageError(f"--label={label}: the classes of this run are {there}")
+            classes = f"0 to {model.classes - 1}" if model.classes else "none"
+            raise UsageError(f"--label={label}: the classes of this run are {classes}")
 
     def examples(self, kind):
-        """The examples of the run's train or test split."""
+        """Returns the examples of the run's train or test split."""
         of = self.run.values.data
         return data.load(getattr(of, f"{kind}_split"), of)
 
     def to_pixels(self, images):
+        """Converts images in the value range to uint8."""
         return data.RANGES[self.value_range].to_pixels(images).numpy()
 
     def latents(self, n):
+        """Returns the first n latents of --sample_seed, (n, latent_dim)."""
         base = tf.constant([self.options.sample_seed, 0], tf.int64)
         shape = (n, self.model.latent_dim)
         return noise.latents(self.model.prior_name, base, shape).numpy()
 
     def images(self, z, label=None):
-        """Of one class, or of all in turn."""
+        """Generates images from z, of one class or of all classes in turn."""
         label, n = self.options.label if label is None else label, z.shape[0]
         classes = self.model.classes
         if not classes:
@@ -136,15 +145,19 @@ class Pictures:
             yield "", self.sorted_by_class()
             return
         if not model.classes:
-            raise UsageError("--sample=classes: this run has no classes")
+            raise UsageError(
+                "--sample=classes needs classes, and this run has none: use --sample=sheet"
+            )
         z, label = self.latents(self.options.num_samples), self.options.label
         columns = int(np.ceil(np.sqrt(len(z))))
         for each in range(model.classes) if label is None else [label]:
             yield f"-{each}", figures.sheet(self.to_pixels(self.images(z, each)), columns)
 
     def sorted_by_class(self):
-        """A row for each class with the first samples that the classifier gives to it;
-        white where it gives it fewer."""
+        """Draws a row per class with the first samples that the classifier assigns to it.
+
+        Missing samples are white.
+        """
         columns, batches, batch_size = SORTED
         images, classes = [], []
         for part in np.split(self.latents(batches * batch_size), batches):
@@ -163,19 +176,27 @@ class Pictures:
         rows, columns = NEAREST
         samples = self.images(self.latents(rows * columns)).numpy()
         examples = self.examples("train").all(self.value_range)
-        found = figures.nearest(samples[columns - 1 :: columns], examples)
+        neighbours = figures.nearest(samples[columns - 1 :: columns], examples)
         grid = samples.reshape(rows, columns, *samples.shape[1:])
-        grid = np.concatenate([grid, found[:, None]], axis=1)
+        grid = np.concatenate([grid, neighbours[:, None]], axis=1)
         grid = grid.reshape(-1, *samples.shape[1:])
         yield "", figures.sheet(self.to_pixels(grid), columns + 1)
 
     def one_label(self):
-        """For pictures of one class: --label, or else 0; None where there are none."""
+        """Returns the class for pictures of one class: --label or 0; None without."""
         return 0 if self.model.classes and self.options.label is None else None
 
     def on_lines(self, starts, ends, images):
-        """`images` samples on the line between each pair of latents, uint8 (pairs, images,
-        height, width, channels)."""
+        """Generates images on the lines between pairs of latents.
+
+        Args:
+            starts: (pairs, latent_dim).
+            ends: (pairs, latent_dim).
+            images: int, the number of images per line.
+
+        Returns:
+            uint8 (pairs, images, height, width, channels).
+        """
         steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
         pairs = zip(starts, ends, strict=True)
         z = np.concatenate([a + steps * (b - a) for a, b in pairs])
@@ -197,31 +218,33 @@ class Pictures:
         )
 
     def interpolation(self):
-        """A row for each pair: the one image, the line from its z to the other's, the
-        other image."""
+        """Draws a row per pair: an image, the line from its z to that of the other image,
+        and the other image."""
         files, shape = list(self.options.interpolate), self.model.generator.output_shape[1:]
         if len(files) > 1 and len(files) % 2:
-            raise UsageError(f"--interpolate has {len(files)} files: one, or pairs of them")
+            raise UsageError(
+                f"--interpolate has {len(files)} files: give one file, or pairs of files"
+            )
         pixels = [data.fit_image(file, self.run.values.data, shape) for file in files]
         if len(files) == 1:
             files = [*files, f"{files[0]}, mirrored"]
             pixels = [*pixels, pixels[0][:, ::-1]]
         images = data.RANGES[self.value_range].to_network(tf.constant(np.stack(pixels)))
         label = self.one_label()
-        found = embedding.embed(
+        embedded = embedding.embed(
             lambda z: self.images(z, label),
             images,
             self.latents(embedding.STARTS),
             noise.PRIORS[self.model.prior_name],
         )
         for file, error, start in zip(
-            files, found.error, found.error_of_starts, strict=True
+            files, embedded.error, embedded.error_of_starts, strict=True
         ):
             print(
-                f"{file}: mean |x - G(z)| {error:.4f} at the z found, {start:.4f} at the "
-                f"best of the {embedding.STARTS} that the search began with"
+                f"{file}: mean |x - G(z)| {error:.4f} at the best z, {start:.4f} at the "
+                f"best of the {embedding.STARTS} initial z"
             )
-        lines = self.on_lines(found.z[::2], found.z[1::2], INTERPOLATED)
+        lines = self.on_lines(embedded.z[::2], embedded.z[1::2], INTERPOLATED)
         rows = [
             np.concatenate([one[None], row, other[None]])
             for one, row, other in zip(pixels[::2], lines, pixels[1::2], strict=True)
@@ -229,15 +252,17 @@ class Pictures:
         yield "", figures.sheet(np.concatenate(rows), INTERPOLATED + 2)
 
     def arithmetic(self):
-        """A row for each term, its images and that of their mean; then three rows of
-        results, of which the first is the result itself."""
+        """Draws a row per term, with its images and that of their mean, and three rows of
+        results with jitter, of which the first has none."""
         text = self.options.vectors
         terms = re.findall(r"([+-]?)([\d,]+)", text)
         if "".join(map("".join, terms)) != text or not terms:
             raise UsageError(f"--vectors={text}: write it as 0,1,2-3,4,5+6,7,8")
         indices = [[int(i) for i in each.split(",") if i] for _, each in terms]
         if not all(indices):
-            raise UsageError(f"--vectors={text}: a term without an image")
+            raise UsageError(
+                f"--vectors={text} has a term without an image: write it as 0,1,2-3,4,5"
+            )
         z = self.latents(1 + max(max(each) for each in indices))
         columns = 1 + max(map(len, indices))
         result, rows = 0.0, []
@@ -255,8 +280,8 @@ class Pictures:
     def reconstructions(self):
         if not self.model.energy:
             raise UsageError(
-                f"--sample=reconstructions: --model={self.run.values.model} has no "
-                "autoencoder"
+                "--sample=reconstructions needs an autoencoder, and "
+                f"--model={self.run.values.model} has none: use another picture"
             )
         rows, columns = COPIES
         some = subsets.some(self.examples("test"), rows * columns)
@@ -270,13 +295,15 @@ class Pictures:
         yield "", figures.sheet(pairs, columns)
 
     def manifold(self):
-        """By the inverse of the Gaussian's distribution function, at the middles of equal
-        shares; the first latent grows to the right, the second upwards."""
+        """Draws a grid over the latents, at the middles of equal shares of N(0, 1).
+
+        The first latent increases to the right, the second upwards.
+        """
         model = self.model
         if (model.latent_dim, model.prior_name) != (2, "normal") or model.classes:
             raise UsageError(
-                "--sample=manifold is of two normal latents, such as --model=vae "
-                "--latent_dim=2 has"
+                "--sample=manifold needs two normal latents: train with --model=vae "
+                "--latent_dim=2"
             )
         at = norm.ppf((np.arange(MANIFOLD) + 0.5) / MANIFOLD)
         z = np.stack(np.meshgrid(at, at[::-1]), -1).reshape(-1, 2)
@@ -285,26 +312,32 @@ class Pictures:
 
 
 def strip(run, options):
-    """From the points that the run kept at its reports; where the data have modes, with how
-    many are covered at each of the steps, and the share of samples near one."""
-    kept = run.folder.sheets("npy")
-    if not kept:
-        raise UsageError(f"--sample=strip: {run.folder} has kept no points, as of ring")
-    steps = [_number(step) for step in options.strip_steps] or five_of(kept)
-    if missing := [str(step) for step in steps if step not in kept]:
+    """Draws the densities of the points that the run stored at its reports.
+
+    If the data have modes, it also shows the number of covered modes at each step, and the
+    share of samples near one.
+    """
+    stored = run.folder.sheets("npy")
+    if not stored:
         raise UsageError(
-            f"--strip_steps: no points are kept of {', '.join(missing)}; there are "
-            f"{', '.join(map(str, kept))}"
+            f"--sample=strip needs points, and {run.folder} has stored none: train with "
+            "--dataset=ring"
+        )
+    steps = [_number(step) for step in options.strip_steps] or five_of(stored)
+    if missing := [str(step) for step in steps if step not in stored]:
+        raise UsageError(
+            f"--strip_steps={','.join(missing)}: no points are stored; choose from "
+            f"{', '.join(map(str, stored))}"
         )
     of = run.values.data
     train, columns = data.load(of.train_split, of), {}
     target = subsets.some(train, sheets.POINTS).all(of.value_range)
     for step in steps:
-        points, title = np.load(kept[step]), f"step {step:,}"
+        points, title = np.load(stored[step]), f"step {step:,}"
         if train.modes:
-            found = mode_coverage.score(points, train.modes)
-            covered = f"{found.value:.0f} of {found.modes} modes"
-            good = f"{found.high_quality:.2%} good"
+            result = mode_coverage.score(points, train.modes)
+            covered = f"{result.value:.0f} of {result.modes} modes"
+            good = f"{result.high_quality:.2%} good"
             print(f"{title}: {covered}, {good}")
             title += f"\n{covered}\n{good}"
         columns[title] = points
@@ -313,12 +346,12 @@ def strip(run, options):
 
 def _number(text):
     if not text.isdecimal():
-        raise UsageError(f"--strip_steps: {text!r} is not a step")
+        raise UsageError(f"--strip_steps={text} is not a step: give whole numbers")
     return int(text)
 
 
 def draw_losses(run, options):
-    """Least squares with the targets --a, --b and --c."""
+    """Draws all losses, with least squares for the targets --a, --b and --c."""
     of = run.values.paper
     targets = (of.a, of.b, of.c) if hasattr(of, "a") else losses.TARGETS
     least_squares = losses.least_squares(*targets)
@@ -326,19 +359,19 @@ def draw_losses(run, options):
 
 
 def history(run, options):
-    """M_global beside the samples is Fig. 5 of BEGAN (2017)."""
+    """Draws the scalars above the sheets; of M_global it is Fig. 5 of BEGAN (2017)."""
     scalars = tensorboard.read_scalars(run.folder / "tensorboard")
-    kept = run.folder.sheets()
-    if not kept or not scalars:
+    paths = run.folder.sheets()
+    if not paths or not scalars:
         raise UsageError(
             f"--sample=history: {run.folder} has no reports: train there first"
         )
-    pages = {step: np.asarray(Image.open(kept[step])) for step in five_of(kept)}
+    pages = {step: np.asarray(Image.open(paths[step])) for step in five_of(paths)}
     return figures.history(scalars, pages)
 
 
 def five_of(steps):
-    """Up to five of the steps, at even distances."""
+    """Returns up to five of the steps, evenly spaced."""
     places = np.linspace(0, len(steps) - 1, min(5, len(steps)))
     return [list(steps)[int(place)] for place in np.rint(places)]
 
@@ -347,7 +380,7 @@ OF_FOLDER = {"strip": strip, "losses": draw_losses, "history": history}
 
 
 def export_run(run: Run, options: CheckpointOptions):
-    """Export the run anew, from --checkpoint."""
+    """Exports the model of --checkpoint, in place of the earlier export."""
     model, step = run.restored(options.checkpoint)
     facts = summary.manifest(run, step)
     export.export(model, run.folder / "export", run.values.data.value_range, facts)

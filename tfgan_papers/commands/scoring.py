@@ -1,4 +1,4 @@
-"""What is scored, the options of scores, and how all scores of `--metrics` are taken."""
+"""The subjects of scores, the options of scores, and the computation of `--metrics`."""
 
 import dataclasses
 import pathlib
@@ -18,7 +18,7 @@ from tfgan_papers.options import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointOptions(Options):
-    """Which state of the run."""
+    """The checkpoint of a run to use."""
 
     checkpoint: str = option(
         "last",
@@ -29,30 +29,30 @@ class CheckpointOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions(CheckpointOptions):
-    """Which scores, of what, and by which features."""
+    """The scores, their subject, and the feature network."""
 
     metrics: tuple[str, ...] = option(
         (),
-        f"Scores to take after training, or with --mode=evaluate: {', '.join(METRICS)}.",
+        f"Scores to compute after training or with --mode=evaluate: {', '.join(METRICS)}.",
     )
-    score_seed: int = option(2014, "Seed of the latents that are scored.", low=0)
+    score_seed: int = option(2014, "Seed of the latents of the scored samples.", low=0)
     score_samples: int = option(
         0,
-        "Number of samples to score; 0 takes the number of each score's own protocol.",
+        "Number of samples to score; 0 is the number of each score's own protocol.",
         low=0,
     )
     score_batch_size: int = option(
         200,
-        "Samples that are drawn and seen by the feature network at once. It bounds the "
-        "memory and does not change the scores.",
+        "Samples per batch of the generator and the feature network. It bounds the memory "
+        "and does not change the scores.",
         low=1,
     )
     features: str = option(
         "classifier",
-        "Feature network: a small classifier that is trained here once for each data set, "
-        "the Inception graph of 2015 or TF-GAN's copy of it from --feature_file, or "
-        "InceptionV3 of keras.applications, whose scores compare with no published ones, "
-        "or your own ONNX or Keras network from --feature_file.",
+        "Feature network: a small classifier, trained here once for each data set; the "
+        "Inception graph of 2015 or TF-GAN's copy of it from --feature_file; InceptionV3 "
+        "of keras.applications, whose scores are not comparable with published ones; or "
+        "your own ONNX or Keras network from --feature_file.",
         choices=("classifier", "inception_2015", "tfgan", "inception_v3", "onnx", "keras"),
     )
     feature_file: str | None = option(
@@ -70,7 +70,7 @@ class ScoreOptions(CheckpointOptions):
         choices=tuple(feature_files.RANGES),
     )
     feature_hash: str | None = option(
-        None, "sha256 that the feature network must have, as a record states it."
+        None, "Required sha256 of the feature network, for example from a record."
     )
     score_cache: str = option(
         "~/.cache/tfgan_papers",
@@ -78,18 +78,18 @@ class ScoreOptions(CheckpointOptions):
     )
     images: str | None = option(
         None,
-        "With --mode=evaluate: score these images instead of a run's samples. A folder, or "
-        "an array in a .npy file; they are compared with the splits of --dataset.",
+        "With --mode=evaluate: images to score instead of a run's samples, a folder or an "
+        "array in a .npy file. They are compared with the splits of --dataset.",
     )
     record: str | None = option(
         None,
-        "File for a record of the score, for example results/NAME.json; the run's picture "
-        "goes beside it.",
+        "File for a record of the score, for example results/NAME.json; the picture of the "
+        "run is written beside it.",
     )
     ensemble: tuple[str, ...] = option(
         (),
-        "Further run folders whose classifiers' predictions are averaged with those of "
-        "--logdir's run. Only their --seed may differ.",
+        "Further run folders, whose classifiers' predictions are averaged with those of "
+        "--logdir. Only their --seed may differ.",
     )
 
 
@@ -97,46 +97,53 @@ SPREADS = {
     "standard_error": "standard error over test examples",
     "binomial_error": "standard error over the samples",
     "standard_deviation": "standard deviation over parts of the samples",
-}  # by what a score's spread may go
-OF_SAMPLES = ("samples", "labelled samples", "features")  # scores of what G draws
-REFERENCE_EXAMPLES = 50_000  # at most whose features samples are compared with
+}  # names of a score's error, with their meanings
+OF_SAMPLES = ("samples", "labelled samples", "features")  # scores of G's samples
+REFERENCE_EXAMPLES = 50_000  # examples with which features are compared, at most
 
 
 def check(scores: ScoreOptions, of: data.DataOptions):
-    """
+    """Checks that the scores can be computed from the data.
+
     Raises:
-        UsageError: --metrics names a score that is not there, or cannot be taken.
+        UsageError: a score in --metrics does not exist or cannot be computed.
     """
     for name in scores.metrics:
         if name not in METRICS:
-            raise UsageError(f"--metrics={name}: there is {', '.join(METRICS)}")
+            raise UsageError(
+                f"--metrics={name} is unknown: choose from {', '.join(METRICS)}"
+            )
         if "validation" in METRICS[name].SPLITS and not of.validation_split:
-            raise UsageError(f"--metrics={name} needs --validation_split, as train[90%:]")
+            raise UsageError(
+                f"--metrics={name} needs --validation_split, for example train[90%:]"
+            )
         networks = getattr(METRICS[name], "NETWORKS", [scores.features])
         if scores.features not in networks:
             raise UsageError(
-                f"--metrics={name} is not of --features={scores.features}: it needs "
-                f"--features={' or '.join(networks)}"
+                f"--metrics={name} is not computed from --features={scores.features}: it "
+                f"needs --features={' or '.join(networks)}"
             )
         to_batch = not (data.RANGES[of.value_range].limits or scores.images)
         if METRICS[name].OF == "features" and to_batch:
             raise UsageError(
-                f"--metrics={name} is of 8-bit samples, and those of --value_range="
-                f"{of.value_range} depend on the others drawn with them"
+                f"--metrics={name} needs 8-bit samples, and those in --value_range="
+                f"{of.value_range} depend on the other samples of their batch: use "
+                "another score"
             )
     if scores.record and len(scores.metrics) != 1:
-        raise UsageError("--record needs one score in --metrics")
+        raise UsageError("--record needs exactly one score in --metrics")
 
 
 class GeneratorSamples:
-    """What a model gives to be scored.
+    """The samples and parts of a model, for scoring.
 
     Args:
-        model: whose generator draws, in inference mode.
+        model: its generator samples in inference mode.
         scores: `ScoreOptions`.
-        value_range: of the generator's images.
-        class_shares: share of each class among the samples of a generator with classes.
-        ensemble: further classifiers, averaged with the model's.
+        value_range: str, that of the generator's images.
+        class_shares: (classes,), the share of each class among the samples; None without
+            classes.
+        ensemble: further classifiers, whose predictions are averaged with the model's.
     """
 
     def __init__(
@@ -148,11 +155,11 @@ class GeneratorSamples:
         self.facts = {"labels": "as in the data"} if model.classes else {}
 
     def labels(self, n):
-        """Of n samples, int32 (n,), or None without classes."""
+        """Returns the labels of n samples, int32 (n,), or None without classes."""
         return subsets.proportionate(n, self.class_shares) if self.model.classes else None
 
     def batches(self, n):
-        """n samples, batch by batch, float32 in the value range."""
+        """Yields n samples in batches, float32 in the value range."""
         model, size, labels = self.model, self.scores.score_batch_size, self.labels(n)
         seed = tf.constant([self.scores.score_seed, 0], tf.int64)
         for first in range(0, n, size):
@@ -163,25 +170,30 @@ class GeneratorSamples:
             yield np.asarray(model.generate_in_graph(z, of))
 
     def samples(self, n):
-        """float32 (n, ...) in the value range, in a file without a name, so that memory is
-        bounded by the batch."""
+        """Returns n samples, float32 (n, ...) in the value range.
+
+        They are stored in a temporary file, so that the memory is bounded by the batch.
+        """
         file = tempfile.TemporaryFile()
         for images in self.batches(n):
             file.write(images.tobytes())
         return np.memmap(file, images.dtype, "r", shape=(n, *images.shape[1:]))
 
     def labelled(self, n):
-        """The same, and the labels they were drawn with.
+        """Returns (samples, the labels given to the generator).
 
         Raises:
             UsageError: the model has no classes.
         """
         if not self.model.classes:
-            raise UsageError("this model draws no samples of a class")
+            raise UsageError(
+                "this score needs a generator with classes, and the model has none: use "
+                "another score"
+            )
         return self.samples(n), self.labels(n)
 
     def pixels(self, n):
-        """uint8 batches of n in all.
+        """Yields n samples in uint8 batches.
 
         Raises:
             UserError: a sample is not finite.
@@ -190,31 +202,41 @@ class GeneratorSamples:
         to_pixels = data.RANGES[self.value_range].to_pixels
         for images in self.batches(n):
             if images.ndim != 4:
-                raise UsageError("scores of features are of images, and these are points")
+                raise UsageError(
+                    "scores of features need images, and these samples are points: use "
+                    "another score"
+                )
             if not np.isfinite(images).all():
                 raise UserError(
-                    "the generator's samples are not finite: there is nothing to score"
+                    "the samples are not finite: train with a lower learning rate"
                 )
             yield to_pixels(images).numpy()
 
     def component(self, name):
-        """The model's component of that name.
+        """Returns the model's part of this name.
 
         Raises:
-            UsageError: it has none.
+            UsageError: the model has none.
         """
         component = getattr(self.model, name)
         if component is None:
-            raise UsageError(f"--metrics is of a {name}, and this model learns none")
+            raise UsageError(
+                f"this score needs a {name}, and the model has none: use another score"
+            )
         return _averaged([component, *self.ensemble]) if self.ensemble else component
 
 
 class ImageFiles:
-    """What --images gives to be scored.
+    """The images of --images, for scoring.
+
+    Args:
+        scores: `ScoreOptions`.
+        of: `DataOptions`.
+        test: the examples of the test split.
 
     Raises:
-        UsageError: the images are not of the data's size, or not of 0 to 255.
-        UserError: they cannot be read.
+        UsageError: the images do not have the size of the data, or the range 0 to 255.
+        UserError: they are not readable.
     """
 
     facts: Mapping[str, str] = MappingProxyType({})
@@ -224,30 +246,32 @@ class ImageFiles:
         self.examples, self.test = data.images(scores.images, of), test
         if self.examples.shape != test.shape:
             raise UsageError(
-                f"--images={scores.images} are {_size(self.examples.shape)}, those of "
-                f"{of.dataset} {_size(test.shape)}: set --image_size and --channels for "
-                "both"
+                f"--images={scores.images} have the size {_size(self.examples.shape)} and "
+                f"the images of {of.dataset} {_size(test.shape)}: set --image_size and "
+                "--channels for both"
             )
 
     def samples(self, n):
-        """float32, n or as many as there are, in the value range."""
+        """Returns n images, or all if there are fewer, float32 in the value range."""
         return subsets.some(self.examples, n).all(self.value_range)
 
     def labelled(self, n):
-        """The same with labels that mean what those of the test split mean, by name."""
-        found = subsets.some(self.examples, n)
-        if found.classes and self.test.classes:
-            found = found.with_classes(self.test.class_names)
-        return found.labelled(self.value_range)
+        """Returns (images, labels). The labels have the meaning of the test split's."""
+        examples = subsets.some(self.examples, n)
+        if examples.classes and self.test.classes:
+            examples = examples.with_classes(self.test.class_names)
+        return examples.labelled(self.value_range)
 
     def pixels(self, n):
-        """uint8 batches of n in all, or as many as there are."""
+        """Yields n images, or all if there are fewer, in uint8 batches."""
         size = self.batch_size
         for block in map(np.asarray, subsets.some(self.examples, n).blocks()):
             yield from (block[i : i + size] for i in range(0, len(block), size))
 
     def component(self, name):
-        raise UsageError(f"--metrics is of a run's {name}, and --images has none")
+        raise UsageError(
+            f"this score needs a {name}, and --images has none: use another score"
+        )
 
 
 def _size(shape):
@@ -255,14 +279,14 @@ def _size(shape):
 
 
 class Scorer:
-    """--metrics, with what samples are compared with, which is loaded once.
+    """Computes --metrics. The data and references are loaded once.
 
     Args:
-        scores: which metrics, and how.
-        of: the data that samples are compared with.
-        loaded: splits that are loaded already.
-        class_names: what the labels of a run's model mean. Those of the splits, which may
-            lack a class or have them in another order, become the same, by name.
+        scores: `ScoreOptions`.
+        of: the data with which samples are compared.
+        loaded: split -> examples that are already loaded.
+        class_names: the classes of a run's model, in the order of its labels. The labels of
+            the splits, which may lack a class or have another order, are adapted by name.
     """
 
     def __init__(
@@ -283,7 +307,7 @@ class Scorer:
         self.references = {n: self._reference(m) for n, m in self.metrics.items()}
 
     def load(self, kind):
-        """The train, validation or test split."""
+        """Returns the examples of the train, validation or test split."""
         split = getattr(self.of, f"{kind}_split")
         if split not in self.loaded:
             self.loaded[split] = data.load(split, self.of)
@@ -293,13 +317,13 @@ class Scorer:
         return examples
 
     def subject(self, model, ensemble=()):
-        """What a model gives to be scored, of classes as frequent as in the train split."""
+        """Returns a model's `GeneratorSamples`, with class shares as in the train split."""
         shares = subsets.class_shares(self.load("train")) if model.classes else None
         value_range = self.of.value_range
         return GeneratorSamples(model, self.scores, value_range, shares, ensemble)
 
     def _look_at_data(self, kinds):
-        """By the feature network, which is made here."""
+        """Builds the feature network and applies it to the splits."""
         cache = pathlib.Path(self.scores.score_cache).expanduser()
         self.network = _feature_network(self.scores, self.load, cache)
         self.facts = {
@@ -327,7 +351,7 @@ class Scorer:
         return metric.reference(self.of.value_range, **splits)
 
     def _taken(self, subject, names):
-        """(name, what the score is of), of one look of the feature network at all."""
+        """Yields (name, subject of the score). The feature network is applied once."""
         counts = {
             name: self.scores.score_samples or getattr(self.metrics[name], "SAMPLES", 0)
             for name in names
@@ -348,29 +372,29 @@ class Scorer:
             )
 
     def select(self, model) -> float:
-        """Its score by the first of --metrics, higher is better."""
+        """Returns the model's score by the first metric, highest for the best model."""
         ((name, taken),) = self._taken(self.subject(model), list(self.metrics)[:1])
         return self.metrics[name].selection(taken, self.references[name])
 
     def score(self, subject) -> Iterator:
-        """(name, metric, score and what it rests on) of each of --metrics."""
+        """Yields (name, metric, dict of the score and its details) of each metric."""
         for name, taken in self._taken(subject, self.metrics):
             metric = self.metrics[name]
-            found = metric.score(taken, self.references[name])._asdict()
+            values = metric.score(taken, self.references[name])._asdict()
             of_network = self.facts if metric.OF == "features" else {}
             of_samples = subject.facts if metric.OF in OF_SAMPLES else {}
-            yield name, metric, found | of_network | of_samples
+            yield name, metric, values | of_network | of_samples
 
 
 def _feature_network(scores, load, cache):
-    """--features."""
+    """The `Network` of --features."""
     name, file, sha256 = scores.features, scores.feature_file, scores.feature_hash
     if name == "classifier":
         network = features.classifier(load("train"), load("test"), cache)
         if sha256 and network.sha256 != sha256.lower():
             raise UsageError(
                 f"the classifier has the sha256 {network.sha256}, not {sha256}: leave out "
-                "--feature_hash, or bring along the --score_cache that it is from"
+                "--feature_hash, or use the --score_cache that contains that classifier"
             )
         return network
     if name == "inception_v3":
@@ -382,11 +406,13 @@ def _feature_network(scores, load, cache):
 
 
 def _averaged(classifiers):
-    """(images) -> the mean of their probabilities: not its logarithm, which is infinite
-    where all are sure."""
+    """A classifier whose output is the mean of the classifiers' probabilities.
+
+    Their logarithm would be infinite if all classifiers are certain.
+    """
 
     def mean(images, training=False):
-        found = [tf.nn.softmax(each(images, training=training)) for each in classifiers]
-        return tf.reduce_mean(found, 0)
+        outputs = [tf.nn.softmax(each(images, training=training)) for each in classifiers]
+        return tf.reduce_mean(outputs, 0)
 
     return mean

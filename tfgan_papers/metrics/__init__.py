@@ -1,24 +1,25 @@
-"""Scores, one a file, by the name that `--metrics` takes.
+"""The scores, one module per score, by their names in `--metrics`.
 
-A score is a module with
+A score is a module with these names:
 
-    NAME, UNIT    for people and records; the unit says where lower is better
-    OF            what it is of:
-                  "samples": float32 (n, ...) in the network's value range;
-                  "labelled samples": those, and the labels they were drawn with;
-                  "features": what a feature network sees in 8-bit samples, as
-                  `features.Activations`;
-                  "classifier", "bound": a part of the model, as `AdversarialModel` has it
-    SAMPLES       how many samples it takes; of a part of the model there are none to take
-    SPLITS        the splits it needs, of "train", "validation", "test"
-    NETWORKS      of features, optional: the networks that it is of
-    reference(value_range, **splits) -> what samples are compared with, made once a run
-                  from the `Examples` of these splits. Of features: reference(**splits), of
-                  their `features.Activations`; not there where there are no splits
-    score(samples, reference) -> a NamedTuple: `value`, the score itself; where there is
-                  one its error, by a name of `evaluation.SPREADS`; then whatever else
-                  the value rests on
-    selection(samples, reference) -> float, higher is better: chooses the best checkpoint
+    NAME, UNIT    shown to people and written to records; UNIT says if lower is better
+    OF            what the score measures:
+                  "samples": float32 (n, ...) in the value range of the network;
+                  "labelled samples": (samples, the labels given to the generator);
+                  "features": the outputs of a feature network for samples as 8-bit
+                  images, `features.Activations`;
+                  "classifier", "bound": the part of the model of this name, see
+                  `GenerativeModel`
+    SAMPLES       the number of samples; absent if OF is a part of the model
+    SPLITS        the splits that the score needs, of "train", "validation", "test"
+    NETWORKS      optional, if OF is "features": the networks that the score allows
+    reference(value_range, **splits) -> what samples are compared with, computed once per
+                  run from the `Examples` of SPLITS. If OF is "features":
+                  reference(**splits), from their `features.Activations`; absent if SPLITS
+                  is empty
+    score(samples, reference) -> NamedTuple: `value`, the score; its error, if it has one,
+                  under a name in `evaluation.SPREADS`; then whatever else determines value
+    selection(samples, reference) -> float, which is highest for the best checkpoint
 """
 
 from tfgan_papers.metrics import (

@@ -1,8 +1,7 @@
-"""Lower bound on the log likelihood of the test examples (VAE, 2013, Eq. 10), from one draw
-of the codes each; the draws are the same in every run.
+"""Lower bound on the log-likelihood of the test examples (VAE, 2013, Eq. 10).
 
-A draw instead of the expectation makes the mean neither higher nor lower; its scatter is
-within the standard error.
+The expectation over the codes is estimated from one draw per example, the same in every
+run. The estimate is unbiased, and the standard error includes its variance.
 """
 
 from collections.abc import Callable
@@ -21,8 +20,8 @@ BATCH_SIZE = 500  # bounds the memory, not the value
 
 
 class Score(NamedTuple):
-    value: float  # mean bound, nats an example
-    standard_error: float  # over the test examples, and their draws
+    value: float  # mean bound, nats per example
+    standard_error: float  # nats; over the test examples and their draws
     test_examples: int
 
 
@@ -32,9 +31,11 @@ def reference(value_range: str, test) -> np.ndarray:
 
 
 def score(bound: Callable, examples: np.ndarray) -> Score:
-    """
+    """Computes the mean bound.
+
     Args:
-        bound: (images, seed, first_row) -> (batch,), a model's.
+        bound: the model's function (images, seed, first_row) -> nats (batch,).
+        examples: `reference`.
 
     Raises:
         UserError: a bound is not finite.
@@ -47,10 +48,10 @@ def score(bound: Callable, examples: np.ndarray) -> Score:
         ]
     )
     if not np.isfinite(bounds).all():
-        raise UserError("the model's bound is not finite: there is nothing to score")
+        raise UserError("the model's bound is not finite: train with a lower learning rate")
     return Score(float(bounds.mean()), float(bounds.std() / np.sqrt(n)), n)
 
 
 def selection(bound: Callable, examples: np.ndarray) -> float:
-    """The higher, the better."""
+    """Returns the mean bound."""
     return score(bound, examples).value

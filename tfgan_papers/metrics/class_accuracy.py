@@ -1,10 +1,12 @@
-"""Labelled samples in which a classifier recognises the class they were drawn with, in per
-cent: of a generator with classes, by the classifier of `features`.
+"""Accuracy of a classifier on labelled samples, in per cent.
 
-The classifier learns from the test split, which the generator has not seen, and is itself
-judged on the train split: its accuracy there is what samples as good as data would reach.
+The score is the share of the samples that the classifier of `features` assigns to the class
+that was given to the generator.
 
-There is no public implementation to match: the classifier is ours.
+The classifier learns from the test split, which the generator has not seen. Its accuracy on
+the train split is what samples as good as the data would reach.
+
+No public implementation exists to compare with: the classifier is ours.
 """
 
 import pathlib
@@ -22,7 +24,7 @@ NAME, UNIT = "class accuracy", "% of labelled samples recognised"
 OF = "labelled samples"
 SAMPLES = 10_000  # ours
 SPLITS = ("train", "test")
-ROWS = 500  # samples at a time: bounds the memory, not the value
+ROWS = 500  # samples per batch: bounds the memory and does not change the value
 
 
 class Reference(NamedTuple):
@@ -36,33 +38,38 @@ class Score(NamedTuple):
     samples: int
     classifier_sha256: str
     classifier_accuracy: float  # 0 to 1, on the train split
-    chance_accuracy: float  # of naming always the largest class
+    chance_accuracy: float  # 0 to 1, of a classifier that always names the largest class
 
 
 def reference(value_range: str, train, test) -> Reference:
-    """A classifier of the test split, trained anew: minutes at most.
+    """Trains a classifier on the test split, which takes minutes at most.
 
     Raises:
-        UsageError: the data are points, have no labels, or teach a classifier nothing.
+        UsageError: the data are points, have no labels, or are too hard for the classifier.
     """
     if len(test.shape) != 3:
-        raise UsageError(f"{test.name} holds points, and class accuracy is of images")
+        raise UsageError(
+            f"{test.name} contains points, but class accuracy needs images: use another "
+            "score"
+        )
     with tempfile.TemporaryDirectory() as cache:
         classifier = features.classifier(test, train, pathlib.Path(cache))
     return Reference(classifier, RANGES[value_range].to_pixels)
 
 
 def score(samples: tuple[np.ndarray, np.ndarray], real: Reference) -> Score:
-    """
+    """Computes the accuracy.
+
     Args:
-        samples: images (n, ...) and the labels they were drawn with (n,).
+        samples: (images (n, ...), the labels that were given to the generator (n,)).
+        real: `reference`.
 
     Raises:
         UserError: a sample is not finite.
     """
     images, labels = samples
     if not np.isfinite(images).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     right, n = 0, len(images)
     for first in range(0, n, ROWS):
         rows = slice(first, first + ROWS)
@@ -76,5 +83,5 @@ def score(samples: tuple[np.ndarray, np.ndarray], real: Reference) -> Score:
 
 
 def selection(samples, real: Reference) -> float:
-    """The more are recognised, the better."""
+    """Returns the accuracy."""
     return score(samples, real).value

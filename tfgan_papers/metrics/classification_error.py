@@ -1,8 +1,11 @@
-"""Test images that a model's classifier gets wrong, as a count, the form of Table 1 of
-Improved GAN (2016), and in per cent, that of Table 2.
+"""Test error of a model's classifier.
 
-The papers choose nothing by it: theirs is the last epoch's. `selection` keeps the best
-checkpoint apart, whose score is not comparable with theirs.
+It is the number of test images that the classifier gets wrong, as in Table 1 of Improved
+GAN (2016), and their share in per cent, as in Table 2.
+
+The papers do not select a checkpoint by it: they report the error after the last epoch.
+`selection` keeps the best checkpoint separately, and its error is not comparable with the
+papers' errors.
 """
 
 from collections.abc import Callable
@@ -31,17 +34,25 @@ class Score(NamedTuple):
 
 
 def reference(value_range: str, test) -> Reference:
-    """The test split with its labels, in random order: D with minibatch features compares
-    the images of a batch, which are of one class where the split lies class by class.
+    """Reads the test split with its labels, in random order.
+
+    The order matters for D with minibatch features, which compares the images of a batch:
+    in a split that is sorted by class, a batch would have one class.
 
     Raises:
-        UsageError: it has none.
+        UsageError: the split has no labels.
     """
     return Reference(*subsets.some(test).labelled(value_range))
 
 
 def score(classifier: Callable, examples: Reference) -> Score:
-    """In batches of one size: the last begins with images that have been counted.
+    """Counts the errors in batches of one size.
+
+    The last batch starts with images that are already counted.
+
+    Args:
+        classifier: images (batch, ...) -> logits (batch, classes).
+        examples: `reference`.
 
     Raises:
         UserError: a logit is not finite.
@@ -52,11 +63,13 @@ def score(classifier: Callable, examples: Reference) -> Score:
         batch = examples.images[max(0, end - BATCH_SIZE) : end]
         logits = np.asarray(classifier(batch, training=False))[first - end :]
         if not np.isfinite(logits).all():
-            raise UserError("the classifier's logits are not finite: nothing to score")
+            raise UserError(
+                "the classifier's logits are not finite: train with a lower learning rate"
+            )
         wrong += int((logits.argmax(-1) != examples.labels[first:end]).sum())
     return Score(value=float(wrong), percent=100.0 * wrong / n, test_examples=n)
 
 
 def selection(classifier: Callable, examples: Reference) -> float:
-    """The fewer wrong, the better."""
+    """Returns the negative number of errors."""
     return -score(classifier, examples).value

@@ -1,9 +1,11 @@
 """The arithmetic of the Inception Score on the probabilities of any classifier.
 
-exp(mean KL(p(y|x) || p(y))) within each of 10 random blocks of the samples, each with its
-own p(y); their mean and population standard deviation, which is not one over trainings (as
-in openai/improved-gan, inception_score/model.py). 1 where every prediction is the same, the
-number of classes where predictions are sure and even. In float64.
+The samples are divided into 10 random blocks. The score of a block is
+exp(mean KL(p(y|x) || p(y))) with the block's own p(y). The result is the mean over the
+blocks, with their population standard deviation, which is not one over trainings (as in
+openai/improved-gan, inception_score/model.py). It is 1 if all predictions are equal, and
+the number of classes if predictions are certain and uniformly distributed. It is computed
+in float64.
 """
 
 from typing import NamedTuple
@@ -20,7 +22,7 @@ NETWORKS = ("classifier",)
 SAMPLES = 50_000  # Improved GAN, 2016, Sec. 4
 SPLITS = ()
 BLOCKS = 10  # model.py: splits
-ROWS = 1000  # at a time: bounds the memory, not the value
+ROWS = 1000  # samples per block of the sum: bounds the memory, does not change the value
 
 
 class Score(NamedTuple):
@@ -31,25 +33,30 @@ class Score(NamedTuple):
 
 
 def score(samples, reference=None) -> Score:
-    """
+    """Computes the score.
+
     Args:
-        samples: `features.Activations`; of it the probabilities (n, k).
+        samples: `features.Activations`, whose probabilities (n, k) are used.
+        reference: ignored.
 
     Raises:
         UserError: there are fewer samples than blocks, or a probability is not finite.
     """
     n = len(samples.probabilities)
     if n < BLOCKS:
-        raise UserError(f"{n} samples are too few for the {BLOCKS} blocks of the score")
+        raise UserError(
+            f"{n} samples are too few for the {BLOCKS} blocks of {NAME}: use at least "
+            f"{BLOCKS}"
+        )
     blocks = np.array_split(subsets.spread(n), BLOCKS)
-    found = np.array([_of_block(samples.probabilities, np.sort(b)) for b in blocks])
-    if not np.isfinite(found).all():
-        raise UserError("probabilities are not finite: there is nothing to score")
-    return Score(float(found.mean()), float(found.std()), n, BLOCKS)
+    scores = np.array([_of_block(samples.probabilities, np.sort(b)) for b in blocks])
+    if not np.isfinite(scores).all():
+        raise UserError("the classifier's probabilities are not finite: check the samples")
+    return Score(float(scores.mean()), float(scores.std()), n, BLOCKS)
 
 
 def _of_block(probabilities, rows):
-    """exp of the mean of sum_y p log p over `rows`, less the same of the mean p."""
+    """exp of: the mean of sum_y p log p over `rows`, minus sum_y p log p of the mean p."""
     negentropy, total = 0.0, 0.0
     for first in range(0, len(rows), ROWS):
         p = np.asarray(probabilities[rows[first : first + ROWS]], np.float64)
@@ -60,5 +67,5 @@ def _of_block(probabilities, rows):
 
 
 def selection(samples, reference=None) -> float:
-    """The higher the better."""
+    """Returns the score."""
     return score(samples).value

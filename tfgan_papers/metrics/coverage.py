@@ -1,16 +1,18 @@
-"""How many kinds of images the samples are of, over how many the data are of.
+"""Number of kinds of images among the samples, relative to that of the data.
 
-Kinds are the classes, where examples can be told apart by those nearest to them, otherwise
-clusters of the examples. A sample is of the kind that most of its nearest examples have, by
-the correlation of small pictures, so that neither brightness nor contrast nor pixel noise
-counts. exp(entropy) of the shares of the kinds is their effective number, and the score is
+The kinds are the classes, if the nearest neighbours of an example predict its class, and
+otherwise clusters of the examples. The kind of a sample is the most frequent one among its
+nearest examples, by the correlation of small pictures, which ignores brightness, contrast
+and pixel noise. exp(entropy) of the shares of the kinds is their effective number. The
+score is
 
-    (effective number - 1) / (that of the examples, named the same way - 1):
+    (effective number - 1) / (effective number of the examples - 1),
 
-1 where samples are of all kinds as often as the data, 0 where all are of one kind.
+where the kinds of the examples are predicted in the same way. It is 1 if the samples have
+all kinds as often as the data, and 0 if all samples are of one kind.
 
-It says nothing of the quality of an image, nor of the variety within a kind. There is no
-public implementation to match: the score is ours.
+It does not measure the quality of an image or the variety within a kind. No public
+implementation exists to compare with: the score is ours.
 """
 
 from typing import NamedTuple
@@ -25,36 +27,43 @@ NAME, UNIT = "coverage", "of the data's kinds"
 OF = "samples"
 SAMPLES = 500
 SPLITS = ("train",)
-EXAMPLES = 1000  # that samples are compared with; all these figures are ours
-LEAST = 40  # examples: of fewer there are no two clusters
-SIDE = 16  # pixels of the small pictures, at most
+EXAMPLES = 1000  # with which samples are compared; all these numbers are ours
+LEAST = 40  # examples: fewer do not make two clusters
+SIDE = 16  # pixels, the largest side of the small pictures
 NEAREST = 5
-SURE = 0.75  # share of the examples whose class their nearest have: of MNIST .92
-CLUSTERS, OF_A_CLUSTER, ROUNDS = 20, 20, 20  # so many at most; examples each; of k-means
+SURE = 0.75  # least accuracy with which neighbours predict the class; .92 on MNIST
+# At most so many clusters, at least so many examples per cluster, iterations of k-means
+CLUSTERS, OF_A_CLUSTER, ROUNDS = 20, 20, 20
 SEED = 0  # of k-means
 
 
 class Kinds(NamedTuple):
-    """Examples, and what each is."""
+    """Examples and their kinds."""
 
-    pictures: np.ndarray  # float32 (n, d), of `small`
+    pictures: np.ndarray  # float32 (n, d), see `small`
     kinds: np.ndarray  # int (n,)
-    effective: float  # number of kinds
+    effective: float  # effective number of kinds
     are: str  # "classes" or "clusters"
 
 
 class Score(NamedTuple):
     value: float
-    effective_kinds: float  # of the samples
-    kinds: int
-    kinds_are: str
+    effective_kinds: float  # effective number of kinds of the samples
+    kinds: int  # number of kinds of the data
+    kinds_are: str  # "classes" or "clusters"
     samples: int
     reference_examples: int
 
 
 def small(images: np.ndarray) -> np.ndarray:
-    """Images (n, height, width, channels) -> float32 (n, d): means over squares of pixels,
-    at most SIDE of them a side, less the image's mean, and of norm 1; of one colour near 0.
+    """Reduces images to small pictures for comparison by correlation.
+
+    Args:
+        images: (n, height, width, channels), in any range.
+
+    Returns:
+        float32 (n, d): means over squares of pixels, at most SIDE per side, minus the mean
+        of the image, scaled to norm 1. An image of a single colour is near 0.
     """
     n, height, width, channels = images.shape
     f = -(-max(height, width) // SIDE)
@@ -70,14 +79,21 @@ def _unit(x):
 
 
 def kinds(pictures: np.ndarray, labels: np.ndarray | None = None) -> Kinds | None:
-    """What examples are of, from their `small` pictures and, if there are, their labels;
-    None if they are all of one kind, or too few to say."""
+    """Determines the kinds of examples.
+
+    Args:
+        pictures: (n, d), see `small`.
+        labels: int (n,), or None.
+
+    Returns:
+        `Kinds`, or None if all examples are of one kind or fewer than LEAST.
+    """
     if len(pictures) < LEAST:
         return None
     if labels is not None:
-        found = _of_others(pictures, labels)
-        if (found == labels).mean() >= SURE:
-            return _kinds(pictures, labels, found, "classes")
+        predicted = _of_others(pictures, labels)
+        if (predicted == labels).mean() >= SURE:
+            return _kinds(pictures, labels, predicted, "classes")
     k = min(CLUSTERS, len(pictures) // OF_A_CLUSTER)
     clusters = _clusters(pictures, k)
     return _kinds(pictures, clusters, _of_others(pictures, clusters), "clusters")
@@ -89,30 +105,39 @@ def _kinds(pictures, of, named, are):
 
 
 def _of_others(pictures, of):
-    """The kind of each example by those nearest to it, itself left out."""
-    alike = pictures @ pictures.T
-    np.fill_diagonal(alike, -np.inf)
-    return _most_common(alike, of)
+    """The kind of each example, predicted from the examples nearest to it."""
+    similarity = pictures @ pictures.T
+    np.fill_diagonal(similarity, -np.inf)
+    return _most_common(similarity, of)
 
 
-def _most_common(alike, of):
-    """The kind that most of the NEAREST examples have, of several the nearest's: (n,) of
-    likenesses (n, examples)."""
-    places = np.argpartition(-alike, NEAREST, axis=1)[:, :NEAREST]
-    order = np.argsort(-np.take_along_axis(alike, places, 1), axis=1)
+def _most_common(similarity, of):
+    """The most frequent kind among the NEAREST examples; in a tie, that of the nearest.
+
+    Args:
+        similarity: (n, examples).
+        of: int (examples,), the kinds.
+
+    Returns:
+        int (n,).
+    """
+    places = np.argpartition(-similarity, NEAREST, axis=1)[:, :NEAREST]
+    order = np.argsort(-np.take_along_axis(similarity, places, 1), axis=1)
     nearest = of[np.take_along_axis(places, order, 1)]
     votes = (nearest[:, :, None] == nearest[:, None]).sum(2)
     return nearest[np.arange(len(nearest)), votes.argmax(1)]
 
 
 def _clusters(x, k):
-    """Which of k clusters each row is in, of k-means on vectors of norm 1, begun as
-    k-means++ does. In NumPy: scikit-learn's sums depend on its threads."""
+    """The cluster of each row, int (n,): k-means on vectors of norm 1, initialised by
+    k-means++. It uses NumPy, because scikit-learn's sums depend on its threads."""
     draw, centres = np.random.RandomState(SEED), x[:1]
     for _ in range(k - 1):
-        far = np.maximum(1 - np.float64(x @ centres.T).max(1), 0)  # half the square
+        far = np.maximum(
+            1 - np.float64(x @ centres.T).max(1), 0
+        )  # half the squared distance
         if far.sum() < 1e-6:
-            break  # no further row differs
+            break  # all rows are equal to a centre
         centres = np.append(centres, x[[draw.choice(len(x), p=far / far.sum())]], 0)
     for _ in range(ROUNDS):
         nearest = (x @ centres.T).argmax(1)
@@ -121,18 +146,18 @@ def _clusters(x, k):
 
 
 def named(samples: np.ndarray, real: Kinds) -> np.ndarray:
-    """The kind of each sample."""
+    """Returns the kind of each sample, int (n,)."""
     return _most_common(small(samples) @ real.pictures.T, real.kinds)
 
 
 def effective_number(of: np.ndarray) -> float:
-    """exp(entropy) of the shares: k of k kinds that are equally frequent."""
+    """Returns exp(entropy) of the shares: k for k kinds that are equally frequent."""
     shares = np.unique(of, return_counts=True)[1] / len(of)
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def of_examples(examples: Examples, value_range: str) -> Kinds | None:
-    """The kinds of EXAMPLES examples; None if there are none to tell apart, or points."""
+    """Returns the kinds of EXAMPLES images; None for points or if all are of one kind."""
     if len(examples.shape) != 3:
         return None
     some, convert = subsets.some(examples, EXAMPLES), RANGES[value_range].to_network
@@ -145,34 +170,42 @@ def of_examples(examples: Examples, value_range: str) -> Kinds | None:
 
 
 def reference(value_range: str, train) -> Kinds:
-    """
+    """Determines the kinds of EXAMPLES examples of the train split.
+
     Raises:
         UsageError: the data are points.
-        UserError: the examples are too few, or all alike.
+        UserError: the examples are fewer than LEAST, or all of one kind.
     """
     if len(train.shape) != 3:
-        raise UsageError(f"{train.name} holds points, and --metrics=coverage is of images")
-    if (found := of_examples(train, value_range)) is None:
-        raise UserError(f"{train.name} has fewer than {LEAST} images, or only like ones")
-    return found
+        raise UsageError(
+            f"{train.name} contains points, but coverage needs images: use "
+            "--metrics=mode_coverage"
+        )
+    if (real := of_examples(train, value_range)) is None:
+        raise UserError(
+            f"the images of {train.name} are fewer than {LEAST} or all alike: use more data"
+        )
+    return real
 
 
 def score(samples: np.ndarray, real: Kinds) -> Score:
-    """
+    """Computes the score.
+
     Args:
         samples: images (n, height, width, channels), in any range.
+        real: `reference`.
 
     Raises:
         UserError: a sample is not finite.
     """
     if not np.isfinite(samples).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     number = effective_number(named(samples, real))
     value = (number - 1) / (real.effective - 1)
-    there = len(np.unique(real.kinds))
-    return Score(value, number, there, real.are, len(samples), len(real.kinds))
+    classes = len(np.unique(real.kinds))
+    return Score(value, number, classes, real.are, len(samples), len(real.kinds))
 
 
 def selection(samples: np.ndarray, real: Kinds) -> float:
-    """The more kinds, the better."""
+    """Returns the score."""
     return score(samples, real).value

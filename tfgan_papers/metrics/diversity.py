@@ -1,9 +1,12 @@
-"""How far apart samples lie, over how far apart the data do: mean Euclidean distance
-between two images, by pixels. 1 is as varied as the data, 0 one image only. In float64.
+"""Diversity of samples relative to that of the data.
 
-MS-SSIM (Odena et al. 2017), which is usual, needs images of 176 pixels and more.
+It is the mean Euclidean distance between the pixels of two samples, divided by that of two
+examples: 1 if samples vary as much as the data, 0 if all samples are equal. It is computed
+in float64.
 
-The mean distance is that of SciPy's cdist over all pairs; a test compares.
+The usual measure, MS-SSIM (Odena et al. 2017), needs images of at least 176 pixels.
+
+A test compares the mean distance with SciPy's cdist over all pairs.
 """
 
 from typing import NamedTuple
@@ -21,9 +24,9 @@ SPLITS = ("test",)
 
 
 class Score(NamedTuple):
-    value: float  # ratio of the two
-    distance: float  # of the samples, in the network's value range
-    reference_distance: float  # of the examples
+    value: float  # distance / reference_distance
+    distance: float  # mean between two samples, in the value range of the network
+    reference_distance: float  # mean between two examples, in the same range
     samples: int
     reference_examples: int
 
@@ -34,33 +37,38 @@ class Reference(NamedTuple):
 
 
 def mean_distance(examples: np.ndarray) -> float:
-    """Mean Euclidean distance over all pairs of examples (n, ...)."""
+    """Returns the mean Euclidean distance over all pairs of examples (n, ...)."""
     return float(pdist(np.reshape(examples, (len(examples), -1))).mean())
 
 
 def reference(value_range: str, test) -> Reference:
-    """SAMPLES of the test split.
+    """Measures SAMPLES examples of the test split.
 
     Raises:
-        UserError: they are all the same.
+        UserError: all of them are equal.
     """
     images = subsets.some(test, SAMPLES).all(value_range)
     if len(images) < 2 or not (distance := mean_distance(images)):
-        raise UserError(f"{test.name} has no two images that differ in its test split")
+        raise UserError(
+            f"all images in the test split of {test.name} are equal: use other data"
+        )
     return Reference(distance, len(images))
 
 
 def score(samples: np.ndarray, real: Reference) -> Score:
-    """
+    """Computes the ratio of the mean distances.
+
     Raises:
         UserError: there are fewer than two samples, or one is not finite.
     """
     if len(samples) < 2 or not np.isfinite(samples).all():
-        raise UserError("samples are not finite, or fewer than two: nothing to score")
-    found = mean_distance(samples)
-    return Score(found / real.distance, found, real.distance, len(samples), real.n)
+        raise UserError(
+            "diversity needs at least two samples, and all must be finite: check the images"
+        )
+    distance = mean_distance(samples)
+    return Score(distance / real.distance, distance, real.distance, len(samples), real.n)
 
 
 def selection(samples: np.ndarray, real: Reference) -> float:
-    """The nearer to the data's, as a ratio, the better."""
+    """Returns the negative distance of the ratio from 1."""
     return -abs(score(samples, real).value - 1)

@@ -1,17 +1,17 @@
-"""Feature networks by name, and what they see in images.
+"""Feature networks by name, and their outputs for images.
 
-    classifier      a small convolutional classifier, trained here once a data set. Its
-                    scores compare with those of the same network only, and none is an
-                    Inception Score.
+    classifier      a small convolutional classifier, trained here once for each data set.
+                    Its scores are comparable only with those of the same network, and
+                    they are no Inception Scores.
     inception_2015  the graph of the Inception Score's authors (classify_image_graph_def.pb
-                    of inception-2015-12-05.tgz): 2048 features, 1008 classes, and their
-                    softmax without its bias (openai/improved-gan, inception_score/).
-    tfgan           TF-GAN's frozen copy of it (inceptionv1_for_inception_score.pb of
-                    frozen_inception_v1_2015_12_05.tar.gz), with that graph's own logits.
-    inception_v3    keras.applications' InceptionV3: other weights, 1000 classes, so that
-                    its scores compare with no paper's.
+                    in inception-2015-12-05.tgz): 2048 features, 1008 classes, softmax
+                    without the bias (openai/improved-gan, inception_score/).
+    tfgan           TF-GAN's frozen copy of it (inceptionv1_for_inception_score.pb in
+                    frozen_inception_v1_2015_12_05.tar.gz), with the graph's own logits.
+    inception_v3    keras.applications' InceptionV3: other weights and 1000 classes. Its
+                    scores are not comparable with those of any paper.
 
-A network takes uint8 images, as they would be stored; so may a score's.
+A network takes uint8 images, the form in which samples are stored.
 """
 
 import hashlib
@@ -36,17 +36,17 @@ from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import subsets
 
 FEATURES = 64  # of the classifier: fewer than the examples of small test splits
-WIDTHS = (16, 32, 64)  # of its convolutions, each at half the size of the one before
+WIDTHS = (16, 32, 64)  # channels of its convolutions; each halves the size
 STEPS, EPOCHS = 2000, 30  # of its training, whichever is less; ours
 BATCH_SIZE, LEARNING_RATE = 128, 1e-3  # ours
-SKILL = 0.1  # of the way from chance to no error: a classifier below has not learned; ours
-HELD_OUT = 0.1  # of the data, where train and test are the same split; ours
+SKILL = 0.1  # least share of the errors of chance that the classifier must avoid; ours
+HELD_OUT = 0.1  # share of the data, if train and test are the same split; ours
 RECIPE = (1, FEATURES, WIDTHS, STEPS, EPOCHS, BATCH_SIZE, LEARNING_RATE)  # 1: its version
 WITHOUT_CLASSIFIER = (
-    "take --features=inception_v3, or a score that needs no features, such as "
+    "use --features=inception_v3, or a score that needs no features, for example "
     "--metrics=diversity"
 )
-INCEPTION_SIZE = 299  # pixels, of all Inception networks here
+INCEPTION_SIZE = 299  # pixels, the input size of all Inception networks here
 BILINEAR = "bilinear to 299x299, not antialiased"
 
 
@@ -54,12 +54,12 @@ class Network(NamedTuple):
     """A feature network.
 
     Attributes:
-        name: as --features takes it.
-        sha256: of its file or weights.
-        resize: how images come to its size.
-        apply: uint8 (n, height, width, channels) -> features (n, d) and probabilities of
-            the classes (n, k), float32.
-        facts: what else its scores are to say of it.
+        name: str, the value of --features.
+        sha256: str, the hash of its file or weights.
+        resize: str, how images are scaled to its input size.
+        apply: function from uint8 images (n, height, width, channels) to features (n, d)
+            and probabilities of the classes (n, k), both float32.
+        facts: dict, further entries for the records of its scores.
     """
 
     name: str
@@ -70,13 +70,16 @@ class Network(NamedTuple):
 
 
 class Activations(NamedTuple):
-    """What a network sees in images, a row an image, in an order in which the first are a
-    fair part of all; arrays, or files read as arrays."""
+    """The outputs of a feature network, one row per image, as arrays or memory maps.
+
+    The rows are in random order, so that the first rows represent all.
+    """
 
     features: np.ndarray  # float32 (n, d)
-    probabilities: np.ndarray  # float32 (n, k), of sum 1
+    probabilities: np.ndarray  # float32 (n, k); each row sums to 1
 
     def first(self, n: int) -> "Activations":
+        """Returns the first n rows."""
         return Activations(self.features[:n], self.probabilities[:n])
 
 
@@ -85,11 +88,15 @@ def activations(
     batches: Iterable[np.ndarray],
     folder: pathlib.Path | None = None,
 ) -> Activations:
-    """What `network` sees in batches of images, kept on disk, so that memory is bounded by
-    the batch; in `folder`, which is read if it is there, or in a file without a name.
+    """Applies a network to batches of images and stores the outputs on disk.
+
+    Memory is therefore bounded by the batch.
 
     Args:
-        batches: uint8 (n, height, width, channels), looked at only if need be.
+        network: `Network`.
+        batches: uint8 arrays (n, height, width, channels); not read if `folder` contains
+            the outputs.
+        folder: cache folder for the outputs; None stores them in temporary files.
 
     Raises:
         UserError: a feature or a probability is not finite.
@@ -104,47 +111,62 @@ def activations(
     files = [tempfile.TemporaryFile() for _ in Activations._fields]
     widths, n = None, 0
     for images in batches:
-        found = [np.asarray(part, np.float32) for part in network.apply(images)]
-        if not all(np.isfinite(part).all() for part in found):
+        outputs = [np.asarray(part, np.float32) for part in network.apply(images)]
+        if not all(np.isfinite(part).all() for part in outputs):
             raise UserError(
-                f"--features={network.name} sees values that are not finite in these "
-                "images: there is nothing to score"
+                f"--features={network.name} gives values that are not finite for these "
+                "images: use another network"
             )
-        for file, part in zip(files, found, strict=True):
+        for file, part in zip(files, outputs, strict=True):
             file.write(part.tobytes())
-        widths, n = [part.shape[1] for part in found], n + len(images)
-    kept = Activations(
+        widths, n = [part.shape[1] for part in outputs], n + len(images)
+    result = Activations(
         *(
             np.memmap(file, np.float32, "r", shape=(n, width))
             for file, width in zip(files, widths, strict=True)
         )
     )
     if folder:
-        for name, array in reversed(list(kept._asdict().items())):  # features.npy at last
+        # features.npy is written last: its presence marks the folder as complete.
+        for name, array in reversed(list(result._asdict().items())):
             written(folder / f"{name}.npy", lambda f, array=array: np.save(f, array))
-    return kept
+    return result
 
 
 def written(path: pathlib.Path, write: Callable):
-    """Write a file of the cache, whole or not at all; without a cache go on without."""
+    """Writes a file of the cache atomically, or logs a warning if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
             write(partial)
         os.replace(partial.name, path)
     except OSError as error:
-        logging.warning("%s is not kept: %s", path, error.strerror)
+        logging.warning("%s cannot be written to the cache: %s", path, error.strerror)
 
 
 def of_examples(network: Network, examples: Examples, limit: int, size: int, cache):
-    """`activations` of `limit` examples in random order, `size` at a time, cached by their
-    hash and the network's; and that hash.
+    """Computes the `activations` of examples in random order.
+
+    They are cached by the hashes of the examples and of the network.
+
+    Args:
+        network: `Network`.
+        examples: images.
+        limit: int, the largest number of examples.
+        size: int, the batch size.
+        cache: path of the cache.
+
+    Returns:
+        (`Activations`, hash of the examples).
 
     Raises:
         UsageError: the examples are points.
     """
     if len(examples.shape) != 3:
-        raise UsageError(f"{examples.name} holds points, and --features are of images")
+        raise UsageError(
+            f"{examples.name} contains points, but --features need images: use another "
+            "score"
+        )
     examples = subsets.some(examples, limit)
     digest = examples.digest()
     blocks = (
@@ -162,20 +184,25 @@ def of_examples(network: Network, examples: Examples, limit: int, size: int, cac
 
 
 def classifier(train: Examples, test: Examples, cache: pathlib.Path) -> Network:
-    """Trained on `train` with its labels, unless that was done here before; a function of
-    the data alone, but for the rounding of the machine. It is judged on `test`; where that
-    is the same split, on a tenth that it does not learn from.
+    """Returns a classifier trained on `train` with its labels, from the cache if possible.
+
+    It is a function of the data, up to rounding that depends on the machine. Its accuracy
+    is measured on `test`; if that is the same split, on a tenth that is held out of
+    training.
 
     Raises:
-        UsageError: there are no two classes, or the classifier has learned nothing.
+        UsageError: the data have fewer than two classes, or the classifier is no better
+            than chance.
     """
     if train.classes < 2:
-        raise UsageError(f"{train.name} has no labels of two classes: {WITHOUT_CLASSIFIER}")
+        raise UsageError(
+            f"{train.name} does not have labels of two classes: {WITHOUT_CLASSIFIER}"
+        )
     digests = [split.digest(labels=True) for split in (train, test)]
     if digests[0] == digests[1]:
-        kept = train.size - int(np.ceil(HELD_OUT * train.size))
-        ends = (0, kept), (kept, train.size)
-        train, test = (subsets.Subset(train, *each) for each in ends)
+        first = train.size - int(np.ceil(HELD_OUT * train.size))
+        parts = (0, first), (first, train.size)
+        train, test = (subsets.Subset(train, *part) for part in parts)
         digests = [split.digest(labels=True) for split in (train, test)]
     model, accuracy = _trained(train, test, (*digests, RECIPE), cache)
     chance = float(subsets.class_shares(test).max())
@@ -184,18 +211,18 @@ def classifier(train: Examples, test: Examples, cache: pathlib.Path) -> Network:
 
 
 def _check_skill(train, test, accuracy, chance):
-    """Features of a classifier that is no better than chance say nothing."""
+    """Raises UsageError if the classifier is no better than chance on `test`."""
     luck = 3 * np.sqrt(chance * (1 - chance) / test.size)  # three standard errors
     if accuracy < chance + max(luck, SKILL * (1 - chance)):
         raise UsageError(
-            f"the classifier of {train.name} is right about {accuracy:.1%} of {test.size} "
-            f"examples that it has not seen, and always naming the largest class about "
-            f"{chance:.1%}: its features say nothing of these images. {WITHOUT_CLASSIFIER}"
+            f"the classifier of {train.name} has an accuracy of {accuracy:.1%} on "
+            f"{test.size} held-out examples, and always naming the largest class "
+            f"{chance:.1%}, so its features are meaningless: {WITHOUT_CLASSIFIER}"
         )
 
 
 def _trained(train, test, key, cache):
-    """The classifier and its accuracy on `test`, by `key` from the cache if it is there."""
+    """The classifier and its accuracy on `test`, from the cache if it contains `key`."""
     key = hashlib.sha256(" ".join(map(str, key)).encode()).hexdigest()
     path, model = cache / f"classifier-{key[:16]}.npz", _untrained(train)
     if path.is_file():
@@ -205,8 +232,12 @@ def _trained(train, test, key, cache):
                 model.set_weights([stored[f"w{i}"] for i in range(len(model.weights))])
             return model, accuracy
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logging.warning("%s cannot be read (%s): once more", path, one_line(error))
-    logging.info("training a classifier of %s for its features", train.name)
+            logging.warning(
+                "%s cannot be read (%s): the classifier is trained again",
+                path,
+                one_line(error),
+            )
+    logging.info("training a classifier on %s for its features", train.name)
     _train(model, train)
     accuracy = _accuracy(model, test)
     weights = {f"w{i}": weight for i, weight in enumerate(model.get_weights())}
@@ -215,8 +246,11 @@ def _trained(train, test, key, cache):
 
 
 def _untrained(train):
-    """Images in [0, 1] -> (features, logits). All in float32, whatever the policy, and
-    without a draw from Keras' global seed: a run trained beside it is not to change."""
+    """Builds the model from images in [0, 1] to [features, logits].
+
+    It is in float32 under any policy. It does not draw from Keras' global seed, because a
+    run that trains in the same process must not change.
+    """
     draw, layers = Draw(0), keras.layers
     x = images = keras.Input(train.shape, name="images")
     for i, width in enumerate(WIDTHS):
@@ -259,7 +293,7 @@ def _train(model, train):
 
 
 def _accuracy(model, test):
-    """Share of the test examples it gets right, 0 to 1."""
+    """Share of the test examples that the classifier gets right, 0 to 1."""
     right = 0
     for images, labels in test.labelled_blocks("unit"):
         predicted = np.argmax(model(images)[1], 1)
@@ -289,23 +323,25 @@ def _classifier_network(model, train, accuracy, chance):
 
 
 def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Network:
-    """inception_2015 or tfgan, from a frozen graph.
+    """Loads inception_2015 or tfgan from a frozen graph.
 
     Args:
+        name: "inception_2015" or "tfgan".
         file: path or URL of the .pb.
-        sha256: that it must have; None takes any, and its own is in every record.
+        sha256: the required hash; None allows any. The file's hash is part of every record.
+        cache: path of the cache for downloads.
 
     Raises:
-        UsageError: no file is given, or it has another hash, or holds another graph.
-        UserError: it cannot be had.
+        UsageError: no file is given, its hash is wrong, or it contains another graph.
+        UserError: it cannot be read.
     """
-    content, kept = _content(name, file, cache)
-    found = hashlib.sha256(content).hexdigest()
+    content, copy = _content(name, file, cache)
+    digest = hashlib.sha256(content).hexdigest()
     given = f"--feature_file={file}"
-    if kept and kept.is_file():
-        given += f", which is kept as {kept},"
-    if sha256 and found != sha256.lower():
-        raise UsageError(f"{given} has the sha256 {found}, not {sha256}")
+    if copy and copy.is_file():
+        given += f", which is cached in {copy},"
+    if sha256 and digest != sha256.lower():
+        raise UsageError(f"{given} has the sha256 {digest}, not {sha256}: use another file")
     graph, nodes = tf.compat.v1.GraphDef(), {}
     try:
         graph.ParseFromString(content)
@@ -321,17 +357,17 @@ def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Net
             raise KeyError(missing[0])
     except (DecodeError, KeyError) as error:
         raise UsageError(
-            f"{given} is not the graph that --features={name} needs "
-            f"({one_line(error)} is not in it)"
+            f"{given} is not the graph that --features={name} needs: it does not contain "
+            f"{one_line(error)}"
         ) from error
-    if kept and not kept.is_file():
-        written(kept, lambda partial: partial.write(content))
+    if copy and not copy.is_file():
+        written(copy, lambda partial: partial.write(content))
 
-    with tf.Graph().as_default() as around:  # a session: its ops are of 2015
+    with tf.Graph().as_default() as around:  # in a session, because the ops are of 2015
         images = tf.compat.v1.placeholder(tf.uint8, (None, None, None, 3))
         x = tf.cast(images, tf.float32)
         if name == "tfgan":
-            # by the corners of pixels, not their centres, as TensorFlow 1 had it
+            # aligned to the corners of pixels, not their centres, as in TensorFlow 1
             x = tf.compat.v1.image.resize_bilinear(x, [INCEPTION_SIZE] * 2)
             x = (x - 128.0) / 128.0
         pool, last = tf.graph_util.import_graph_def(graph, {source: x}, returned, name="")
@@ -344,15 +380,17 @@ def frozen(name: str, file: str, sha256: str | None, cache: pathlib.Path) -> Net
         return session.run(outputs, {images: np.asarray(_in_colour(batch))})
 
     resize = BILINEAR if name == "tfgan" else "by the graph: " + BILINEAR
-    return Network(name, found, resize, apply, {})
+    return Network(name, digest, resize, apply, {})
 
 
 def _content(name, file, cache):
-    """The bytes of a file or URL, and of a URL where in the cache they are, or are to be
-    kept once they prove good."""
+    """The content of a file or URL, and the cache path of a URL or None.
+
+    The caller writes the cache once the content has been checked.
+    """
     if not file:
         raise UsageError(
-            f"--features={name} needs --feature_file, a path or URL of its .pb"
+            f"--features={name} needs --feature_file: give a path or URL of its .pb"
         )
     path = pathlib.Path(file).expanduser()
     try:
@@ -365,7 +403,7 @@ def _content(name, file, cache):
             return answer.read(), path
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(
-            f"--feature_file={file} cannot be had: {one_line(error)}"
+            f"--feature_file={file} cannot be read: {one_line(error)}"
         ) from error
 
 
@@ -374,32 +412,37 @@ def _in_colour(images):
 
 
 def inception_v3(file: str | None = None, sha256: str | None = None) -> Network:
-    """keras.applications' InceptionV3 with the weights that Keras downloads, or those in
-    `file`, an .h5 of the same.
+    """Loads keras.applications' InceptionV3.
+
+    Args:
+        file: path of an .h5 with its weights; None downloads them with Keras.
+        sha256: the required hash of the weights; None allows any.
 
     Raises:
-        UserError: the weights cannot be had.
+        UsageError: the hash is wrong.
+        UserError: the weights cannot be loaded.
     """
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # whatever the run has
+    keras.config.set_dtype_policy("float32")  # not the policy of the run
     try:
         model = keras.applications.InceptionV3(
             weights=file or "imagenet", classifier_activation=None
         )
-    except Exception as error:  # keras.utils.get_file raises no narrower one
+    except Exception as error:  # keras.utils.get_file raises no narrower class
         raise UserError(
-            f"the weights of --features=inception_v3 cannot be had ({one_line(error)}): "
-            "name a file of them with --feature_file, or take --features=classifier"
+            f"the weights of --features=inception_v3 cannot be loaded "
+            f"({one_line(error)}): give their file by --feature_file, or use "
+            "--features=classifier"
         ) from error
     finally:
         keras.config.set_dtype_policy(policy)
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for weight in model.get_weights():
-        found.update(weight.tobytes())
-    if sha256 and found.hexdigest() != sha256.lower():
+        digest.update(weight.tobytes())
+    if sha256 and digest.hexdigest() != sha256.lower():
         raise UsageError(
-            f"the weights of --features=inception_v3 have the sha256 {found.hexdigest()}, "
-            f"not {sha256}"
+            f"the weights of --features=inception_v3 have the sha256 "
+            f"{digest.hexdigest()}, not {sha256}: use another file"
         )
     both = keras.Model(model.input, [model.get_layer("avg_pool").output, model.output])
 
@@ -410,4 +453,4 @@ def inception_v3(file: str | None = None, sha256: str | None = None) -> Network:
         return features, tf.nn.softmax(logits)
 
     facts = {"comparable": "not with published scores: keras.applications' weights"}
-    return Network("inception_v3", found.hexdigest(), BILINEAR, apply, facts)
+    return Network("inception_v3", digest.hexdigest(), BILINEAR, apply, facts)

@@ -1,15 +1,15 @@
-"""Which modes of a mixture a reader of LSGAN's Fig. 7 sees: the peaks of the density
-estimate that the figure draws, matched to the centres.
+"""Modes of a mixture that are visible in LSGAN's Fig. 7.
 
-The figure is a Gaussian kernel estimate of 5,120 samples on [-4, 4]^2 with Scott's rule,
-whose bandwidth of .17 is 17 times the standard deviation of a mode. So a mode is seen where
-samples gather within about .25 of its centre, and not only within three standard
-deviations, which is what `mode_coverage` asks. A peak counts if it is at least a tenth as
-high as the data's highest and nearer to a centre than a quarter of the way to the next
-centre. In float64.
+They are the peaks of the density estimate of the figure, matched to the centres of the
+modes. The estimate is a Gaussian kernel estimate of 5,120 samples on [-4, 4]^2 with Scott's
+rule, whose bandwidth of .17 is 17 times the standard deviation of a mode. A mode is
+therefore visible if samples gather within about .25 of its centre, while `mode_coverage`
+requires three standard deviations. A peak counts if its height is at least a tenth of the
+data's highest peak and its distance to a centre at most a quarter of the distance between
+the two nearest centres. It is computed in float64.
 
-There is no public implementation to match; tests compare with mixtures of known modes, and
-the estimate with SciPy's gaussian_kde.
+No public implementation exists to compare with. Tests use mixtures with known modes, and
+compare the estimate with SciPy's gaussian_kde.
 """
 
 from typing import NamedTuple
@@ -26,27 +26,35 @@ SAMPLES = mode_coverage.SAMPLES
 SPLITS = mode_coverage.SPLITS
 GRID = np.linspace(-4, 4, 401)  # the figure's clip
 LEAST_PEAK = 0.1  # of the data's highest; ours: four of the figure's 30 levels
-REFERENCE_SEED = 7  # of the points of the mixture with which the data's peak is measured
+REFERENCE_SEED = 7  # of the points of the mixture from which the data's peak is measured
 
 
 class Reference(NamedTuple):
     modes: object  # `Modes`
-    highest: float  # of the data's own estimate
-    reach: float  # from a peak to its centre
+    highest: float  # the highest density of the data's estimate
+    reach: float  # largest distance of a peak from its centre
 
 
 class Score(NamedTuple):
-    value: float  # modes with a peak
-    modes: int  # that there are
-    peaks: int  # all of them, at centres or elsewhere
-    covered: float  # modes by `mode_coverage`
+    value: float  # number of modes with a peak
+    modes: int  # number of modes of the mixture
+    peaks: int  # number of peaks, at centres or elsewhere
+    covered: float  # number of modes covered, by `mode_coverage`
     high_quality: float  # share of samples within three deviations, 0 to 1
     samples: int
 
 
 def density(points: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """A product kernel estimate of points (n, 2) at (x_j, x_i), for each i, j. The width is
-    Scott's for each axis, but a grid step at least, so that points that coincide show."""
+    """Estimates the density with a product of Gaussian kernels.
+
+    Args:
+        points: (n, 2).
+        x: (k,), equidistant coordinates in both directions.
+
+    Returns:
+        (k, k): element (i, j) is the density at (x_j, x_i). The bandwidth is Scott's per
+        axis, but at least one step of the grid, so that coinciding points are visible.
+    """
     points = np.asarray(points, np.float64)
     widths = points.std(0) * len(points) ** (-1 / 6)
     widths = np.maximum(widths, x[1] - x[0])
@@ -59,17 +67,17 @@ def density(points: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def reference(value_range: str, train) -> Reference:
-    """The mixture behind the data, in the plane.
+    """Returns the `Reference` of the mixture that generates the data.
 
     Raises:
-        UsageError: the data are no mixture of known modes.
+        UsageError: the data are no mixture with known modes.
     """
     modes = mode_coverage.reference(value_range, train)
     return of_modes(modes)
 
 
 def of_modes(modes) -> Reference:
-    """`reference` of a mixture."""
+    """Returns the `Reference` of a mixture, `Modes` in the plane."""
     draw = np.random.default_rng(REFERENCE_SEED)
     of = draw.choice(len(modes.centres), SAMPLES, p=modes.weights)
     points = modes.centres[of] + modes.std * draw.standard_normal((SAMPLES, 2))
@@ -79,16 +87,18 @@ def of_modes(modes) -> Reference:
 
 
 def score(samples: np.ndarray, real: Reference) -> Score:
-    """
+    """Counts the modes with a peak.
+
     Args:
-        samples: (n, 2) points.
+        samples: points (n, 2).
+        real: `reference`.
 
     Raises:
-        UserError: a sample is not finite.
+        UserError: a sample is not finite, or the points are not in the plane.
     """
     coverage = mode_coverage.score(samples, real.modes)
     if samples.shape[1] != 2:
-        raise UserError("a density estimate is of points in the plane")
+        raise UserError("kde_modes needs points in the plane: use --metrics=mode_coverage")
     estimate = density(samples, GRID)
     peaks = (estimate == maximum_filter(estimate, 3)) & (
         estimate >= LEAST_PEAK * real.highest
@@ -110,6 +120,6 @@ def score(samples: np.ndarray, real: Reference) -> Score:
 
 
 def selection(samples: np.ndarray, real: Reference) -> float:
-    """Modes with a peak, and among equals the share of high-quality samples."""
-    found = score(samples, real)
-    return found.value + found.high_quality
+    """Returns the number of modes with a peak, plus the share of high-quality samples."""
+    result = score(samples, real)
+    return result.value + result.high_quality

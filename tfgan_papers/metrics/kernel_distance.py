@@ -1,9 +1,9 @@
 """Kernel distance between features: squared MMD with a cubic kernel (KID: Binkowski et al.
 2018, Sec. 4).
 
-k(x, y) = (x . y / d + 1)^3, unbiased: pairs of a feature with itself are left out. The mean
-over 100 subsets of 1,000 of each, drawn without replacement within a subset, as
-torch-fidelity 0.4 draws them. In float64. It may come out below zero.
+k(x, y) = (x . y / d + 1)^3. The estimate is unbiased: it omits the pairs of a feature with
+itself, and may be negative. It is the mean over 100 subsets of 1,000 features of each kind,
+drawn without replacement within a subset, as in torch-fidelity 0.4, in float64.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Score(NamedTuple):
 
 
 def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """The unbiased estimate from as many features x as y, (m, d) each."""
+    """Returns the unbiased estimate from features x (m, d) and y (m, d)."""
     m, d = x.shape
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
 
@@ -45,15 +45,17 @@ def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def reference(test) -> np.ndarray:
-    """The features of the test split's `Activations`."""
+    """Returns the features of the test split's `Activations`."""
     return test.features
 
 
 def score(samples, features: np.ndarray) -> Score:
-    """
+    """Computes the distance.
+
     Args:
-        samples: `features.Activations`; of it the features (n, d).
-        features: `reference`. With fewer than SUBSET_SIZE of either, subsets have so many.
+        samples: `features.Activations`, whose features (n, d) are used.
+        features: `reference`. If n or m is less than SUBSET_SIZE, subsets have the
+            smaller size.
 
     Raises:
         UserError: there are fewer than two of either, or a feature is not finite.
@@ -61,20 +63,23 @@ def score(samples, features: np.ndarray) -> Score:
     x, y = samples.features, features
     m = min(len(x), len(y), SUBSET_SIZE)
     if m < 2:
-        raise UserError("a kernel distance takes two images and two samples at the least")
+        raise UserError(
+            "a kernel distance needs at least two images and two samples: use more"
+        )
     draw = np.random.RandomState(SEED)
-    found = [
+    distances = [
         squared_mmd(
             x[draw.choice(len(x), m, replace=False)],
             y[draw.choice(len(y), m, replace=False)],
         )
         for _ in range(SUBSETS)
     ]
-    if not np.isfinite(found).all():
-        raise UserError("features are not finite: there is no distance")
-    return Score(float(np.mean(found)), float(np.std(found)), SUBSETS, m, len(x), len(y))
+    if not np.isfinite(distances).all():
+        raise UserError("the features of these images are not finite: check the images")
+    mean, deviation = float(np.mean(distances)), float(np.std(distances))
+    return Score(mean, deviation, SUBSETS, m, len(x), len(y))
 
 
 def selection(samples, features: np.ndarray) -> float:
-    """The lower the better."""
+    """Returns the negative distance."""
     return -score(samples, features).value

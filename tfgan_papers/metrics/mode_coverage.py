@@ -1,13 +1,14 @@
-"""Which modes of a mixture of Gaussians the samples cover, and how evenly.
+"""Modes of a mixture of Gaussians that the samples cover, and how evenly.
 
-A sample within three standard deviations of its nearest centre is of high quality, and a
-mode is covered if it is nearest to at least one such sample (VEEGAN: Srivastava et al.
-2017, Sec. 4). Reverse KL is between the shares of the modes among the high-quality samples
-and the mixture's weights (as in PacGAN: Lin et al. 2018, Sec. 4). In float64.
+A sample is of high quality if it lies within three standard deviations of its nearest
+centre. A mode is covered if at least one such sample is nearest to it (VEEGAN: Srivastava
+et al. 2017, Sec. 4). Reverse KL is the divergence of the shares of the modes among the
+high-quality samples from the weights of the mixture (as in PacGAN: Lin et al. 2018, Sec.
+4). It is computed in float64.
 
-Even the data are not all of high quality: in the plane a share of 1 - exp(-9/2) = .9889.
+Not even the data are all of high quality: in the plane, the share is 1 - exp(-9/2) = .9889.
 
-Tests compare with closed forms; it was held beside no public implementation.
+Tests compare with closed forms, not with a public implementation.
 """
 
 from typing import NamedTuple
@@ -24,31 +25,32 @@ RADIUS = 3  # standard deviations
 
 
 class Score(NamedTuple):
-    value: float  # modes covered
-    modes: int  # that there are
+    value: float  # number of modes covered
+    modes: int  # number of modes of the mixture
     weight_covered: float  # total weight of the covered modes, 0 to 1
     high_quality: float  # share of the samples, 0 to 1
-    reverse_kl: float | None  # nats; None where no sample is of high quality
+    reverse_kl: float | None  # nats; None if no sample is of high quality
     samples: int
 
 
 def reference(value_range: str, train):
-    """The mixture behind the data: its `centres` (k, d), `std`, and `weights` (k,).
+    """Returns the mixture of the data: `centres` (k, d), `std` and `weights` (k,).
 
     Raises:
-        UsageError: the data are no mixture of known modes.
+        UsageError: the data are no mixture with known modes.
     """
     if train.modes is None:
         raise UsageError(
-            f"--metrics=mode_coverage: {train.name} has no known modes, as ring has"
+            f"--metrics=mode_coverage: {train.name} has no known modes; use --dataset=ring"
         )
     return train.modes
 
 
 def score(samples: np.ndarray, modes) -> Score:
-    """
+    """Counts the covered modes.
+
     Args:
-        samples: (n, d) points in the data's own coordinates.
+        samples: points (n, d) in the coordinates of the data.
         modes: `reference`.
 
     Raises:
@@ -56,7 +58,7 @@ def score(samples: np.ndarray, modes) -> Score:
     """
     samples = np.asarray(samples, np.float64)
     if not np.isfinite(samples).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     weights = np.asarray(modes.weights, np.float64)
     squares = ((samples[:, None] - np.asarray(modes.centres, np.float64)) ** 2).sum(-1)
     good = squares.min(1) <= (RADIUS * modes.std) ** 2
@@ -75,6 +77,6 @@ def score(samples: np.ndarray, modes) -> Score:
 
 
 def selection(samples: np.ndarray, modes) -> float:
-    """Modes covered, and among equals the share of high-quality samples."""
-    found = score(samples, modes)
-    return found.value + found.high_quality
+    """Returns the number of covered modes, plus the share of high-quality samples."""
+    result = score(samples, modes)
+    return result.value + result.high_quality

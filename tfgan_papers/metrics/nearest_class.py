@@ -1,10 +1,13 @@
-"""Errors on the test images of a nearest neighbour among labelled samples, in per cent
-(DCGAN, 2015, Table 3): of a generator with classes, by pixels, in float64.
+"""Test error of a nearest-neighbour classifier on labelled samples (DCGAN, 2015, Table 3).
 
-The paper reports it of conditional MNIST: with real training images in the samples' place
-it is about 3.1.
+The training set of the classifier consists of samples with the labels that were given to
+the generator. Distances are Euclidean, between pixels, in float64. The error is in per
+cent.
 
-The same as scikit-learn's KNeighborsClassifier(1) gets wrong; a test compares.
+The paper reports it for conditional MNIST. It is about 3.1 with real training images in
+place of the samples.
+
+A test compares it with scikit-learn's KNeighborsClassifier(1).
 """
 
 from typing import NamedTuple
@@ -33,26 +36,28 @@ class Score(NamedTuple):
 
 
 def reference(value_range: str, test) -> Reference:
-    """The test split with its labels.
+    """Reads the test split with its labels.
 
     Raises:
-        UsageError: it has none.
+        UsageError: the split has no labels.
     """
     images, labels = test.labelled(value_range)
     return Reference(neighbours.flat(images), labels)
 
 
 def score(samples: tuple[np.ndarray, np.ndarray], test: Reference) -> Score:
-    """
+    """Computes the error.
+
     Args:
-        samples: images (n, ...) and the labels they were drawn with (n,).
+        samples: (images (n, ...), the labels that were given to the generator (n,)).
+        test: `reference`.
 
     Raises:
         UserError: a sample is not finite.
     """
     images, labels = neighbours.flat(samples[0]), samples[1]
     if not np.isfinite(images).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     wrong = sum(
         int((labels[squares.argmin(1)] != test.labels[rows]).sum())
         for rows, squares in neighbours.blocks(test.images, images)
@@ -62,5 +67,5 @@ def score(samples: tuple[np.ndarray, np.ndarray], test: Reference) -> Score:
 
 
 def selection(samples, test: Reference) -> float:
-    """The fewer wrong, the better."""
+    """Returns the negative error."""
     return -score(samples, test).value

@@ -1,22 +1,23 @@
-"""Nearest neighbours by Euclidean distance, in float64, a block of rows at a time."""
+"""Squared Euclidean distances in float64, computed for blocks of rows."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-ROWS = 500  # at a time: bounds the memory, not the value
+ROWS = 500  # per block: bounds the memory and does not change the value
 
 
 def flat(examples: np.ndarray) -> np.ndarray:
-    """(n, ...) -> (n, d)."""
+    """Reshapes (n, ...) to (n, d)."""
     return np.reshape(examples, (len(examples), -1))
 
 
 def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of x, and their squared distances to all y: (rows, (n, len(y))), float64.
+    """Yields (rows of x, their squared distances to all y: float64 (len(rows), m)).
 
     Args:
-        x, y: (n, d), (m, d).
+        x: (n, d).
+        y: (m, d).
     """
     for rows, some in _in_double(x):
         squares, norms = np.empty((len(some), len(y))), (some**2).sum(1)[:, None]
@@ -28,6 +29,7 @@ def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def _in_double(x):
+    """Yields (rows, x[rows] in float64)."""
     for first in range(0, len(x), ROWS):
         rows = slice(first, first + ROWS)
         yield rows, x[rows].astype(np.float64)

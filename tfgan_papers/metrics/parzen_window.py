@@ -1,18 +1,19 @@
-"""Parzen-window log-likelihood (GAN, 2014, Sec. 5), as the authors' parzen_ll.py has it.
+"""Parzen-window log-likelihood (GAN, 2014, Sec. 5), as in the authors' parzen_ll.py.
 
-A Gaussian of one width sits on each of 10,000 samples; the score is the mean log density
-of the test examples, in nats. sigma is the one of ten that suits the validation examples
-best. In float64, and in [0, 1] whatever the range of the networks: a density per [-1, 1]
-would be lower by log 2 a pixel.
+The density is a mixture of Gaussians of width sigma around 10,000 samples. The score is the
+mean log density of the test examples, in nats. sigma is the one of ten values with the
+highest likelihood of the validation examples. The score is computed in float64 on images in
+[0, 1], whatever the range of the networks: in [-1, 1] the log density would be lower by
+log 2 per pixel.
 
-The measure is weak: with so few kernels in so many dimensions it is far from the true
-likelihood, and it can rank a generator that copies cluster centres above the data
-themselves (Theis et al. 2016, Sec. 3.3). It is here to compare with the paper's number.
+The measure is weak. With so few kernels in so many dimensions it is far from the true
+likelihood, and a generator that copies cluster centres can score better than the data
+(Theis et al. 2016, Sec. 3.3). It is here for comparison with the paper.
 
 Differs: METRICS-3 | examples that choose sigma | the validation set | the first 1,000 of
     MNIST's, of TFD's all, and ten sigmas from .1 to 1 (parzen_ll.py) | --validation_split |
-    the code's sigmas, and on every data set 1,000 examples chosen at random once for all:
-    the first ones may be of one class.
+    the code's sigmas, and on every data set 1,000 fixed random examples: the first ones may
+    be of one class.
 """
 
 from collections.abc import Sequence
@@ -38,15 +39,15 @@ class Reference(NamedTuple):
     """Images in [0, 1], or points."""
 
     validation: np.ndarray  # examples that choose sigma
-    test: np.ndarray  # examples that the score is of
-    limits: tuple[float, float] = (0.0, 1.0)  # of the samples: become 0 and 1
+    test: np.ndarray  # examples whose likelihood is the score
+    limits: tuple[float, float] = (0.0, 1.0)  # of the samples, for scaling to [0, 1]
 
 
 class Score(NamedTuple):
     value: float  # mean log-likelihood of the test examples, nats
     standard_error: float  # over the test examples
     sigma: float
-    at_grid_edge: bool  # then a better sigma may lie outside
+    at_grid_edge: bool  # sigma is the first or last value; a better one may lie outside
     samples: int
     validation_examples: int
     test_examples: int
@@ -55,7 +56,7 @@ class Score(NamedTuple):
 def log_likelihoods(
     samples: np.ndarray, examples: np.ndarray, sigmas: Sequence[float]
 ) -> np.ndarray:
-    """Log density of each example under the window of each sigma, float64 (sigmas, n).
+    """Computes the log density of each example for each sigma.
 
     log p(x) = logmeanexp_j(-|x - s_j|^2 / (2 sigma^2)) - D log(sigma sqrt(2 pi)).
 
@@ -63,13 +64,16 @@ def log_likelihoods(
         samples: (m, D) kernel centres s_j.
         examples: (n, D).
         sigmas: positive widths.
+
+    Returns:
+        float64 (sigmas, n), nats.
     """
     samples = np.asarray(samples, np.float64)
     m, dimensions = samples.shape
-    # -|x - s|^2 / 2 = [x, 1] . [s, -|s|^2 / 2] - |x|^2 / 2, all but the last in one product
+    # -|x - s|^2 / 2 = [x, 1] . [s, -|s|^2 / 2] - |x|^2 / 2; the first term is one product
     kernels = np.concatenate([samples, -0.5 * (samples**2).sum(1, keepdims=True)], 1).T
     products, scaled = np.empty((2, BATCH_SIZE, m))
-    found = np.empty((len(sigmas), len(examples)))
+    densities = np.empty((len(sigmas), len(examples)))
     for first in range(0, len(examples), BATCH_SIZE):
         x = np.asarray(examples[first : first + BATCH_SIZE], np.float64)
         n, ones = len(x), np.ones((len(x), 1))
@@ -77,40 +81,40 @@ def log_likelihoods(
         largest = exponents.max(1)
         exponents -= largest[:, None]
         nearest = largest - 0.5 * (x**2).sum(1)
-        for row, sigma in zip(found, sigmas, strict=True):
+        for row, sigma in zip(densities, sigmas, strict=True):
             terms = np.multiply(exponents, sigma**-2, out=scaled[:n])
             log_sum = nearest / sigma**2 + np.log(np.exp(terms, out=terms).sum(1))
             scale = np.log(m) + dimensions * np.log(sigma * np.sqrt(2 * np.pi))
             row[first : first + n] = log_sum - scale
-    return found
+    return densities
 
 
 def best_sigma(samples: np.ndarray, validation: np.ndarray) -> tuple[float, float]:
-    """The sigma of the highest mean log-likelihood, and that likelihood."""
+    """Returns the sigma with the highest mean log-likelihood, and that likelihood."""
     samples, validation = _flat(samples), _flat(validation)
     means = log_likelihoods(samples, validation, SIGMAS).mean(axis=1)
     return float(SIGMAS[means.argmax()]), float(means.max())
 
 
 def reference(value_range: str, validation, test) -> Reference:
-    """The test split, and VALIDATION_EXAMPLES of the other.
+    """Reads the test split, and VALIDATION_EXAMPLES of the validation split.
 
     Raises:
-        UsageError: samples in this range have no way back to [0, 1].
+        UsageError: samples in this value range cannot be scaled to [0, 1].
     """
     validation = subsets.some(validation, VALIDATION_EXAMPLES)
     if len(test.shape) == 1:
         return Reference(validation.all(value_range), test.all(value_range))
     if (limits := RANGES[value_range].limits) is None:
         raise UsageError(
-            f"--metrics=parzen_window is of images in [0, 1], and from --value_range="
-            f"{value_range} there is no way back to it"
+            f"--metrics=parzen_window needs images in [0, 1], and samples in "
+            f"--value_range={value_range} cannot be scaled to it: use another score"
         )
     return Reference(validation.all("unit"), test.all("unit"), limits)
 
 
 def selection(samples: np.ndarray, examples: Reference) -> float:
-    """The mean log-likelihood of the validation examples."""
+    """Returns the mean log-likelihood of the validation examples."""
     return best_sigma(_kernels(samples, examples), examples.validation)[1]
 
 
@@ -124,16 +128,17 @@ def _flat(images):
 
 
 def score(samples: np.ndarray, examples: Reference) -> Score:
-    """The paper's score.
+    """Computes the paper's score.
 
     Args:
-        samples: (m, ...) images from the generator, in its own range.
+        samples: images (m, ...) from the generator, in its value range.
+        examples: `reference`.
 
     Raises:
         UserError: a sample is not finite.
     """
     if not np.isfinite(samples).all():
-        raise UserError("the generator's samples are not finite: there is nothing to score")
+        raise UserError("the samples are not finite: train with a lower learning rate")
     kernels = _kernels(samples, examples)
     sigma, _ = best_sigma(kernels, examples.validation)
     at_grid_edge = sigma in (SIGMAS[0], SIGMAS[-1])

@@ -1,10 +1,11 @@
 """Precision and recall by nearest neighbours (Kynkaanniemi et al. 2019).
 
-The manifold of a set is the union of balls around its features, each as wide as the way to
-the third-nearest other one. Precision is the share of samples within the data's manifold,
-recall that of the data within the samples'. In float64.
+The manifold of a set is the union of balls around its features, whose radii are the
+distances to their third-nearest neighbours. Precision is the share of the samples in the
+manifold of the data, recall the share of the data in the manifold of the samples. They are
+computed in float64.
 
-The same as torch-fidelity 0.4's metric_prc, and as SciPy's cdist gives; tests compare.
+Tests compare with torch-fidelity 0.4's metric_prc and with SciPy's cdist.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,7 @@ OF = "features"
 SAMPLES = 10_000
 SPLITS = ("test",)
 NEIGHBOUR = 3  # Kynkaanniemi et al. 2019, Sec. 3: k
-LEAST = 10 * NEIGHBOUR  # ours: of fewer images a ball holds more than a tenth
+LEAST = 10 * NEIGHBOUR  # ours: with fewer images a ball contains more than a tenth of them
 
 
 class Reference(NamedTuple):
@@ -30,35 +31,36 @@ class Reference(NamedTuple):
 class Score(NamedTuple):
     value: float  # precision
     recall: float
-    f1: float  # their harmonic mean; chooses the best checkpoint
+    f1: float  # harmonic mean of both; selects the best checkpoint
     neighbour: int
     samples: int
     reference_examples: int
 
 
 def manifold(features: np.ndarray) -> Reference:
-    """
+    """Computes the radii of the balls around features (n, ...).
+
     Raises:
-        UserError: there are too few features, or one is not finite.
+        UserError: there are fewer than LEAST features, or one is not finite.
     """
     features = neighbours.flat(features)
     if len(features) < LEAST:
         raise UserError(
-            f"{len(features)} images are too few for precision and recall: it takes "
-            f"{LEAST}, of samples and of examples"
+            f"{len(features)} images are too few for precision and recall: it takes at "
+            f"least {LEAST} samples and {LEAST} examples"
         )
     if not np.isfinite(features).all():
-        raise UserError("features are not finite: they have no neighbours")
+        raise UserError("the features of these images are not finite: check the images")
     radii = np.empty(len(features))
     for rows, squares in neighbours.blocks(features, features):
         within = np.arange(len(features))[rows]
-        squares[np.arange(len(within)), within] = 0.0  # to itself, the nearest
+        squares[np.arange(len(within)), within] = 0.0  # the feature itself is the nearest
         radii[rows] = np.partition(squares, NEIGHBOUR, axis=1)[:, NEIGHBOUR]
     return Reference(features, radii)
 
 
 def share_within(features: np.ndarray, of: Reference) -> float:
-    """Share of the features within the manifold, 0 to 1."""
+    """Returns the share of the features in a manifold, 0 to 1."""
     inside = 0
     for _, squares in neighbours.blocks(features, of.features):
         inside += int((squares <= of.squared_radii).any(1).sum())
@@ -66,17 +68,19 @@ def share_within(features: np.ndarray, of: Reference) -> float:
 
 
 def reference(test) -> Reference:
-    """The manifold of SAMPLES of the test split's `Activations`."""
+    """Returns the manifold of SAMPLES of the test split's `Activations`."""
     return manifold(test.features[:SAMPLES])
 
 
 def score(samples, real: Reference) -> Score:
-    """
+    """Computes precision, recall and their harmonic mean.
+
     Args:
-        samples: `features.Activations`; of it the features (n, d).
+        samples: `features.Activations`, whose features (n, d) are used.
+        real: `reference`.
 
     Raises:
-        UserError: there are too few, or one is not finite.
+        UserError: there are fewer than LEAST samples, or a feature is not finite.
     """
     fake = manifold(samples.features)
     precision = share_within(fake.features, real)
@@ -87,5 +91,5 @@ def score(samples, real: Reference) -> Score:
 
 
 def selection(samples, real: Reference) -> float:
-    """The harmonic mean of the two: the higher the better."""
+    """Returns the harmonic mean of precision and recall."""
     return score(samples, real).f1

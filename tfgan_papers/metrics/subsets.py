@@ -1,7 +1,7 @@
 """Fixed pseudo-random subsets, and labels in the proportions of the data.
 
-Data may lie class by class, so that the first of them are no fair part of the whole.
-Whatever takes fewer examples than there are takes them by `spread`, the same in every run.
+Data may be sorted by class, so that their first examples do not represent them. Code that
+needs fewer examples therefore chooses them by `spread`, in the same way in every run.
 """
 
 import numpy as np
@@ -11,19 +11,27 @@ from tfgan_papers.data.disk import RecordExamples
 from tfgan_papers.data.examples import Examples
 
 SEED = 2014
-LABELS = 200_000  # examples at most whose labels are counted: .1% of a share
+LABELS = 200_000  # at most so many labels are counted: the error of a share is about .1%
 
 
 def spread(n: int, limit: int | None = None, seed: int = SEED) -> np.ndarray:
-    """The numbers 0, ..., n - 1 in a fixed pseudo-random order, or the first `limit` of
-    it: int64 (min(n, limit),). A smaller limit gives the beginning of a larger one's."""
+    """Returns 0, ..., n - 1 in a fixed pseudo-random order.
+
+    Args:
+        n: int.
+        limit: int, returns only the first `limit` numbers; all by default.
+        seed: int.
+
+    Returns:
+        int64 (min(n, limit),). A smaller limit gives the beginning of the same order.
+    """
     return np.random.RandomState(seed).permutation(n)[:limit]  # frozen by NumPy's policy
 
 
 class Subset(Examples):
-    """Examples `first`, ..., `last` - 1 of others in the order of `spread`.
+    """Examples `first`, ..., `last` - 1 of other examples in the order of `spread`.
 
-    Records of tensorflow-datasets keep their own order: they are read in sequence, and they
+    Records of tensorflow-datasets keep their order, because they are read in sequence and
     were written in the order of a hash.
     """
 
@@ -42,15 +50,15 @@ class Subset(Examples):
 
 
 def some(examples: Examples, limit: int | None = None) -> Subset:
-    """All examples, or `limit` of them, in a random order."""
+    """Returns `limit` examples, or all by default, in a fixed random order."""
     return Subset(examples, 0, limit or examples.size)
 
 
 def class_shares(examples: Examples) -> np.ndarray:
-    """Share of each class among the examples, float64 (classes,), of sum 1.
+    """Returns the share of each class among the examples, float64 (classes,), with sum 1.
 
     Raises:
-        UsageError: there are no labels.
+        UsageError: the examples have no labels.
         UserError: a label is not one of the classes.
     """
     few = some(examples, LABELS)
@@ -59,10 +67,17 @@ def class_shares(examples: Examples) -> np.ndarray:
 
 
 def proportionate(n: int, shares: np.ndarray) -> np.ndarray:
-    """n labels of which each class has its share, up to one, int32 (n,).
+    """Returns n labels in the proportions of `shares`, each class exact to one label.
 
-    Class c of k has its turn number j at the time (j + (c + 1/2) / k) / share, so that the
+    Class c of k has its label number j at the time (j + (c + 1/2) / k) / share, so that the
     first labels of many are in proportion too. Equal shares give 0, ..., k - 1, 0, 1, ...
+
+    Args:
+        n: int.
+        shares: (classes,), with sum 1.
+
+    Returns:
+        int32 (n,).
     """
     k = len(shares)
     due, labels = [], []

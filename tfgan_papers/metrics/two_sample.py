@@ -1,12 +1,13 @@
 """1-NN two-sample accuracy (Lopez-Paz and Oquab 2017; on GANs: Xu et al. 2018).
 
-How often the nearest other image, among as many samples as examples, is of the same kind,
-by features. 1/2 where the two laws are one, 1 where they lie apart, below 1/2 where samples
-are copies of examples. Where several are equally near, the share of them that is of the
-same kind counts. In float64.
+It is the share of images whose nearest other image, by features, is of the same kind, among
+equally many samples and examples. It is 1/2 if samples and data have the same distribution,
+1 if they are far apart, and below 1/2 if samples are copies of examples. If several images
+are equally near, the share of them that is of the same kind counts. It is computed in
+float64.
 
-The same as leave-one-out of scikit-learn's KNeighborsClassifier(1) where no two are equally
-near; a test compares.
+If no two are equally near, it equals the leave-one-out accuracy of scikit-learn's
+KNeighborsClassifier(1); a test compares them.
 """
 
 from typing import NamedTuple
@@ -20,37 +21,41 @@ NAME, UNIT = "1-NN two-sample accuracy", "(best is .5)"
 OF = "features"
 SAMPLES = 5000  # ours
 SPLITS = ("test",)
-# Of an image's squared norm: what rounding makes of a distance of zero, in float64 here and
-# in a network that sees the same image in another batch.
+# Distances that differ by at most this share of an image's squared norm are equal:
+# rounding, here in float64 and in a network that sees the same image in another batch.
 ROUNDING = 1e-12
 
 
 class Score(NamedTuple):
-    value: float  # share of all whose nearest is of their kind, 0 to 1
-    of_examples: float  # share of the examples: low where samples cover the data
-    of_samples: float  # share of the samples: low where samples are like the data
+    value: float  # share of all images whose nearest is of their kind, 0 to 1
+    of_examples: float  # share of the examples: low if samples cover the data
+    of_samples: float  # share of the samples: low if samples resemble the data
     samples: int
     reference_examples: int
 
 
 def reference(test) -> np.ndarray:
-    """The features of SAMPLES of the test split's `Activations`."""
+    """Returns the features of SAMPLES of the test split's `Activations`."""
     return neighbours.flat(test.features[:SAMPLES])
 
 
 def score(samples, real: np.ndarray) -> Score:
-    """
+    """Computes the accuracy.
+
     Args:
-        samples: `features.Activations`; of it the features (n, d), of which as many are
-            used as there are examples, and the other way round.
+        samples: `features.Activations`, whose features (n, d) are used: as many as there
+            are examples, or all and as many examples.
+        real: `reference`.
 
     Raises:
-        UserError: there are none, or a feature is not finite.
+        UserError: there are no samples, or a feature is not finite.
     """
     n = min(len(samples.features), len(real))
     both = np.concatenate([real[:n], neighbours.flat(samples.features[:n])])
     if not n or not np.isfinite(both).all():
-        raise UserError("features are not finite, or there are none: nothing to score")
+        raise UserError(
+            "there are no images, or their features are not finite: check the images"
+        )
     same = np.empty(2 * n)
     for rows, squares in neighbours.blocks(both, both):
         own = np.arange(2 * n)[rows]
@@ -63,5 +68,5 @@ def score(samples, real: np.ndarray) -> Score:
 
 
 def selection(samples, real: np.ndarray) -> float:
-    """The nearer to 1/2 the better."""
+    """Returns the negative distance of the accuracy from 1/2."""
     return -abs(score(samples, real).value - 0.5)

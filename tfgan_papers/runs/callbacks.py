@@ -1,7 +1,7 @@
-"""Keras callbacks that watch a run.
+"""Keras callbacks of a run.
 
-Each acts at the end of a report period, which is a Keras epoch. Between the steps they
-look at nothing but the clock.
+Each acts at the end of a report period, which is an epoch for Keras. After a training step
+they only check the time.
 """
 
 import math
@@ -22,14 +22,17 @@ FIRST_CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SECONDS = 600.0
 SHEET_SECONDS = 60.0
 STOPPED = (
-    "stopped. The checkpoints are from before; try a lower --learning_rate, in another "
+    "stopped. The checkpoints are from before: try a lower --learning_rate in another "
     "--logdir"
 )
 
 
 class GracefulStop(keras.callbacks.Callback):
-    """As a context: SIGINT and SIGTERM end the training after the step under way, and a
-    second signal ends the process as usual. `signum` is the signal, or 0."""
+    """Ends the training after the current step on SIGINT or SIGTERM.
+
+    It handles the signals while it is entered as a context. A second signal ends the
+    process as usual. `signum` is the number of the signal, or 0.
+    """
 
     signum = 0
 
@@ -46,24 +49,25 @@ class GracefulStop(keras.callbacks.Callback):
         self.signum = signum
         signal.signal(signum, self.usual[signum])
         if self.model is not None:
-            self.model.stop_training = True  # fit looks at it after every step
+            self.model.stop_training = True  # fit checks it after every step
 
     def on_train_begin(self, logs=None):
-        self.model.stop_training = bool(self.signum)  # came between two calls of fit
+        self.model.stop_training = bool(self.signum)  # received between two calls of fit
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops a run whose scalars are no longer finite.
+    """Stops a run whose scalars are not finite.
 
-    Looks at the means of a report period, which one bad step spoils for good, and not at
-    each step, which would wait for the device.
+    It checks the means of a report period, which a single bad step makes not finite. A
+    check after every step would wait for the device.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
         self.first_step = self.model.steps_done
 
     def on_epoch_end(self, epoch, logs=None):
-        """
+        """Checks the scalars of the period.
+
         Raises:
             TrainingFailure: a scalar is not finite.
         """
@@ -77,15 +81,16 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class Reporter(StopOnNonFinite):
-    """Times the periods and reports the scalars: to TensorBoard, and as a line or on the
-    progress bar.
+    """Measures the time of the periods and reports the scalars.
+
+    It writes them to TensorBoard, and prints them as a line or on the progress bar.
 
     Args:
-        writer: TensorBoard's `tf.summary` writer.
-        total_steps: steps of the whole run.
-        period: steps from one report to the next.
-        images_per_step: examples of the global batch.
-        bar: `Progress`, or None: then each report is a line.
+        writer: `tensorboard.Writer`.
+        total_steps: int, steps of the whole run.
+        period: int, steps between reports.
+        images_per_step: int, examples in the global batch.
+        bar: `Progress`, or None to print lines.
     """
 
     def __init__(self, writer, total_steps, period, images_per_step, bar=None):
@@ -114,7 +119,7 @@ class Reporter(StopOnNonFinite):
         if compiled_before:
             self.timed_steps += step - self.first_step
         if not is_report(step, self.period, self.total_steps):
-            if not compiled_before:  # a sign of life of a run that goes on
+            if not compiled_before:  # shows soon that a resumed run is alive
                 self.show(step, images_per_second)
             return
         with self.writer.as_default(step):
@@ -129,6 +134,7 @@ class Reporter(StopOnNonFinite):
             logging.info("step %d: %s", step, self.status_message)
 
     def show(self, step, images_per_second):
+        """Prints the scalars, the speed and the time left."""
         values = "  ".join(f"{k} {v:7.4f}" for k, v in self.scalars.items())
         if self.bar:
             self.bar.show(self.scalars)
@@ -141,17 +147,19 @@ class Reporter(StopOnNonFinite):
         )
 
     def ms_per_step(self):
-        """Median over the periods, except the first, in which the step is compiled."""
+        """Returns the median over the periods after the first, which compiles the step."""
         return 1e3 * statistics.median(self.seconds_per_step[1:] or self.seconds_per_step)
 
     def reporting_share(self):
-        """Share of the time since the first period that went into reports, pictures and
-        checkpoints, not into steps."""
+        """Returns the share of time for reports, pictures and checkpoints, 0 to 1.
+
+        The time counts from the end of the first period.
+        """
         elapsed = time.perf_counter() - self.steady_since
         return 1 - self.steady_seconds / elapsed if self.seconds_per_step[1:] else 0.0
 
     def compile_seconds(self):
-        """What the first period, one step, took beyond a step."""
+        """Returns how much longer the first period, one step, took than a step."""
         return max(0.0, self.seconds_per_step[0] - self.ms_per_step() / 1e3)
 
 
@@ -161,7 +169,7 @@ def is_report(step: int, period: int, total_steps: int) -> bool:
 
 
 def clock(seconds: float) -> str:
-    """A time for people: 45 s, 3 min, 2 h 05 min."""
+    """Formats a duration: 45 s, 3 min, 2 h 05 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -171,12 +179,12 @@ def clock(seconds: float) -> str:
 
 
 class Progress(keras.callbacks.Callback):
-    """One progress bar over all steps of the run, for a terminal.
+    """A progress bar over all steps of the run, for a terminal.
 
     Args:
-        total_steps: steps of the whole run.
-        done: steps that earlier processes took.
-        images_per_step: examples of the global batch.
+        total_steps: int, steps of the whole run.
+        done: int, steps of earlier processes.
+        images_per_step: int, examples in the global batch.
     """
 
     def __init__(self, total_steps, done, images_per_step):
@@ -201,24 +209,25 @@ class Progress(keras.callbacks.Callback):
         self.bar.refresh()
 
     def show(self, scalars):
-        shown = list(scalars.items())[:2]
-        self.bar.set_postfix_str("  ".join(f"{name} {v:.3f}" for name, v in shown))
+        first_two = list(scalars.items())[:2]
+        self.bar.set_postfix_str("  ".join(f"{name} {v:.3f}" for name, v in first_two))
 
     def close(self):
         self.bar.close()
 
 
 class SampleSheets(keras.callbacks.Callback):
-    """Pictures of the samples at fixed latents, and histograms of the weights. Points are
-    kept too, as they are, from before the first step on.
+    """Draws samples at fixed latents, and histograms of the weights, at each report.
+
+    Samples that are points are also stored, starting before the first step.
 
     Args:
-        writer: TensorBoard's writer.
-        draw: model -> samples, and a uint8 picture of them.
-        folder: where the pictures go, as step-NNN.png, and points, as step-NNN.npy.
-            latest.png is the newest, at most a minute old.
-        period: steps from one report to the next.
-        total_steps: steps of the whole run.
+        writer: `tensorboard.Writer`.
+        draw: function from the model to (samples, uint8 picture of them).
+        folder: path for the pictures step-NNN.png, latest.png, which is at most a minute
+            old, and the points step-NNN.npy.
+        period: int, steps between reports.
+        total_steps: int, steps of the whole run.
     """
 
     def __init__(self, writer, draw, folder, period, total_steps):
@@ -256,16 +265,17 @@ class SampleSheets(keras.callbacks.Callback):
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Keeps checkpoints: the last ones, the best, a sparse history. By steps, and by time:
-    one after the first minute and one every ten minutes.
+    """Writes checkpoints: the last ones, the best, and a sparse history.
+
+    It writes by steps, and also after the first minute and then every ten minutes.
 
     Args:
         checkpoints: `Checkpoints` of the model.
-        every: steps, a multiple of the report period.
-        total_steps: steps of the whole run.
-        writer: TensorBoard's writer.
-        score: model -> float, higher is better, or None: then there is no best. Its curve
-            is TensorBoard's `score/selection`.
+        every: int, steps between checkpoints, a multiple of the report period.
+        total_steps: int, steps of the whole run.
+        writer: `tensorboard.Writer`.
+        score: function from the model to a float, which is highest for the best checkpoint
+            and is the curve `score/selection`. None keeps no best checkpoint.
     """
 
     def __init__(self, checkpoints, every, total_steps, writer, score=None):
@@ -279,7 +289,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if time.monotonic() < self.due:
             return
         step = self.model.steps_done
-        if step % self.every and step < self.total_steps:  # else `keep` comes next
+        if step % self.every and step < self.total_steps:  # otherwise `keep` follows
             self.check(self.model)
             self.checkpoints.save(step)
         self.due = time.monotonic() + CHECKPOINT_SECONDS
@@ -289,11 +299,11 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.keep(self.model)
 
     def keep(self, model):
-        """Write the checkpoint of this step, unless a good one is there.
+        """Writes the checkpoint of this step, unless it is already written.
 
         Raises:
-            TrainingFailure: a weight is not finite, which scalars from before the step's
-                update do not show.
+            TrainingFailure: a weight is not finite. The scalars, which are computed before
+                the update, do not show it.
         """
         step = model.steps_done
         if step == self.checkpoints.good_step:
@@ -304,11 +314,12 @@ class CheckpointCallback(keras.callbacks.Callback):
         number, remainder = divmod(step, self.every)
         if number and not remainder and not number & (number - 1):  # 1, 2, 4, 8, ...
             self.checkpoints.save(step, "history", keep=None)
-        self.checkpoints.save(step)  # last: a run killed before it comes by here again
+        self.checkpoints.save(step)  # last: a run killed before this line repeats the above
         self.due = time.monotonic() + CHECKPOINT_SECONDS
 
     def check(self, model):
-        """
+        """Checks the weights of the networks and the optimizers.
+
         Raises:
             TrainingFailure: a weight is not finite.
         """
@@ -320,9 +331,9 @@ class CheckpointCallback(keras.callbacks.Callback):
                 )
 
     def select(self, model, step):
-        """Score the model, and keep it where it is the best so far."""
+        """Scores the model, and writes it as the best checkpoint if no score was higher."""
         score = self.score(model)
-        logging.info("step %d: %.4g by the score that chooses the best", step, score)
+        logging.info("step %d: %.4g by the score that selects the best", step, score)
         with self.writer.as_default(step):
             tensorboard.scalar("selection", score)
         self.writer.flush()

@@ -1,9 +1,9 @@
-"""Everything a run needs to go on, on disk: networks, optimizers, step, schedules.
+"""Checkpoints: the networks, optimizers, step and schedules that a run needs to continue.
 
-`last/` holds the newest few, `best/` the best by a score, `history/` those at powers of
-two of the interval. Each is written aside and then moved, its index last, without which it
-is none: a kill at any moment leaves whole ones only. TensorFlow checks a checksum of every
-tensor it reads.
+`last/` contains the newest KEPT, `best/` the best by a score, `history/` those at powers of
+two of the interval. A checkpoint is written to another folder and then moved, its index
+last. Without an index it does not count, so that a kill at any time leaves only complete
+checkpoints. TensorFlow verifies a checksum of every tensor that it reads.
 """
 
 import errno
@@ -19,48 +19,58 @@ from tfgan_papers import files
 from tfgan_papers.errors import UserError
 from tfgan_papers.models.adversarial import AdversarialModel
 
-KEPT = 3  # in last/: should the newest be unreadable, the one before it is used
+KEPT = 3  # in last/: if the newest is unreadable, the one before it is used
 
 
 DISK_ERRORS = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EIO")
 
 
 def describe_disk_error(error):
-    """What a disk refuses, in the operating system's words, or None: another error.
+    """Returns the operating system's message for a disk error, or None for other errors.
 
     Args:
-        error: an OSError or TensorFlow's, which has the words in its message only.
+        error: OSError, or TensorFlow's error, which has the message only in its text.
     """
-    said = (os.strerror(getattr(errno, name)) for name in DISK_ERRORS)
-    return next((words for words in said if words in str(error)), None)
+    messages = (os.strerror(getattr(errno, name)) for name in DISK_ERRORS)
+    return next((message for message in messages if message in str(error)), None)
 
 
 class Checkpoints:
-    """Those of one model in one folder."""
+    """The checkpoints of a model in a folder.
+
+    Args:
+        folder: path of the checkpoints.
+        model: the model that they save and restore.
+    """
 
     def __init__(self, folder: pathlib.Path, model: AdversarialModel):
         self.folder = pathlib.Path(folder)
-        self.best_score = tf.Variable(-np.inf, dtype=tf.float64)  # of those in best/
+        self.best_score = tf.Variable(-np.inf, dtype=tf.float64)  # in best/
         self.checkpoint = tf.train.Checkpoint(
             **model.checkpointed(), best_score=self.best_score
         )
-        self.good_step = None  # of the one in last/ that was read or written just now
+        self.good_step = None  # step in last/ that was last read or written
 
     def all(self, kind: str = "last") -> list[pathlib.Path]:
-        """Paths without suffix, by step. Written out means: with its index."""
-        found = (self.folder / kind).glob("step-*.index")
-        return sorted(path.with_suffix("") for path in found)
+        """Returns the paths of the complete checkpoints without suffix, by step."""
+        indices = (self.folder / kind).glob("step-*.index")
+        return sorted(path.with_suffix("") for path in indices)
 
     def save(self, step: int, kind: str = "last", keep: int | None = KEPT):
-        """Write, then drop all but the newest `keep` (None: all).
+        """Writes a checkpoint, and then deletes all but the newest `keep` of its kind.
+
+        Args:
+            step: int.
+            kind: "last", "best" or "history".
+            keep: int, or None to keep all.
 
         Raises:
-            UserError: the disk is full or not writable; the older ones stay.
+            UserError: the disk is full or not writable; the older checkpoints remain.
         """
         path = self.folder / kind / f"step-{step:09d}"
         aside = path.parent / "writing"
         try:
-            if aside.is_dir():  # of a process that was killed here
+            if aside.is_dir():  # left by a process that was killed while writing
                 shutil.rmtree(aside)
             aside.mkdir(parents=True)
             self.checkpoint.write(str(aside / path.name))
@@ -71,10 +81,10 @@ class Checkpoints:
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(aside, ignore_errors=True)
             older = self.all(kind)
-            kept = f"the newest kept is {older[-1].name}" if older else "none is kept"
+            newest = f"the newest is {older[-1].name}" if older else "there is no older one"
             reason = describe_disk_error(error) or str(error).splitlines()[0]
             raise UserError(
-                f"the checkpoint of step {step} cannot be written ({reason}); {kept}. "
+                f"the checkpoint of step {step} cannot be written ({reason}); {newest}. "
                 "Free some space and run the same command again"
             ) from error
         if kind == "last":
@@ -83,18 +93,22 @@ class Checkpoints:
             _drop(old)
 
     def rewind(self, step: int) -> int | None:
-        """Back to the newest from before `step`, dropping those in last/ and history/ from
-        `step` on; its step, or None if there is none, and nothing is dropped.
+        """Restores the newest checkpoint from before `step` and deletes the later ones.
 
-        At every moment the newest in last/ is one to go on from: what is gone back to is
-        there before the first is dropped, and the newest is dropped first.
+        Checkpoints in best/ are kept. The newest in last/ is valid at any time: the
+        restored one is in last/ before the first is deleted, and the newest is deleted
+        first.
+
+        Returns:
+            The step of the restored checkpoint, or None if none is older; then nothing is
+            deleted.
         """
         kinds = ("last", "history")
         early = {kind: [p for p in self.all(kind) if _step(p) < step] for kind in kinds}
         kind = next((kind for kind in kinds if early[kind]), None)
         if kind is None:
             return None
-        best_score = float(self.best_score)  # best/ stays as it is
+        best_score = float(self.best_score)  # best/ does not change
         back = self.restore(kind, before=step)
         self.best_score.assign(best_score)
         if kind != "last":
@@ -105,11 +119,17 @@ class Checkpoints:
         return back
 
     def restore(self, kind: str = "last", before: int | None = None) -> int | None:
-        """The newest readable one into the model, of those from before a step if that is
-        given; its step, or None if there is none.
+        """Restores the newest readable checkpoint.
+
+        Args:
+            kind: "last", "best" or "history".
+            before: int, restores only checkpoints from before this step; None allows all.
+
+        Returns:
+            Its step, or None if there are no checkpoints.
 
         Raises:
-            UserError: there are some, and none can be read.
+            UserError: there are checkpoints, but none is readable.
         """
         paths = [p for p in self.all(kind) if before is None or _step(p) < before]
         for path in reversed(paths):
@@ -118,7 +138,7 @@ class Checkpoints:
                     self.checkpoint.read(name).assert_consumed()
                 self.good_step = _step(path)
                 return self.good_step
-            except Exception as error:  # a cut or garbled file raises any of a dozen
+            except Exception as error:  # damaged files raise a dozen different classes
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 logging.warning(
                     "%s cannot be read (%s); trying the one before", path, reason

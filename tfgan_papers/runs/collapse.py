@@ -1,23 +1,23 @@
-"""Collapse watch: once a report, whether the samples still vary and D can still err.
+"""The collapse watch: checks at every report that the samples vary and that D can err.
 
-GANs tend to look well early and to collapse late (LSGAN, 2017, on its stability runs), so
-the watch never stops looking. It measures three things that need to know no loss:
+GANs often look well early and collapse late (LSGAN, 2017, on its stability runs), so the
+watch continues to the end of the run. It measures three quantities, for any loss:
 
-    diversity   mean distance between two samples over that between two examples: 1 is as
-                varied as the data, 0 is one sample for all z. Among the modes of a
-                mixture half may be lost before it shows: there, see mode coverage.
-    coverage    how many kinds of images the samples are of, over how many the data are of
-                (`metrics.coverage`): a digit that bends and moves has half the diversity
-                of all digits and no coverage. Not taken of points.
-    d_auc       the chance that D tells a sample from an example: .5 is a guess, 1 is never
-                wrong. Taken in whichever direction D's scores run, so that it holds for
-                logits, least-squares scores and energies alike; not taken of a model in
-                which nothing learns to tell.
+    diversity   mean distance between two samples, divided by that between two examples: 1
+                if the samples vary as much as the data, 0 if G ignores z. On a mixture,
+                half of the modes may be lost without effect: use the score mode_coverage
+                there.
+    coverage    number of kinds of images among the samples, relative to the data
+                (`metrics.coverage`). A digit that bends and moves has half the diversity
+                of all digits and no coverage. Not measured for points.
+    d_auc       the probability that D ranks an example above a sample, or the reverse,
+                whichever is larger: .5 is a guess, and 1 means that D never errs. It is
+                therefore defined for logits, least-squares scores and energies alike. Not
+                measured for a model without an adversary.
 
-Its reports are in collapse.json, by step. A rollback changes nothing but the noise of the
-run, which from there on is that of another number: the same noise would lead to the same
-collapse. As reports and rollbacks are read up to the step at which a run goes on, a
-resumed run does what the uninterrupted one would have done.
+The reports are written to collapse.json, by step. A rollback changes only the noise of the
+run, because the same noise would lead to the same collapse. A resumed run reads the reports
+and rollbacks up to its step, and therefore does what the uninterrupted run would have done.
 """
 
 import keras
@@ -32,19 +32,21 @@ from tfgan_papers.metrics import coverage
 from tfgan_papers.metrics.diversity import mean_distance
 from tfgan_papers.runs import tensorboard
 
-EXAMPLES = 128  # samples, and examples: 8,128 pairs of each
-SEED = 0  # of both, the same in every run
-VALUES = 2**18  # of the samples whose kinds are counted, so many numbers at most
-LEAST = 0.2  # of diversity, and of coverage; ours: sheets below it show one motif
+EXAMPLES = 128  # number of samples and of examples: 8,128 pairs of each
+SEED = 0  # of samples and examples, the same in every run
+VALUES = 2**18  # largest number of pixel values in the samples for coverage
+LEAST = 0.2  # diversity or coverage below it is low; ours: such sheets show one motif
 MOST_AUC = 0.999  # ours
-REPORTS = 3  # in a row; no more than checkpoints in last/, so that a good one is left
+REPORTS = 3  # in a row; at most the checkpoints in last/, so that a good one remains
 ROLLBACKS = 3
-NOISES_APART = 2**48  # seeds of a run's noises, clear of `noise.Stream.reseed`'s
+NOISES_APART = 2**48  # distance between the seeds; see also `noise.Stream.reseed`
 
 
 def separation(real_scores: np.ndarray, fake_scores: np.ndarray) -> float:
-    """Area under the ROC curve of the one against the other, ties counting half, in the
-    direction in which it is larger: 1/2 to 1."""
+    """Area under the ROC curve of real against fake scores, 1/2 to 1.
+
+    Ties count half. The direction of the scores does not matter.
+    """
     n, m = len(real_scores), len(fake_scores)
     ranks = rankdata(np.concatenate([real_scores, fake_scores]))
     auc = (ranks[:n].sum() - n * (n + 1) / 2) / (n * m)
@@ -52,7 +54,7 @@ def separation(real_scores: np.ndarray, fake_scores: np.ndarray) -> float:
 
 
 def first_low(reports: list[dict]) -> int | None:
-    """The step since which every report is of low diversity or coverage, or None."""
+    """Returns the step since which all reports are low, or None if the last is not low."""
     since = None
     for report in reversed(reports):
         if not is_low(report):
@@ -62,20 +64,27 @@ def first_low(reports: list[dict]) -> int | None:
 
 
 def is_low(report: dict) -> bool:
-    """Whether the samples of a report vary too little."""
+    """Whether the diversity or coverage of a report is below LEAST."""
     return report["diversity"] < LEAST or report.get("coverage", 1.0) < LEAST
 
 
 def measured(report: dict, digits: int = 2) -> str:
-    """The variety of a report's samples, in words."""
+    """Returns the diversity and coverage of a report as text."""
     names = (name for name in ("diversity", "coverage") if name in report)
     return ", ".join(f"{name} {report[name]:.{digits}f}" for name in names)
 
 
 def diagnose(reports: list[dict]) -> str:
-    """On the last reports: collapsed, if the samples have ceased to vary; low_diversity, if
-    they never did; saturated, if D never errs; else healthy. "too early to tell" of fewer
-    than REPORTS, unknown before the first."""
+    """Diagnoses a run from its last REPORTS reports.
+
+    Returns:
+        "collapsed": the samples no longer vary.
+        "low_diversity": they have never varied.
+        "saturated": D never errs.
+        "healthy": none of these.
+        "too early to tell": there are fewer than REPORTS reports.
+        "unknown": there are none.
+    """
     last = reports[-REPORTS:]
     if len(last) < REPORTS:
         return "too early to tell" if last else "unknown"
@@ -87,31 +96,33 @@ def diagnose(reports: list[dict]) -> str:
 
 
 def check(strategy: tf.distribute.Strategy, on_collapse: str):
-    """
+    """Checks that the strategy supports `on_collapse`.
+
     Raises:
-        UsageError: the workers of a cluster would not all stop.
+        UsageError: it does not, because the workers of a cluster would not all stop.
     """
     several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     if several and on_collapse != "warn":
         raise UsageError(
-            f"--on_collapse={on_collapse} works on one machine; on several, warn"
+            f"--on_collapse={on_collapse} works only on one machine: use "
+            "--on_collapse=warn on several"
         )
 
 
 class Watch(keras.callbacks.Callback):
-    """Looks at the end of each whole report period, and does what `on_collapse` says.
+    """Diagnoses the run after each report period and carries out `on_collapse`.
 
     Args:
         folder: `RunFolder`.
-        model: as it stands when the run begins or goes on.
-        checkpoints: its `Checkpoints`, for going back.
-        writer: TensorBoard's writer.
-        real: EXAMPLES examples as the networks see them, with their labels where there
-            are classes: the samples are then of the same classes.
-        period: steps; reports in between, which depend on where a run was interrupted,
-            do not count.
-        on_collapse: warn, stop or rollback.
-        kinds: `coverage.Kinds` of the data; without them no coverage is taken.
+        model: the model at the start of training, after restoring.
+        checkpoints: `Checkpoints` of the model, for rollbacks.
+        writer: `tensorboard.Writer`.
+        real: EXAMPLES examples in the value range of the networks. If the model has
+            classes, (examples, labels); the samples then have the same classes.
+        period: int, steps between reports. Reports at other steps, where a run was
+            interrupted, do not count.
+        on_collapse: "warn", "stop" or "rollback".
+        kinds: `coverage.Kinds` of the data; None measures no coverage.
     """
 
     def __init__(
@@ -130,7 +141,7 @@ class Watch(keras.callbacks.Callback):
         self.on_collapse = on_collapse
         self.period, done = period, model.steps_done
         self.real, self.labels = real if model.classes else (real, None)
-        self.real_distance = mean_distance(self.real) or np.nan  # all are the same
+        self.real_distance = mean_distance(self.real) or np.nan  # 0 if all are equal
         self.kinds, n = kinds, len(self.real)
         if kinds:
             n = max(n, min(coverage.SAMPLES, VALUES // int(np.prod(self.real.shape[1:]))))
@@ -139,7 +150,7 @@ class Watch(keras.callbacks.Callback):
         stored = folder.read("collapse.json") or {"reports": [], "rollbacks": []}
         self.reports = [r for r in stored["reports"] if r["step"] <= done]
         self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
-        self.first_seed, self.said = model.seed, None
+        self.first_seed, self.logged = model.seed, None
         self.use_noise(model)
 
     @property
@@ -150,9 +161,10 @@ class Watch(keras.callbacks.Callback):
         model.seed = self.first_seed + self.noise_number * NOISES_APART
 
     def on_epoch_end(self, epoch, logs=None):
-        """
+        """Reports, diagnoses and acts at the end of a period.
+
         Raises:
-            TrainingFailure: the samples have collapsed, and that is to end the run.
+            TrainingFailure: the samples have collapsed, and `on_collapse` ends the run.
         """
         step = self.model.steps_done
         if step % self.period:
@@ -165,21 +177,22 @@ class Watch(keras.callbacks.Callback):
         now = diagnose(self.reports)
         if now != before and {before, now} & {"collapsed", "low_diversity", "saturated"}:
             logging.warning(self.sentence(now))
-            self.said = now
+            self.logged = now
         if now == "collapsed" and self.on_collapse != "warn":
             self.go_back()
         self.folder.write("collapse.json", self.state())
 
     def conclude(self):
-        """Log the verdict at the end of the run, unless it is the last that was said."""
+        """Logs the diagnosis at the end of the run, unless it is the last logged."""
         now = diagnose(self.reports)
-        if now not in ("unknown", self.said):
+        if now not in ("unknown", self.logged):
             logging.info(self.sentence(now))
 
     def look(self, step):
+        """Measures the model and returns the report of this step."""
         labels = None if self.labels is None else np.resize(self.labels, len(self.z))
-        given = self.model.with_labels(self.z, labels)
-        drawn = np.asarray(self.model.generator(given, training=False))  # not its average
+        inputs = self.model.with_labels(self.z, labels)
+        drawn = np.asarray(self.model.generator(inputs, training=False))  # not averaged
         fake = drawn[: len(self.real)]
         report = {"step": step, "diversity": mean_distance(fake) / self.real_distance}
         if self.kinds and np.isfinite(drawn).all():
@@ -195,47 +208,52 @@ class Watch(keras.callbacks.Callback):
         return report | {"d_auc": separation(*scores)}
 
     def sentence(self, now):
-        """A verdict in words: of which samples, and where to see them."""
+        """Describes a diagnosis and names the sheet of the samples."""
         last = self.reports[-1]
         of = f"samples at step {last['step']:,}"
         vary = f"{of} vary {last['diversity']:.2f} times as much as the data"
         if "coverage" in last:
             vary += f" and show {last['coverage']:.2f} of its kinds"
-        told = f", D tells them from it with AUC {last.get('d_auc', np.nan):.3f}"
-        told = vary + (told if "d_auc" in last else "")
+        auc = f", and D distinguishes them with AUC {last.get('d_auc', np.nan):.3f}"
+        measures = vary + (auc if "d_auc" in last else "")
         reports = f"{len(self.reports)} of {REPORTS} reports"
-        said = {
+        diagnosis = {
             "collapsed": f"collapse: {vary} (threshold {LEAST} for {REPORTS} reports)",
-            "low_diversity": f"no variety yet: {vary}",
-            "saturated": f"saturation: D tells {of} from data without error (AUC over "
-            f"{MOST_AUC} for {REPORTS} reports)",
-            "too early to tell": f"too early to tell of a collapse, {reports}: {told}",
-            "healthy": f"no collapse, no saturation: {told}",
+            "low_diversity": f"low diversity since the start: {vary}",
+            "saturated": f"saturation: D distinguishes {of} from data without error (AUC "
+            f"above {MOST_AUC} for {REPORTS} reports)",
+            "too early to tell": f"too early to diagnose a collapse, {reports}: {measures}",
+            "healthy": f"no collapse, no saturation: {measures}",
         }[now]
-        return f"{said}; see {self.folder / 'samples'}/step-{last['step']:09d}.png"
+        return f"{diagnosis}; see {self.folder / 'samples'}/step-{last['step']:09d}.png"
 
     def go_back(self):
-        """To the newest checkpoint from before the samples ceased to vary."""
-        said = self.sentence("collapsed")
+        """Restores the newest checkpoint from before the collapse, then stops or continues.
+
+        Raises:
+            TrainingFailure: `on_collapse` is "stop", there were ROLLBACKS rollbacks, or
+                no such checkpoint exists.
+        """
+        reason = self.sentence("collapsed")
         seen, noise_number = self.reports[-1]["step"], self.noise_number + 1
-        goes_on = self.on_collapse == "rollback" and noise_number <= ROLLBACKS
+        resumes = self.on_collapse == "rollback" and noise_number <= ROLLBACKS
         back = self.checkpoints.rewind(first_low(self.reports))
         if back is None:
-            raise TrainingFailure(said, "stopped; no checkpoint is from before")
+            raise TrainingFailure(reason, "stopped; no checkpoint is from before it")
         self.reports = [report for report in self.reports if report["step"] <= back]
-        if not goes_on:
-            tried = f", after {ROLLBACKS} rollbacks" if noise_number > ROLLBACKS else ""
+        if not resumes:
+            tried = f" after {ROLLBACKS} rollbacks" if noise_number > ROLLBACKS else ""
             self.folder.write("collapse.json", self.state())
             raise TrainingFailure(
-                said, f"stopped{tried}. The run stands at step {back:,}, from before"
+                reason, f"stopped{tried}. The run is back at step {back:,}, from before"
             )
         self.writer.restart(back)
         self.rollbacks.append({"seen": seen, "to": back, "noise": noise_number})
         self.use_noise(self.model)
-        self.model.make_train_function(force=True)  # the old one has the old noise in it
+        self.model.make_train_function(force=True)  # the old one contains the old noise
         self.model.stop_training = True
         logging.warning(
-            "rollback %d of at most %d: from step %d back to %d, on with other noise",
+            "rollback %d of at most %d: from step %d back to %d, then with other noise",
             *(noise_number, ROLLBACKS, seen, back),
         )
 
@@ -243,6 +261,6 @@ class Watch(keras.callbacks.Callback):
         return {"reports": self.reports, "rollbacks": self.rollbacks}
 
     def summary(self):
-        """What summary.json says: the verdict, and the last report behind it."""
+        """Returns the entries for summary.json: the diagnosis and the last report."""
         last = self.reports[-1] if self.reports else {}
         return {"verdict": diagnose(self.reports), **last, "rollbacks": self.noise_number}

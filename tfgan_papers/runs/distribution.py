@@ -1,4 +1,4 @@
-"""The machine's side of a run: devices, precision, XLA, determinism."""
+"""The machine of a run: devices, precision, XLA, determinism."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
 
-EXECUTION_SECONDS = 0.1  # of a call into the graph: short enough to interrupt at once
+EXECUTION_SECONDS = 0.1  # per call of the graph, so that a signal is handled soon
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +22,14 @@ class MachineOptions(Options):
 
     strategy: str = option(
         "one",
-        "one device, mirrored over all devices of this machine, or multi_worker over the "
+        "one device; mirrored over all devices of this machine; or multi_worker over the "
         "machines in $TF_CONFIG.",
         choices=("one", "mirrored", "multi_worker"),
     )
     jit_compile: str = option(
         "auto",
-        "Compile the step with XLA. auto times both ways on this network and machine and "
-        "keeps the faster one; the run folder remembers which.",
+        "Compile the step with XLA. auto times both ways on this network and machine, uses "
+        "the faster one and stores the choice in the run folder.",
         choices=("auto", "true", "false"),
     )
     mixed_precision: str = option(
@@ -38,26 +38,33 @@ class MachineOptions(Options):
         choices=("float32", "mixed_bfloat16"),
     )
     deterministic: bool = option(
-        False, "The same command gives the same weights, bit for bit; turns XLA off."
+        False, "Make the same command give the same weights, bit for bit; turns XLA off."
     )
     steps_per_execution: int = option(
         0,
-        "Training steps in one call of the graph, on one device only. 0 takes as many as "
-        f"last {EXECUTION_SECONDS} s where --jit_compile=auto has timed them, else 1.",
+        "Training steps per call of the graph, on one device only. 0: as many as take "
+        f"{EXECUTION_SECONDS} s if --jit_compile=auto has timed the step, otherwise 1.",
         low=0,
     )
     cpu_devices: int = option(
-        1, "Split the CPU into this number of devices, to try mirrored.", low=1
+        1, "Number of devices into which the CPU is split, for --strategy=mirrored.", low=1
     )
 
 
-TIMED_STEPS = 7  # of each way, by --jit_compile=auto
+TIMED_STEPS = 7  # for each way, with --jit_compile=auto
 
 
 def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
-    """Configure TensorFlow, before its first operation; the strategy."""
+    """Configures TensorFlow before its first operation, and returns the strategy.
+
+    Raises:
+        UsageError: the options contradict each other.
+        UserError: TF_CONFIG is missing or invalid.
+    """
     if machine.deterministic and machine.jit_compile == "true":
-        raise UsageError("--deterministic and --jit_compile=true exclude each other")
+        raise UsageError(
+            "--deterministic and --jit_compile=true exclude each other: leave one out"
+        )
     keras.utils.set_random_seed(seed)
     if machine.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -83,11 +90,12 @@ def _multi_worker():
         config = json.loads(os.environ["TF_CONFIG"])
         config["cluster"]["worker"][config["task"]["index"]]
         jobs = {*config["cluster"], config["task"]["type"]}
-        if jobs != {"worker"}:  # of each job the task 0 would be the chief
+        if jobs != {"worker"}:  # task 0 of each other job would be a chief too
             raise ValueError(f"its jobs are {', '.join(sorted(jobs))}")
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise UserError(
-            "--strategy=multi_worker needs TF_CONFIG in the environment, of workers alone: "
+            "--strategy=multi_worker needs TF_CONFIG in the environment, with workers "
+            "only: "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
             '"index": 0}}'
         ) from error
@@ -95,24 +103,29 @@ def _multi_worker():
 
 
 def check(strategy: tf.distribute.Strategy, batch_size: int, steps_per_execution: int):
-    """Refuse what the strategy cannot run.
+    """Checks that the strategy supports the batch size and the steps per execution.
 
     Raises:
-        UsageError: the batch does not divide, or several steps a call on replicas.
+        UsageError: the batch size is not divisible by the number of replicas, or there are
+            several steps per execution on several replicas.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UsageError(
-            f"--batch_size={batch_size} is not divisible by {replicas} replicas"
+            f"--batch_size={batch_size} is not divisible by {replicas} replicas: use a "
+            "multiple"
         )
     if replicas > 1 and steps_per_execution > 1:
-        raise UsageError("--steps_per_execution works on one device only")
+        raise UsageError(
+            "--steps_per_execution works only on one device: leave it out on several"
+        )
 
 
 def check_same_step(strategy: tf.distribute.Strategy, done: int):
-    """
+    """Checks that all workers of a cluster resume from the same step.
+
     Raises:
-        UserError: the workers of a cluster would go on from different steps.
+        UserError: they do not.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
@@ -120,28 +133,33 @@ def check_same_step(strategy: tf.distribute.Strategy, done: int):
     steps = sorted({*strategy.gather(here, axis=0).numpy().tolist()})
     if len(steps) > 1:
         raise UserError(
-            f"the workers stand at the steps {', '.join(map(str, steps))}: give all of "
-            "them one --logdir, on a disk that they share"
+            f"the workers resume from the steps {', '.join(map(str, steps))}: use the same "
+            "--logdir for all of them, on a disk that they share"
         )
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes the run folder."""
+    """Whether this process writes the run folder."""
     resolver = strategy.cluster_resolver
     return not (resolver and resolver.task_id)
 
 
 def compile_options(strategy, machine, model_of, batch_of, period):
-    """How to compile: Keras' options, and facts for run.json: `jit_compile_why`, and
-    `timed_ms_per_step` where the step was timed.
+    """Decides how to compile the step.
 
     Args:
-        period: steps between two reports, which the steps a call must divide.
-        model_of: jit_compile -> a fresh compiled model, for timing alone.
-        batch_of: model -> what it takes in one step.
+        strategy: `tf.distribute.Strategy`.
+        machine: `MachineOptions`.
+        model_of: function from jit_compile to a new compiled model, used only for timing.
+        batch_of: function from the model to the data of one step.
+        period: int, steps between reports, which the steps per execution must divide.
+
+    Returns:
+        (arguments of `compile`; entries of run.json: `jit_compile_why`, and
+        `timed_ms_per_step` if the step was timed).
     """
     steps, timed = machine.steps_per_execution or 1, {}
-    chosen, why = machine.jit_compile == "true", "as --jit_compile says"
+    chosen, why = machine.jit_compile == "true", "set by --jit_compile"
     if machine.jit_compile == "auto":
         if machine.deterministic:
             why = "--deterministic excludes XLA"
@@ -162,13 +180,18 @@ def compile_options(strategy, machine, model_of, batch_of, period):
 
 
 def steps_per_execution(seconds: float, period: int) -> int:
-    """How many steps of so many seconds fit into EXECUTION_SECONDS and divide `period`."""
+    """Returns the number of steps that fit into EXECUTION_SECONDS and divide `period`.
+
+    Args:
+        seconds: float, the duration of a step.
+        period: int, steps between reports.
+    """
     fitting = min(period, int(EXECUTION_SECONDS / seconds))
     return max(n for n in range(1, max(1, fitting) + 1) if period % n == 0)
 
 
 def _step_seconds(model_of, batch_of, jit_compile):
-    """Median time of a training step of a model made for the purpose."""
+    """Median time of a training step of a new model."""
     model = model_of(jit_compile)
     batch = batch_of(model)
     step = tf.function(model.train_step, jit_compile=model.jit_compile)
@@ -181,10 +204,10 @@ def _step_seconds(model_of, batch_of, jit_compile):
 
 
 def distribute(strategy, stream):
-    """`stream`, batches of the global size, as each replica's share of each batch.
+    """Distributes batches of the global size over the replicas.
 
-    Replica r of N gets rows [r/N, (r+1)/N): sharding them here, not by Keras, is what
-    makes two workers read one batch between them.
+    Replica r of N gets the rows [r/N, (r+1)/N) of each batch. Unlike sharding by Keras,
+    this makes several workers share one batch.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
@@ -212,7 +235,7 @@ def distribute(strategy, stream):
 
 @contextlib.contextmanager
 def scope(strategy):
-    """`strategy.scope()`, except that one device needs none."""
+    """Enters `strategy.scope()` if there are several replicas."""
     with (
         strategy.scope() if strategy.num_replicas_in_sync > 1 else contextlib.nullcontext()
     ):

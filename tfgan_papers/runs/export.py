@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that needs nothing of this package."""
+"""Export of a trained model as a SavedModel that does not need this package."""
 
 import json
 import pathlib
@@ -16,26 +16,28 @@ SERVING_BATCH_NORM = "inference mode: moving averages"
 
 
 def export(model: GenerativeModel, folder: pathlib.Path, value_range: str, facts: dict):
-    """Write the generator and the critic with named endpoints, and manifest.json beside.
-    Of a model that averages its generator it is the average, unless it samples the raw one.
+    """Writes the networks with named endpoints, and manifest.json.
 
-    generate(z) -> images, in the network's value range; also serving_default.
-    sample(n, seed) -> n uint8 images, the same for the same seed; sample(n) draws others
-        each time.
-    score(images) -> D's output, (n, 1). Images are float32 in the network's value range,
-        or uint8.
-    reconstruct(images) -> images, where D or the model is an autoencoder; `score` is then
-        their distance, (n, 1).
-    classify(images) -> probabilities of the classes, where the model learns a classifier.
+    If the model averages its generator, the average is exported, unless the model samples
+    the raw one. The endpoints are:
 
-    With classes `generate` and `score` also take `label`, int32 (n,), and `sample` one
-    `label`; a label of no class is an InvalidArgumentError.
+    generate(z) -> images in the value range of the network; also serving_default.
+    sample(n, seed) -> n uint8 images, the same for the same seed. sample(n) draws others
+        in each call.
+    score(images) -> D's output, (n, 1). Images are uint8, or float32 in the value range
+        of the network.
+    reconstruct(images) -> images, if D or the model is an autoencoder. `score` then returns
+        the distance between images and reconstructions, (n, 1).
+    classify(images) -> probabilities of the classes, if the model learns a classifier.
+
+    With classes, `generate` and `score` also take `label`, int32 (n,), and `sample` takes
+    one `label`, int32. A label that is not a class raises an InvalidArgumentError.
 
     Args:
         model: a built model.
-        folder: replaced if it is there.
+        folder: path of the export; an existing one is replaced.
         value_range: name in `data.RANGES`.
-        facts: further entries of the manifest.
+        facts: dict, further entries of manifest.json.
     """
     endpoints = Endpoints(model, value_range)
     archive = keras.export.ExportArchive()
@@ -53,7 +55,12 @@ def export(model: GenerativeModel, folder: pathlib.Path, value_range: str, facts
 
 
 class Endpoints:
-    """The functions that are served, on copies of the model's networks."""
+    """The exported functions, with copies of the model's networks.
+
+    Args:
+        model: `GenerativeModel`.
+        value_range: name in `data.RANGES`.
+    """
 
     def __init__(self, model, value_range):
         self.model, self.value_range = model, value_range
@@ -65,18 +72,18 @@ class Endpoints:
         self.shape = self.critic.inputs[0].shape[1:]
 
     def networks(self):
-        """Those whose weights are served."""
+        """Returns the networks whose weights are exported."""
         parts = (self.generator, self.critic, self.classifier)
         return [network for network in parts if network is not None]
 
     def labelled(self, inputs, label):
-        """What a network is called on."""
+        """Returns the inputs of a network: `inputs`, and `label` if it is not None."""
         if label is None:
             return inputs
         classes = self.model.classes
         of_classes = tf.reduce_all((label >= 0) & (label < classes))
-        line = f"a label is none of the classes 0 to {classes - 1}:"
-        tf.debugging.Assert(of_classes, [line, label])  # one-hot it would be zeros
+        line = f"a label is not one of the classes 0 to {classes - 1}:"
+        tf.debugging.Assert(of_classes, [line, label])  # one-hot encoding gives zeros
         return [inputs, label]
 
     def to_network(self, images):
@@ -109,8 +116,11 @@ class Endpoints:
         return tf.nn.softmax(self.classifier(self.to_network(images), training=False))
 
     def traced(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-        """Each endpoint as a function with a trace for each way to call it; the first is
-        the signature."""
+        """Traces each endpoint for each of its signatures, the first being the default.
+
+        Returns:
+            name -> traced function.
+        """
         spec, several = tf.TensorSpec, bool(self.model.classes)
         each = {"label": spec((None,), tf.int32, name="label")} if several else {}
         one = {"label": spec((), tf.int32, name="label")} if several else {}
@@ -140,7 +150,7 @@ class Endpoints:
         return function
 
     def manifest(self) -> dict:
-        """What the endpoints take and give."""
+        """Describes the inputs and outputs of the endpoints, and the model."""
         model, shape = self.model, ["n", *self.shape]
         of_each = {"label": "int32 (n,)"} if model.classes else {}
         of_all = {"label": "int32"} if model.classes else {}

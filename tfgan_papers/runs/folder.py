@@ -1,11 +1,11 @@
-"""A run folder: the one class that reads and writes it.
+"""The run folder. All its files are read and written here.
 
-flags.txt       the options of the run; --flagfile=FOLDER/flags.txt repeats it
-run.json        what the run is of (data, classes, commit, command) and its times
-summary.json    the end: steps, speed, sizes, last scalars, versions
+flags.txt       the options of the run; --flagfile=FOLDER/flags.txt repeats the run
+run.json        the data, classes, commit and command of the run, and its times
+summary.json    written at the end: steps, speed, sizes, last scalars, versions
 scores.json     a list of scores
-collapse.json   what the collapse watch has seen
-failure.json    why a training failed for good
+collapse.json   the reports of the collapse watch
+failure.json    the reason why training failed
 checkpoints/  export/  samples/  tensorboard/
 """
 
@@ -24,10 +24,10 @@ except ImportError:  # Windows
 
 
 class RunFolder:
-    """The files of one run.
+    """The files of a run.
 
     Args:
-        path: of the folder, which need not be there.
+        path: the folder, which need not exist.
     """
 
     def __init__(self, path: str | pathlib.Path):
@@ -40,33 +40,35 @@ class RunFolder:
         return str(self.path)
 
     def read(self, name: str):
-        """The value in one of its JSON files, or None if there is no such file."""
+        """Returns the content of a JSON file of the folder; None if it is absent."""
         return files.read_json(self.path / name)
 
     def write(self, name: str, content):
-        """Write one of its JSON files."""
+        """Writes a JSON file in the folder."""
         files.write_json(self.path / name, content)
 
     def write_text(self, name: str, text: str):
-        """Write one of its text files."""
+        """Writes a text file in the folder."""
         files.write_text(self.path / name, text)
 
     def lock(self):
-        """Reserve the folder for training in this process, until it ends.
+        """Reserves the folder for training by this process, until the process ends.
 
         Raises:
-            UserError: another process trains there, or the folder cannot be written.
+            UserError: another process trains in it, or it is not writable.
         """
         path = self.path / "lock"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = path.open("a")
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from error
-        atexit.register(file.close)  # to close any file of it gives the lock back
+            raise UserError(
+                f"{path} cannot be written ({error.strerror}): choose another --logdir"
+            ) from error
+        atexit.register(file.close)  # closing any file of this path releases the lock
         if fcntl is None:
             logging.warning(
-                "this system has no file locks: let one process at a time train in %s",
+                "this system has no file locks: run only one process at a time in %s",
                 self.path,
             )
             return
@@ -74,24 +76,29 @@ class RunFolder:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise UserError(
-                f"another process trains in {self.path}: wait for its end, or choose "
+                f"another process trains in {self.path}: wait until it ends, or choose "
                 "another --logdir"
             ) from error
 
     def open_log(self):
-        """log.txt, open for appending. It waits while a process writes there to whom it
-        was given as output, from that process's first moment on: a killed study may have
-        left one at work, which has not yet come to `lock`."""
+        """Opens log.txt for appending, and waits for a process that still writes to it.
+
+        A killed study may have left a process that trains but has not yet called `lock`. It
+        holds log.txt as its output from its first moment.
+        """
         file = (self.path / "log.txt").open("ab")
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # unlike lockf, it is inherited
+            fcntl.flock(file, fcntl.LOCK_EX)  # unlike that of lockf, this lock is inherited
         return file
 
     def stored_options(self) -> dict[str, str]:
-        """Option -> its text, as flags.txt has it; empty without that file.
+        """Reads flags.txt.
+
+        Returns:
+            Option -> text; empty if the file does not exist.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: the file is not readable.
         """
         path = self.path / "flags.txt"
         if not path.is_file():
@@ -104,15 +111,15 @@ class RunFolder:
         return {name: text for name, _, text in pairs}
 
     def steps(self) -> int:
-        """Steps of the finished run; 0 before its end."""
+        """Returns the number of steps of a finished run, or 0 for an unfinished one."""
         return (self.read("summary.json") or {}).get("steps", 0)
 
     def scores(self) -> dict[str, dict]:
-        """Metric -> its newest score of the last step."""
+        """Returns metric -> its newest score at the last step."""
         entries, steps = self.read("scores.json") or [], self.steps()
         return {entry["metric"]: entry for entry in entries if entry["step"] == steps}
 
     def sheets(self, suffix: str = "png") -> dict[int, pathlib.Path]:
-        """Step -> the sheet, or with "npy" the points, that its report has left."""
+        """Returns step -> path of the sheet of samples; with "npy", of the points."""
         paths = sorted((self.path / "samples").glob(f"step-*.{suffix}"))
         return {int(path.stem.removeprefix("step-")): path for path in paths}

@@ -1,4 +1,4 @@
-"""Records: one JSON file for each result, written by the run that found it."""
+"""Records: one JSON file per result, written by the run that found it."""
 
 import datetime
 import itertools
@@ -13,7 +13,7 @@ from tfgan_papers import files
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 UNJUDGED = "not judged"
-VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # what steps' times depend on
+VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # they determine times of steps
 
 
 def compare_with_paper(
@@ -22,11 +22,19 @@ def compare_with_paper(
     paper_spread: float | None,
     better: str = "higher",
 ) -> str:
-    """How `value` compares with the paper's, where "higher" or "lower" is better, or
-    neither than the "same"; not judged where the paper has none.
+    """Compares a value with that of the paper.
 
-    Within noise: short by no more than the paper's own spread. Ours does not count: runs
-    that scatter would come off better for it.
+    It is within noise if it is worse by at most the paper's own spread. Our spread is not
+    used, because runs that vary more would be judged better.
+
+    Args:
+        value: our value.
+        paper_value: the paper's value; None if it has none.
+        paper_spread: the paper's spread; None counts as 0.
+        better: "higher" or "lower", or "same" if the values should be equal.
+
+    Returns:
+        One of VERDICTS, or UNJUDGED if the paper has no value.
     """
     if paper_value is None:
         return UNJUDGED
@@ -38,7 +46,7 @@ def compare_with_paper(
 
 
 def machine() -> str:
-    """The machine in a few words: processor with its widest vectors, cores, system."""
+    """Describes the machine: processor with its widest vectors, cores, system."""
     model = platform.processor() or platform.machine()
     info = pathlib.Path("/proc/cpuinfo")
     if info.is_file():
@@ -51,25 +59,25 @@ def machine() -> str:
 
 
 def command() -> str:
-    """The command line of this process."""
+    """Returns the command line of this process."""
     return shlex.join(["python", *sys.argv])
 
 
 def commit() -> str | None:
-    """The commit of the code that runs, "-dirty" if it is changed; None outside git."""
+    """Returns the commit of this code, with "-dirty" if it is changed; None outside git."""
     here = pathlib.Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             [*command, "--exclude=*"], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 def write(path: str | pathlib.Path, **fields):
-    """Write one record, whole or not at all; machine, commit and date are added."""
+    """Writes a record atomically, and adds machine, commit and date."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     record = {**fields, "machine": machine(), "commit": commit(), "date": date}
     files.write_json(path, record)

@@ -16,13 +16,13 @@ from tfgan_papers.runs.folder import RunFolder
 
 
 class Run:
-    """A run, new or old.
+    """A new or existing run.
 
     Attributes:
         values: `settings.Values`, its options.
         paper: `contract.Paper`.
         folder: `RunFolder`.
-        facts: dict, run.json: what the run is of.
+        facts: dict, the content of run.json.
     """
 
     def __init__(self, values: settings.Values):
@@ -31,10 +31,10 @@ class Run:
         self.facts = self.folder.read("run.json") or {}
 
     def check_data(self, examples: data.Examples):
-        """Note which data the run is of, or see that these are they.
+        """Adds the properties of the training data to `facts`, or compares with them.
 
         Raises:
-            UsageError: it was started with others.
+            UsageError: the run was started with other data.
         """
         facts = {
             "shape": list(examples.shape),
@@ -43,34 +43,34 @@ class Run:
             "class_names": list(examples.class_names or ()),
             "fingerprint": examples.fingerprint(),
         }
-        there = {name: self.facts.get(name, value) for name, value in facts.items()}
-        if there["classes"] == 1:  # version 0.1 took one folder for a class
-            there["classes"] = 0
-        if there != facts:
+        known = {name: self.facts.get(name, value) for name, value in facts.items()}
+        if known["classes"] == 1:  # version 0.1 took one folder for a class
+            known["classes"] = 0
+        if known != facts:
             other = ", ".join(
-                f"{name} {_short(facts[name])} (there: {_short(there[name])})"
+                f"{name} {_short(facts[name])} (there: {_short(known[name])})"
                 for name in facts
-                if facts[name] != there[name]
+                if facts[name] != known[name]
             )
             raise UsageError(
-                f"--dataset={self.values.data.dataset} is not what the run in "
-                f"{self.folder} was started with: {other}. Use the same data, or another "
+                f"--dataset={self.values.data.dataset} is not the data with which "
+                f"the run in {self.folder} was started: {other}. Use that data, or another "
                 "--logdir"
             )
         self.facts |= facts
 
     def minibatches_per_step(self) -> int:
-        """How many minibatches a training step takes from the data."""
+        """Returns the number of minibatches that a training step takes from the data."""
         return self.paper.minibatches_per_step(self.values.paper)
 
     def settings(self, shape, mean, size: int, classes: int) -> contract.Settings:
-        """What the model depends on besides the paper's own options.
+        """Returns the settings on which the model depends besides the paper's options.
 
         Args:
-            shape: of an example.
-            mean: the mean example in the networks' value range.
-            size: number of training examples.
-            classes: number of classes; 0 without labels.
+            shape: the shape of an example.
+            mean: the mean example in the value range of the networks.
+            size: int, the number of training examples.
+            classes: int, the number of classes; 0 without labels.
         """
         training = self.values.training
         return contract.Settings(
@@ -88,11 +88,11 @@ class Run:
         )
 
     def build(self, of: contract.Settings, **compile_options) -> AdversarialModel:
-        """The paper's model, with what every model can have.
+        """Builds the paper's model and applies the options that all models share.
 
         Raises:
-            UsageError: its samples cannot be in the range of the data, or its generator
-                cannot be averaged.
+            UsageError: the output of the generator does not fit the value range, or its
+                weights cannot be averaged.
         """
         model = contract.build(self.paper, of, self.values.paper, **compile_options)
         data.ranges.check(model.generator, self.values.data.value_range)
@@ -101,14 +101,14 @@ class Run:
         if not training.generator_average:
             if training.generator != "averaged":
                 raise UsageError(
-                    "--generator=raw goes with a run that keeps an average of its "
-                    "generator: see --generator_average"
+                    "--generator=raw needs a run with an averaged generator: train with "
+                    "--generator_average"
                 )
             return model
         if not model.adversary:
             raise UsageError(
-                "--generator_average is for a generator that has an adversary, and "
-                f"--model={self.values.model} has none"
+                f"--generator_average needs an adversary, and --model={self.values.model} "
+                "has none: leave it out"
             )
         model.average_generator(training.generator_average)
         if training.generator == "raw":
@@ -116,7 +116,7 @@ class Run:
         return model
 
     def batches(self, examples: data.Examples, model, of, seed: int, first_step: int = 0):
-        """What the model trains on, from the batch after `first_step` steps on."""
+        """Returns the batches of training data after the first `first_step` steps."""
         size = self.values.training.batch_size * self.minibatches_per_step()
         value_range = self.values.data.value_range
         if self.paper.batches:
@@ -128,13 +128,16 @@ class Run:
         )
 
     def restored(self, kind: str = "last") -> tuple[AdversarialModel, int]:
-        """The trained model of the folder, on one device, and its step.
+        """Restores the trained model of the folder on one device.
 
         Args:
-            kind: "last" or "best", which checkpoint.
+            kind: "last" or "best", the kind of the checkpoint.
+
+        Returns:
+            (model, step).
 
         Raises:
-            UserError: there is no trained run in the folder.
+            UserError: the folder contains no such checkpoint, or no run.
         """
         if not self.facts:
             raise UserError(f"{self.folder} is not a run folder: train there first")
@@ -147,9 +150,9 @@ class Run:
             raise UserError(
                 f"{self.folder} has no checkpoint in checkpoints/{kind}"
                 + (
-                    ": a best one is kept where --metrics is given in training"
+                    "; train with --metrics to keep the best"
                     if kind == "best"
-                    else ": train there first"
+                    else "; train there first"
                 )
             )
         return model, step
@@ -160,8 +163,10 @@ def _short(fact):
 
 
 def hold_out(run: Run, given: dict) -> Run:
-    """A new run with a tenth of the data held out for scores, where the set has no test
-    split and neither the user nor the paper names splits."""
+    """Holds out a tenth of the data for scores, if the data set has no test split.
+
+    An existing run, and one whose splits the user or the paper names, is unchanged.
+    """
     if run.facts or {"train_split", "test_split"} & given.keys():
         return run
     of = data.with_held_out_split(run.values.data)
@@ -169,10 +174,13 @@ def hold_out(run: Run, given: dict) -> Run:
 
 
 def open_run(given: dict) -> Run:
-    """The run that the user's option values mean, new or in a folder.
+    """Returns the run that the user's options describe, new or existing.
+
+    Args:
+        given: option -> value, from the user.
 
     Raises:
-        UsageError: they make no sense, or contradict the run in the folder.
+        UsageError: the options are invalid or contradict the run in the folder.
     """
     logdir = given.get("logdir")
     if logdir is None:
@@ -184,19 +192,27 @@ def open_run(given: dict) -> Run:
 
 
 def ensemble_member(folder: str, run: Run, except_for: tuple[str, ...]) -> Run:
-    """Another run with the options of `run`, except for those named.
+    """Returns another run that has the options of `run`, except for the named ones.
+
+    Args:
+        folder: path of the other run.
+        run: `Run`.
+        except_for: names of the options that may differ.
 
     Raises:
-        UsageError: it has others, or is the run itself.
+        UsageError: another option differs, or `folder` is the folder of `run`.
+        UserError: `folder` is not a run folder.
     """
     other = RunFolder(folder)
     if other.path.resolve() == run.folder.path.resolve():
-        raise UsageError(f"--ensemble: {folder} is the run of --logdir itself")
+        raise UsageError(f"--ensemble={folder} is the run of --logdir: name other runs")
     stored = other.stored_options()
     if not stored:
-        raise UserError(f"--ensemble: {folder} is not a run folder")
+        raise UserError(f"--ensemble={folder} is not a run folder: train there first")
     if contradicted := settings.contradictions(run.values, stored, except_for):
-        raise UsageError(f"{folder} is another kind of run: {', '.join(contradicted)}")
+        raise UsageError(
+            f"{folder} has other options than the run: {', '.join(contradicted)}"
+        )
     own = {name: stored[name] for name in except_for if name in stored}
     fields = settings.all_fields()
     changed = {name: options.from_text(fields[name], own[name]) for name in own}

@@ -1,6 +1,7 @@
-"""The options of a run, and how the values of several sources come together.
+"""The options of a run, and their values from several sources.
 
-The code's default < the paper's experiment < the run folder < what the user gives.
+A later source has precedence: the code's default, the paper's experiment, the run folder,
+the user.
 """
 
 import dataclasses
@@ -14,32 +15,32 @@ from tfgan_papers.options import Options, option
 from tfgan_papers.papers import PAPERS, contract
 from tfgan_papers.runs.distribution import MachineOptions
 
-EDITION = 2  # of run folders; run.json of the first edition has none
+EDITION = 2  # of the format of run folders; run.json of the first edition has none
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions(Options):
-    """How a model is trained, and where the run is kept."""
+    """How a model is trained, and where the run is stored."""
 
-    loss: str | None = option(None, "Adversarial loss; the paper's own by default.")
+    loss: str | None = option(None, "Adversarial loss; that of the paper by default.")
     fidelity: str = option(
         "paper",
-        "What to follow where the paper and its authors' code conflict.",
+        "Source to follow if the paper and its authors' code differ.",
         choices=("paper", "code"),
     )
     network: str = option(
-        "", "Networks of the paper by name; those for the data set by default."
+        "", "Networks of the paper, by name; those for the data set by default."
     )
-    batch_size: int = option(100, "Images in a minibatch, over all replicas.", low=1)
+    batch_size: int = option(100, "Images per minibatch, over all replicas.", low=1)
     learning_rate: float | None = option(
         None, "Learning rate of both optimizers at the start.", low=0.0
     )
-    steps: int = option(20_000, "Training steps in all.", low=1)
+    steps: int = option(20_000, "Training steps in total.", low=1)
     seed: int = option(1, "Seed of weights, data order and noise.", low=0, high=2**31 - 1)
     generator_average: float = option(
         0.0,
-        "Keep an exponential moving average of G's weights, which moves by this share of "
-        "the way in each step of G, for example 0.001; 0 keeps none.",
+        "Exponential moving average of G's weights: the share of the new weights in each "
+        "step of G, for example 0.001; 0 keeps no average.",
         low=0.0,
         high=0.999,
     )
@@ -48,43 +49,43 @@ class TrainingOptions(Options):
     )
     generator: str = option(
         "averaged",
-        "Generator to sample, score and export where the run keeps an average.",
+        "Generator for sampling, scores and export if the run keeps an average.",
         choices=("averaged", "raw"),
     )
     on_collapse: str = option(
         "warn",
-        "When the samples no longer vary: warn; stop at the checkpoint from before; or "
-        "roll back to it and continue with other noise, at most three times.",
+        "Action when the samples no longer vary: warn; stop at the checkpoint from before; "
+        "or roll back to it and continue with other noise, at most three times.",
         choices=("warn", "stop", "rollback"),
     )
     logdir: str | None = option(
         None,
-        "The run folder, by default runs/MODEL-DATASET. The same command continues the "
-        "run that is there.",
+        "Run folder, by default runs/MODEL-DATASET. The same command continues the run in "
+        "it.",
     )
     report_steps: int = option(
         1000, "Steps between two reports, each with a sheet of samples.", low=1
     )
     checkpoint_steps: int = option(
         5000,
-        "Steps between two checkpoints. There is also one after the first minute and then "
-        "every ten minutes.",
+        "Steps between two checkpoints. Further ones are written after the first minute "
+        "and then every ten minutes.",
         low=1,
     )
     tensorboard_port: int = option(
         0,
-        "Serve TensorBoard on this port during the training; 0 does not.",
+        "Port on which TensorBoard is served during training; 0 does not serve it.",
         low=0,
         high=65_535,
     )
 
 
-# Options that say where a run is kept and how far it goes, not what it computes.
+# Options that define where a run is stored and how long it is, not what it computes.
 LOCATION = {
     "logdir", "steps", "report_steps", "checkpoint_steps", "tensorboard_port", "data_dir",
     "download",
 }  # fmt: skip
-# Free to change when a run continues: these, and those of its scores and its machine.
+# Options that may change when a run continues: these, and those of scores and machine.
 FREE = LOCATION | {
     "validation_split", "test_split", "generator", "on_collapse", "strategy", "jit_compile",
     "steps_per_execution", "cpu_devices",
@@ -103,7 +104,7 @@ class Values(NamedTuple):
     machine: MachineOptions
 
     def flat(self) -> dict[str, object]:
-        """Name -> value of all of them."""
+        """Returns name -> value of all options."""
         parts = (self.data, self.training, self.machine, self.paper)
         return {
             "model": self.model,
@@ -111,20 +112,21 @@ class Values(NamedTuple):
         }
 
     def defining(self) -> dict[str, object]:
-        """Those that decide what the run computes, by name in order."""
+        """Returns name -> value of the options that define the computation, sorted."""
         flat = self.flat()
         return {name: flat[name] for name in sorted(flat.keys() - FREE)}
 
 
 def all_fields() -> dict[str, dataclasses.Field]:
-    """The fields of every option that some run can have, by name."""
+    """Returns the fields of all options of all models, by name."""
     return options.fields(*SHARED, *(paper.options for paper in PAPERS.values()))
 
 
 def paper_of(model: str) -> contract.Paper:
-    """
+    """Returns the paper of a model.
+
     Raises:
-        UsageError: there is no such model.
+        UsageError: no such model exists.
     """
     if model not in PAPERS:
         raise UsageError(f"--model={model}: choose one of {', '.join(PAPERS)}")
@@ -132,15 +134,15 @@ def paper_of(model: str) -> contract.Paper:
 
 
 def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Values:
-    """The values of a run.
+    """Returns the values of a run.
 
     Args:
-        given: option -> value, from the user; `model` among them.
-        stored: option -> text, as the folder of the run has them; empty for a new run.
+        given: option -> value, from the user, including `model`.
+        stored: option -> text, from the run folder; empty for a new run.
 
     Raises:
-        UsageError: a value makes no sense, an option is of another model, or the user's
-            values contradict the run's.
+        UsageError: a value is invalid, an option is not one of the model, or the user's
+            values contradict those of the run.
     """
     if stored:  # the first edition read folders in the order of their paths
         stored = {"data_order": "sorted", **stored}
@@ -155,7 +157,7 @@ def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Valu
     special = contract.defaults(
         paper, known["dataset"], known["network"], known["fidelity"]
     )
-    if stored:  # the folder says all that defines the run
+    if stored:  # the folder contains all values that define the run
         special = {name: value for name, value in special.items() if name in FREE}
     chosen = {**values, **special, **old, **given}
     chosen["logdir"] = chosen["logdir"] or default_folder(paper.name, chosen["dataset"])
@@ -183,25 +185,36 @@ def _parsed(stored, fields, folder):
 
 
 def default_folder(model: str, dataset: str) -> str:
-    """runs/MODEL-DATASET."""
+    """Returns runs/MODEL-DATASET."""
     return f"runs/{model}-{dataset.replace('/', '-')}"
 
 
 def contradictions(
     values: Values, stored: Mapping[str, str], except_for: tuple[str, ...] = ()
 ) -> list[str]:
-    """Each defining option whose value is not the stored one, for people. An option that
-    is not stored had no value, or did not exist yet: then its default counts."""
+    """Describes each defining option whose value differs from the stored one.
+
+    If an option is not stored, it had no value or did not exist yet, and its default
+    counts.
+
+    Args:
+        values: `Values`.
+        stored: option -> text, from a run folder.
+        except_for: names of options to ignore.
+
+    Returns:
+        A list of texts, such as "--seed=2 (there: 1)".
+    """
     defaults = {"model": None, **options.defaults((*SHARED, type(values.paper)))}
-    there = {
+    old = {
         name: stored.get(name, options.to_text(defaults[name]))
         for name in values.defining()
         if name not in except_for
     }
     return [
-        f"--{name}={options.to_text(value)} (there: {there[name]})"
+        f"--{name}={options.to_text(value)} (there: {old[name]})"
         for name, value in values.defining().items()
-        if name in there and not _same(name, value, there[name])
+        if name in old and not _same(name, value, old[name])
     ]
 
 
@@ -212,7 +225,7 @@ def _same(name, value, text):
 
 
 def lines(values: Values, steps: int) -> str:
-    """flags.txt of a run that has taken, or is to take, so many steps."""
+    """Returns the content of flags.txt of a run with `steps` steps."""
     flat = values.flat()
     chosen = values.defining() | {name: flat[name] for name in KEPT_ALTHOUGH_FREE}
     if flat["generator_average"]:

@@ -1,4 +1,4 @@
-"""The sheets of a run: its samples at fixed latents, and examples in the same layout."""
+"""The sheets of a run: samples at fixed latents, and examples in the same layout."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,12 +9,15 @@ from tfgan_papers.models.adversarial import AdversarialModel
 
 LAYOUT = (8, 8)  # rows and columns
 POINTS = 5120  # samples in a picture of points (LSGAN, mixture_gaussian/: 10 batches)
-SEED = 0  # of the latents, the same in every run, so that runs compare
+SEED = 0  # of the latents: the same in every run, so that runs can be compared
 
 
 def drawer(model: AdversarialModel, examples: data.Examples, value_range: str):
-    """model -> its samples at latents that are the same in every run, and their picture:
-    a sheet of images, a scatter of points, or Fig. 1 of GAN (2014) for a line."""
+    """Returns a function that draws samples at latents that are the same in every run.
+
+    The function takes the model and returns (samples, picture of them): a sheet of images,
+    a scatter plot of points in the plane, or Fig. 1 of GAN (2014) for points on a line.
+    """
     rows, columns = LAYOUT
     images = len(examples.shape) == 3
     n = rows * columns if images else POINTS
@@ -39,7 +42,11 @@ def drawer(model: AdversarialModel, examples: data.Examples, value_range: str):
 
 
 def row_labels(model: AdversarialModel, rows: int, columns: int):
-    """A class for each row, evenly over all of them, int32; None without classes."""
+    """Returns a class per row, evenly spaced over all classes, repeated for each column.
+
+    Returns:
+        int32 (rows * columns,); None without classes.
+    """
     if not model.classes:
         return None
     classes = np.linspace(0, model.classes - 1, min(rows, model.classes))
@@ -48,7 +55,7 @@ def row_labels(model: AdversarialModel, rows: int, columns: int):
 
 
 def of_examples(examples: data.Examples) -> np.ndarray | None:
-    """Some examples, in the layout of the samples' sheet; None of points."""
+    """Draws examples in the layout of the samples' sheet; returns None for points."""
     rows, columns = LAYOUT
     if len(examples.shape) != 3:
         return None

@@ -1,4 +1,4 @@
-"""What a run says of itself: at its start, in run.json and summary.json, at its end."""
+"""Descriptions of a run: lines at its start and end, run.json and summary.json."""
 
 import importlib.metadata
 import platform
@@ -16,19 +16,19 @@ PACKAGES = ("tfgan-papers", "tensorflow", "keras", "numpy")
 
 
 def run_id(values) -> str:
-    """A name for a new run: model, data set, time and seed."""
+    """Returns an id for a new run: model, data set, time and seed."""
     now = time.strftime("%Y%m%d-%H%M%S")
     return f"{values.model}-{values.data.dataset}-{now}-seed{values.training.seed}"
 
 
 def versions() -> dict:
-    """The versions of what a result depends on."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"versions": {**found, "python": platform.python_version()}}
+    """Returns the versions of the packages on which a result depends."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"versions": {**packages, "python": platform.python_version()}}
 
 
 def manifest(run, step: int) -> dict:
-    """Further entries of the export's manifest.json."""
+    """Returns further entries for the export's manifest.json."""
     facts = {"model": run.values.model, "run_id": run.facts["run_id"], "step": step}
     if names := run.facts.get("class_names"):
         facts["class_names"] = names
@@ -36,7 +36,7 @@ def manifest(run, step: int) -> dict:
 
 
 def opening(run, model, examples, strategy, done: int):
-    """Lines that say what is trained, where and for how long."""
+    """Yields lines that describe the model, the data, the machine and the duration."""
     values = run.values
     training, machine = values.training, values.machine
     form = "x".join(map(str, examples.shape))
@@ -68,7 +68,7 @@ def opening(run, model, examples, strategy, done: int):
 
 
 def closing(run, model):
-    """Lines that say where things are, and what to do next."""
+    """Yields lines that name the results and the next commands."""
     folder = shlex.quote(str(run.folder))
     took = run.facts["measured"]["ms_per_step"] * model.steps_done / 1e3
     newest = max(run.folder.sheets(), default=None)
@@ -81,13 +81,15 @@ def closing(run, model):
 
 
 def trainable(network) -> int:
-    """How many trainable weights: the figure that papers give."""
+    """Returns the number of trainable weights, as in papers."""
     return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
 def measure(run, reporter, images_per_step: int):
-    """Put into run.json what summary.json says of speed and scalars. The times are those
-    of the process that has timed most steps."""
+    """Writes the speed and the scalars of the run to run.json.
+
+    The times are those of the process that has timed the most steps.
+    """
     measured = run.facts.setdefault("measured", {})
     if not measured or reporter.timed_steps > measured.get("timed_steps", 0):
         ms_per_step = reporter.ms_per_step()
@@ -104,7 +106,7 @@ def measure(run, reporter, images_per_step: int):
 
 
 def write(run, model, watch, strategy):
-    """summary.json."""
+    """Writes summary.json."""
     training, machine = run.values.training, run.values.machine
     run.folder.write(
         "summary.json",

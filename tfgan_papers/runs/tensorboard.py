@@ -1,4 +1,4 @@
-"""What a run writes for TensorBoard, under names that do not change when it resumes.
+"""TensorBoard's files of a run. Their tags do not change when the run resumes.
 
 losses/  balance/  watch/  score/  speed/     scalars
 samples, real                                 sheets
@@ -21,7 +21,7 @@ from tensorboard.util import tensor_util
 
 from tfgan_papers.errors import UserError
 
-HISTOGRAM_VALUES = 2**14  # of a weight, for its histogram
+HISTOGRAM_VALUES = 2**14  # values of a weight in its histogram, at most
 LOSSES = ("d_loss", "g_loss", "error", "bound", "divergence")
 GROUPS = {
     **dict.fromkeys(LOSSES, "losses"),
@@ -32,38 +32,38 @@ GROUPS = {
     "images_per_s": "speed",
 }
 DESCRIPTIONS = {
-    "d_loss": "What the discriminator descends, mean over the report period.",
-    "g_loss": "What the generator descends, mean over the report period.",
-    "d_real": "What D says of data; of an autoencoder its error on data.",
-    "d_fake": "What D says of samples.",
+    "d_loss": "Loss of the discriminator, mean over the report period.",
+    "g_loss": "Loss of the generator, mean over the report period.",
+    "d_real": "Output of D for data; of an autoencoder, its error on data.",
+    "d_fake": "Output of D for samples.",
     "k": "BEGAN: weight of the samples' error in D's loss.",
     "m_global": "BEGAN: measure of convergence, lower is better.",
-    "train_error": "Share of the labelled examples of a batch that D names wrongly.",
+    "train_error": "Share of a batch's labelled examples that D classifies wrongly.",
     "pull_away": "EBGAN: mean squared cosine between the codes of different samples.",
     "bound": "Lower bound on the log-likelihood in nats, mean over the report period.",
-    "error": "Error of the autoencoder's copies, summed over the pixels.",
+    "error": "Reconstruction error of the autoencoder, summed over the pixels.",
     "divergence": "KL divergence between the codes' distribution and the prior, in nats.",
-    "diversity": "Mean distance between two samples over that between two examples.",
-    "d_auc": "Chance that D tells a sample from an example; 0.5 is a guess.",
-    "coverage": "Share of the data's variety that the samples have, by nearest examples.",
-    "selection": "The score that chooses the best checkpoint; higher is better.",
+    "diversity": "Mean distance between two samples, divided by that of two examples.",
+    "d_auc": "Probability that D distinguishes a sample from an example; 0.5 is a guess.",
+    "coverage": "Kinds of images among samples, relative to the data.",
+    "selection": "Score that selects the best checkpoint; higher is better.",
     "images_per_s": "Training images per second.",
 }
 
 
 def scalar(name: str, value: float):
-    """Write a scalar under its group, with its description."""
+    """Writes a scalar with its group and description."""
     tag = f"{GROUPS.get(name, 'balance')}/{name}"
     tf.summary.scalar(tag, value, description=DESCRIPTIONS.get(name))
 
 
 def image(tag: str, picture: np.ndarray):
-    """Write one uint8 picture (height, width, 3)."""
+    """Writes a uint8 picture (height, width, 3)."""
     tf.summary.image(tag, picture[None])
 
 
 def histograms(*networks: keras.Model):
-    """Write the weights of each network, by the place of their layer and their name."""
+    """Writes a histogram of each weight, tagged by the layer's position and kind."""
     for network in networks:
         layers = [layer for layer in network.layers if layer.trainable_variables]
         for place, layer in enumerate(layers):
@@ -75,19 +75,21 @@ def histograms(*networks: keras.Model):
 
 
 def spread_out(values: tf.Tensor) -> tf.Tensor:
-    """Up to HISTOGRAM_VALUES of `values`, at even distances: a histogram of millions takes
-    TensorBoard a second, and looks the same."""
+    """Returns at most HISTOGRAM_VALUES of the values, evenly spaced.
+
+    A histogram of millions of values takes TensorBoard a second, and looks the same.
+    """
     values = tf.reshape(values, [-1])
     every = -(-values.shape[0] // HISTOGRAM_VALUES)
-    return values[:: every + 1 - every % 2]  # odd: else it meets some columns only
+    return values[:: every + 1 - every % 2]  # odd: an even one would omit columns
 
 
 class Writer:
-    """TensorBoard's writer of a run.
+    """The TensorBoard writer of a run.
 
     Args:
-        folder: of the event files; None writes nothing.
-        step: after which the run goes on.
+        folder: path of the event files; None writes nothing.
+        step: int, the step from which the run resumes.
     """
 
     def __init__(self, folder: pathlib.Path | None, step: int = 0):
@@ -97,8 +99,7 @@ class Writer:
             self.restart(step)
 
     def restart(self, step: int):
-        """Go on after `step`: TensorBoard drops what was written of later steps, which
-        are done again."""
+        """Continues after `step`. TensorBoard drops events of later steps."""
         self.writer.close()
         self.folder.mkdir(parents=True, exist_ok=True)
         if any(self.folder.iterdir()):
@@ -106,7 +107,7 @@ class Writer:
         self.writer = tf.summary.create_file_writer(str(self.folder))
 
     def as_default(self, step: int):
-        """`tf.summary`'s context."""
+        """Returns the context in which `tf.summary` writes events of `step`."""
         return self.writer.as_default(step)
 
     def flush(self):
@@ -114,10 +115,13 @@ class Writer:
 
 
 def _note_restart(folder, step):
-    """TensorBoard reads the files of a folder in the order of their names, which begin
-    with the second in which they were made: "-" sorts this one before the writer's."""
-    made = max(int(path.name.split(".")[3]) for path in folder.glob("events.out.*"))
-    while (now := time.time()) < made + 1:
+    """Writes an event file that makes TensorBoard drop the events after `step`.
+
+    TensorBoard reads the files in the order of their names, which begin with the second of
+    their creation. "-" sorts this one before the next file of the writer.
+    """
+    created = max(int(path.name.split(".")[3]) for path in folder.glob("events.out.*"))
+    while (now := time.time()) < created + 1:
         time.sleep(0.05)
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     path = folder / f"events.out.tfevents.{int(now)}.-restart"
@@ -130,7 +134,7 @@ def _note_restart(folder, step):
 
 
 def flags(writer: Writer, values: dict[str, object], name: str):
-    """Write the options: as text, and as the hyper-parameters of a trial of this name."""
+    """Writes the options as text, and as hyper-parameters of the trial `name`."""
     values = {k: v for k, v in values.items() if v is not None}
     rows = "\n".join(f"| {name} | {value} |" for name, value in values.items())
     with writer.as_default(0):
@@ -139,36 +143,48 @@ def flags(writer: Writer, values: dict[str, object], name: str):
 
 
 def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
-    """Scalar, without its group -> step -> value. Of a step that was done again, after a
-    resume or a rollback, what it gave last."""
-    found = {}
+    """Reads the scalars of a run.
+
+    Returns:
+        name without group -> {step: value}. If a step was repeated after a resume or a
+        rollback, the last value counts.
+    """
+    scalars = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
         try:
             for written in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                _add(found, event_pb2.Event.FromString(written))
+                _add(scalars, event_pb2.Event.FromString(written))
         except tf.errors.DataLossError:
-            continue  # the last event of a run that was killed
-    return found
+            continue  # the last event of a killed run
+    return scalars
 
 
-def _add(found, event):
+def _add(scalars, event):
+    """Adds the scalars of an event, or drops later steps if the event is a restart."""
     if event.HasField("session_log"):
-        for name, values in found.items():
-            found[name] = {k: v for k, v in values.items() if k < event.step}
+        for name, values in scalars.items():
+            scalars[name] = {k: v for k, v in values.items() if k < event.step}
     for value in event.summary.value:
         if value.metadata.plugin_data.plugin_name == "scalars":
             name = value.tag.rpartition("/")[-1]
             number = float(tensor_util.make_ndarray(value.tensor))
-            found.setdefault(name, {})[event.step] = number
+            scalars.setdefault(name, {})[event.step] = number
 
 
 def serve(folder: pathlib.Path, port: int) -> str:
-    """Serve TensorBoard from a process of its own while this one lives; the address.
+    """Serves TensorBoard from another process, until this process ends.
+
+    Args:
+        folder: path of the event files.
+        port: int.
+
+    Returns:
+        The address.
 
     Raises:
         UserError: the port cannot be used.
     """
-    with socket.socket() as probe:  # TensorBoard would say so minutes later, elsewhere
+    with socket.socket() as probe:  # TensorBoard would fail only minutes later
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("localhost", port))

@@ -27,17 +27,18 @@ from tfgan_papers.runs.run import Run
 
 
 def train(run: Run, make_score=None):
-    """Train, or continue, the run.
+    """Trains a run, or continues it.
 
     Args:
-        make_score: the training examples -> (model -> float, higher is better), which
-            chooses the best checkpoint. Called when TensorFlow is configured, before
-            training.
+        run: `Run`.
+        make_score: function from the training examples to a function from the model to a
+            float, which is highest for the best checkpoint. It is called before training,
+            after TensorFlow is configured.
     """
     values = run.values
     strategy = distribution.start(values.training.seed, values.machine)
     chief = distribution.is_chief(strategy)
-    if chief and run.facts:  # else when nothing is left to refuse
+    if chief and run.facts:  # a new run is locked later, when nothing can be refused
         run.folder.lock()
     check(values, strategy, run.minibatches_per_step())
     known = bool(run.facts)
@@ -45,7 +46,7 @@ def train(run: Run, make_score=None):
     run.check_data(examples)
     value_range = values.data.value_range
     if values.training.flip and len(examples.shape) != 3:
-        raise UsageError("--flip is of images, and these data are points")
+        raise UsageError("--flip needs images, and these data are points: leave it out")
     of = run.settings(
         examples.shape, examples.mean(value_range), examples.size, examples.classes
     )
@@ -58,26 +59,26 @@ def train(run: Run, make_score=None):
     done = checkpoints.restore() or 0
     distribution.check_same_step(strategy, done)
     if done:
-        logging.info("going on from step %d in %s", done, run.folder)
+        logging.info("resuming from step %d in %s", done, run.folder)
     else:
         if known:
-            logging.info("there is no checkpoint in %s yet: starting over", run.folder)
+            logging.info("there is no checkpoint in %s yet: starting again", run.folder)
         if run.paper.initialize:
             run.paper.initialize(model, examples, of, values.paper, value_range)
     if chief:
         run.folder.lock()
     if not done and values.training.on_collapse == "rollback":
-        checkpoints.save(0, "history", keep=None)  # one to go back to in any case
+        checkpoints.save(0, "history", keep=None)  # so that a rollback is always possible
     if chief:
         _note(run, options | facts, done)
     _fit(run, model, of, checkpoints, score, strategy, examples, done)
 
 
 def check(values: settings.Values, strategy, minibatches_per_step: int):
-    """Refuse what cannot run, before the data are read.
+    """Checks the options before the data are read.
 
     Raises:
-        UsageError: the options do not fit the strategy, or each other.
+        UsageError: the options do not fit the strategy, or contradict each other.
     """
     training, steps = values.training, values.machine.steps_per_execution
     distribution.check(strategy, training.batch_size * minibatches_per_step, steps)
@@ -85,45 +86,49 @@ def check(values: settings.Values, strategy, minibatches_per_step: int):
     if training.report_steps % (steps or 1):
         raise UsageError(
             f"--report_steps={training.report_steps} is not a multiple of "
-            f"--steps_per_execution={steps}"
+            f"--steps_per_execution={steps}: change one of them"
         )
 
 
 def check_batch(model, batch_size: int, strategy):
-    """
+    """Checks that batch normalization gets at least two examples per replica.
+
+    With one, the normalized activations do not depend on the latents.
+
     Raises:
-        UsageError: a generator with batch normalization would see one example at a time,
-            whose normalized activations do not depend on its latents.
+        UsageError: the generator has batch normalization, and a replica gets one example.
     """
     share = batch_size // strategy.num_replicas_in_sync
     if share == 1 and surgery.mixes_examples(model.generator):
         raise UsageError(
             f"--batch_size={batch_size} gives batch normalization one example at a time, "
-            "so that the samples would not depend on the latents: give 2 or more for each "
+            "so that samples would not depend on the latents: use at least 2 for each "
             "device"
         )
 
 
 def _note(run, options, done):
-    """Write run.json and flags.txt before the first step."""
+    """Writes run.json and flags.txt, before the first step."""
     run.facts |= options
     run.facts.setdefault("run_id", summary.run_id(run.values))
     run.facts.setdefault("edition", settings.EDITION)
     run.facts.setdefault("commit", records.commit())
     run.facts.setdefault("command", records.command())
     run.folder.write("run.json", run.facts)
-    (run.folder / "failure.json").unlink(missing_ok=True)  # it is tried again
+    (run.folder / "failure.json").unlink(missing_ok=True)  # of an earlier attempt
     steps = max(run.values.training.steps, done)
     run.folder.write_text("flags.txt", settings.lines(run.values, steps))
 
 
 def _compile_options(strategy, run, of, examples):
-    """`distribution.compile_options`, or what this run began with: a resumed run must not
-    change its arithmetic."""
+    """The options of `distribution.compile_options`, with the measurements behind them.
+
+    A resumed run keeps those with which it started, because its arithmetic must not change.
+    """
     machine, period = run.values.machine, run.values.training.report_steps
     if "jit_compile" in run.facts and machine.jit_compile == "auto":
         steps = machine.steps_per_execution or run.facts.get("steps_per_execution", 1)
-        if period % steps:  # the period is another now
+        if period % steps:  # the user changed --report_steps
             steps = 1
         options = {"jit_compile": run.facts["jit_compile"], "steps_per_execution": steps}
         return options, {}
@@ -138,17 +143,17 @@ def _compile_options(strategy, run, of, examples):
 
 
 def _fit(run, model, of, checkpoints, score, strategy, examples, done):
-    """Train to --steps; then the export and the summary."""
+    """Trains up to --steps, then writes the export and the summary."""
     training = run.values.training
     chief = distribution.is_chief(strategy)
     stop = callbacks.GracefulStop()
-    if not chief:  # the chief alone writes the run folder
+    if not chief:  # only the chief writes the run folder
         watchers = [stop, callbacks.StopOnNonFinite()]
         with stop:
             _train_segments(run, model, of, strategy, examples, done, watchers, stop)
         sys.exit(128 + stop.signum if stop.signum else 0)
     if done >= training.steps and run.folder.steps() == done:
-        print(f"the run in {run.folder} is complete; --steps=N takes it further")
+        print(f"the run in {run.folder} is complete: use a larger --steps to continue it")
         return
     images = training.batch_size * run.minibatches_per_step()
     for line in summary.opening(run, model, examples, strategy, done):
@@ -166,7 +171,7 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
         done = _train_segments(run, model, of, strategy, examples, done, watchers, stop)
         keeper.keep(model)
     if stop.signum:
-        print(f"interrupted at step {done}: the same command continues from there")
+        print(f"interrupted at step {done}: run the same command to continue")
         sys.exit(128 + stop.signum)
     if reporter.seconds_per_step:
         summary.measure(run, reporter, images)
@@ -194,7 +199,7 @@ def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
         *(_watched_examples(model, examples, value_range), period, training.on_collapse),
         coverage.of_examples(examples, value_range),
     )
-    # measured before the last checkpoint, after which there may be no step to time
+    # before the last checkpoint is written: a run resumed from it may have no step to time
     measure = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: summary.measure(run, reporter, images)
     )
@@ -203,7 +208,7 @@ def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
 
 
 def _draw_examples(run, examples, writer):
-    """The sheet of examples, once."""
+    """Draws the sheet of examples, if there is none yet."""
     path = run.folder / "samples" / "real.png"
     picture = None if path.is_file() else sheets.of_examples(examples)
     if picture is not None:
@@ -213,7 +218,7 @@ def _draw_examples(run, examples, writer):
 
 
 def _watched_examples(model, examples, value_range):
-    """What the collapse watch compares samples with, from all over the data."""
+    """The examples with which the collapse watch compares samples, in random order."""
     n, labels = min(collapse.EXAMPLES, examples.size), model.classes > 0
     stream = examples.stream(n, collapse.SEED, value_range, labels=labels)
     return next(iter(stream))
@@ -221,7 +226,7 @@ def _watched_examples(model, examples, value_range):
 
 @contextlib.contextmanager
 def _around(bar):
-    """Log lines above the progress bar, where there is one."""
+    """Writes log lines above the progress bar `bar`, if it is not False."""
     if not bar:
         yield
         return
@@ -230,7 +235,11 @@ def _around(bar):
 
 
 def _train_segments(run, model, of, strategy, examples, done, watchers, stop):
-    """`fit` from step `done` to the end of the run, or of the process; the step reached."""
+    """Trains from step `done` to the end of the run or until a signal, with `fit`.
+
+    Returns:
+        The step reached.
+    """
     training = run.values.training
     total, period = training.steps, training.report_steps
     steps_per_execution = run.facts.get("steps_per_execution", model.steps_per_execution)
@@ -246,20 +255,20 @@ def _train_segments(run, model, of, strategy, examples, done, watchers, stop):
             initial_epoch=done // period,
             epochs=done // period + periods,
             callbacks=watchers,
-            shuffle=False,  # it is
+            shuffle=False,  # the stream is shuffled
             verbose=0,
         )
         done = model.steps_done
         if stop.signum:
             break
-        if done != planned:  # rolled back
+        if done != planned:  # a rollback
             segments = _segments(done, total, period)
     return done
 
 
 @contextlib.contextmanager
 def _failure_kept(run):
-    """failure.json for a training that failed: unlike any other end, it is a result."""
+    """Writes failure.json if training fails, because a failure is a result of the run."""
     try:
         yield
     except TrainingFailure as failure:
@@ -268,7 +277,8 @@ def _failure_kept(run):
 
 
 def _set_steps_per_execution(model, steps, asked):
-    """As asked, where an epoch of `steps` divides by it: Keras would overrun."""
+    """Sets steps per execution to `asked`, or to 1 if it does not divide the `steps` of an
+    epoch, because Keras would train for more steps."""
     fitting = asked if steps % asked == 0 else 1
     if model.steps_per_execution != fitting:
         model.steps_per_execution = fitting
@@ -276,8 +286,11 @@ def _set_steps_per_execution(model, steps, asked):
 
 
 def _segments(done, total, period):
-    """(steps of an epoch, epochs) from step `done` to `total`: one step alone, which
-    shows what compiling takes; up to the next report; whole periods; what is left."""
+    """Yields (steps per epoch, epochs) from step `done` to `total`.
+
+    The segments are one step, whose duration shows the time to compile; the steps up to the
+    next report; whole periods; and the remaining steps.
+    """
     if done < total:
         yield 1, 1
         done += 1
