@@ -16,7 +16,7 @@ TESTS = "\n".join(
     for path in launch.ROOT.glob("tests/**/test_*.py")
     if path.name != "test_paper_pages.py"
 )
-BASE_FLAGS = {"mode", "flagfile"}  # defined in cli.py itself
+CLI_FLAGS = {"mode", "model"}  # defined in cli.py itself
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,7 +35,7 @@ def test_functions_of_a_page_exist(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flags_of_a_page_are_options(name):
-    for flag in set(re.findall(r"`--(\w+)", PAGES[name])) - BASE_FLAGS:
+    for flag in set(re.findall(r"`--(\w+)", PAGES[name])) - CLI_FLAGS:
         assert re.search(rf"^    {flag}: .*option\(", PACKAGE, re.MULTILINE), flag
 
 
@@ -44,6 +44,18 @@ def test_scores_of_a_page_are_those_of_the_results(name):
     results = (launch.ROOT / "RESULTS.md").read_text()
     for score in re.findall(r"-?[\d.,]*\d \+- [\d.]*\d", PAGES[name]):
         assert score in results
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verdicts_of_a_page_are_those_of_the_results(name):
+    rows = (launch.ROOT / "RESULTS.md").read_text().splitlines()
+    for line in PAGES[name].splitlines():
+        for record in re.findall(r"\(\.\./(results/\w+\.json)\)", line):
+            of_record = [row for row in rows if f"({record})" in row]
+            assert of_record, record
+            for verdict in ("reproduced", "not reached", "not judged"):
+                if verdict in line:
+                    assert any(f"| {verdict}" in row for row in of_record), line
 
 
 @pytest.mark.parametrize("name", NAMES)
