@@ -173,13 +173,17 @@ def test_scores_are_of_what_the_model_has():
 # Networks.
 
 
-@pytest.mark.parametrize(("latent_dim", "heads"), [(20, 2), (2, 2), (20, 1)])
-def test_networks_have_the_papers_layers(latent_dim, heads):
+@pytest.mark.parametrize(
+    ("latent_dim", "heads", "of_g", "of_d"),
+    [(20, 2, 403_284, 412_540), (2, 2, 394_284, 394_504), (20, 1, 403_284, 402_520)],
+)
+def test_networks_have_the_papers_layers(latent_dim, heads, of_g, of_d):
     g, d = autoencoders.networks((28, 28, 1), latent_dim, heads, Draw(0))
     counts = [sum(int(np.prod(w.shape)) for w in n.weights) for n in (g, d)]
     hidden = (784 + 1) * 500
     of_codes = heads * (500 + 1) * latent_dim
     assert counts == [(latent_dim + 1) * 500 + 501 * 784, hidden + of_codes]
+    assert counts == [of_g, of_d]
     assert len(d.outputs) == heads and g.output_shape == (None, 28, 28, 1)
     np.testing.assert_allclose(d.layers[2].kernel.numpy().std(), 0.01, rtol=0.01)
 

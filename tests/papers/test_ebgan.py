@@ -101,8 +101,9 @@ def test_mnist_networks_have_the_layers_of_the_best_ebgan():
     g, d = ebgan.mnist_networks((28, 28, 1), ebgan.STYLE, Draw(0))
     hidden = [(100, 800)] + [(800, 800)] * 3
     expected = sum(a * b + 3 * b for a, b in hidden) + 800 * 784 + 784
-    assert count(g.trainable_weights) == expected
-    assert count(d.trainable_weights) == 784 * 1024 + 1024 + 1024 * 784 + 784
+    assert count(g.trainable_weights) == expected == 2_637_584
+    expected = 784 * 1024 + 1024 + 1024 * 784 + 784
+    assert count(d.trainable_weights) == expected == 1_607_440
     std = d.get_layer("code").kernel.numpy().std()
     np.testing.assert_allclose(std, 0.002, rtol=0.01)
     assert g.output_shape == d.output_shape == (None, 28, 28, 1)

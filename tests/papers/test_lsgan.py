@@ -19,6 +19,7 @@ from tfgan_papers.papers.lsgan_networks import STYLE
 COUNTS = {
     lsgan_networks.lsun_networks: ((112, 112, 3), (), 15_591_427, 4_333_441),
     lsgan_networks.character_networks: ((28, 28, 1), (3740,), 9_417_857, 21_392_155),
+    lsgan_networks.stability_networks: ((64, 64, 3), (), 12_704_771, 4_316_545),
     lsgan_networks.mixture_networks: ((2,), (), 49_666, 17_025),
 }
 # Learning rate, batch, range, law and size of z, D's rate as a multiple of G's:
