@@ -140,7 +140,7 @@ def test_a_row_leads_from_an_image_to_another_or_to_its_mirror_image(names, run,
 @pytest.mark.parametrize(
     ("names", "more", "words"),
     [
-        ("a,wide", (), "wide.png is of 9x9 pixels, the images of this run are"),
+        ("a,wide", (), "wide.png has 9x9 pixels, but the images of this run have"),
         ("a,b,a", (), "3 files: give one file, or pairs"),
         ("a,b", ("--sample=line",), "exclude each other"),
     ],

@@ -376,7 +376,7 @@ def test_a_folder_of_classes_scores_as_the_same_images_in_random_order(
         (np.full((20, 8, 8), -1), "run from -1 to -1, not from 0 to"),
         (np.full((20, 8, 8, 1), 1), "integers up to 1"),
         (np.full((20, 8, 8, 1), np.nan), "run from nan to nan"),
-        (np.zeros((20, 8)), r"float64 \(20, 8\), and no images"),
+        (np.zeros((20, 8)), r"float64 \(20, 8\): images are numbers"),
         (np.full((20, 16, 16, 1), 9), "16x16x1 and the images of digits 8x8x1: set"),
         (np.full((20, 8, 8, 3), 9), "8x8x3 and the images of digits 8x8x1"),
         (np.full((40, 8, 8, 1), 9), "40 images are too few for a covariance of 64"),
