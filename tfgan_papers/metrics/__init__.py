@@ -18,7 +18,7 @@ A score is a module with these names:
                   reference(**splits), from their `features.Activations`; absent if SPLITS
                   is empty
     score(samples, reference) -> NamedTuple: `value`, the score; its error, if it has one,
-                  under a name in `evaluation.SPREADS`; then whatever else determines value
+                  under a name in `scoring.SPREADS`; then other values that determine it
     selection(samples, reference) -> float, which is highest for the best checkpoint
 """
 

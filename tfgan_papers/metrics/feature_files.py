@@ -121,7 +121,7 @@ def _onnx(path, content, layer):
 
 def _keras(path, content, layer):
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # whatever the run has
+    keras.config.set_dtype_policy("float32")  # not the policy of the run
     try:
         model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:
