@@ -13,7 +13,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgan_papers", "tfgan_papers.*"]),
-    package_data={"tfgan_papers": ["commands/report.html", "py.typed"]},
+    package_data={
+        "tfgan_papers": ["commands/report.html", "py.typed", "pretrained/README.md"],
+        "tfgan_papers.pretrained": ["*/*.json", "*/*.npz"],
+    },
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21",
@@ -34,6 +37,9 @@ setup(
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
+        "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
+        "litert": ["ai-edge-litert>=2.0"],  # the interpreter; TensorFlow has the converter
+        "serve": ["fastapi>=0.110", "uvicorn>=0.29"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
     entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},

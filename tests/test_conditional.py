@@ -59,7 +59,7 @@ def test_endpoints_take_labels(run, rng):
         sample(n=tf.constant(4), seed=tf.constant(1, tf.int64), label=tf.constant(label))
         for label in (3, 3, 4)
     ]
-    first, again, other = (each["output_0"].numpy() for each in drawn)
+    first, again, other = (each["images"].numpy() for each in drawn)
     assert first.shape == (4, 8, 8, 1) and first.dtype == np.uint8
     np.testing.assert_array_equal(first, again)
 

@@ -50,7 +50,7 @@ np.savez(
     five_again=served.sample(5, 7),
     five_by_signature=served.signatures["sample"](
         n=tf.constant(5), seed=tf.constant(7, tf.int64)
-    )["output_0"],
+    )["images"],
     five_otherwise=served.sample(5, 8),
     one=served.sample(1, 7),
     none=served.sample(0, 7),
@@ -58,10 +58,11 @@ np.savez(
     scores_of_pixels=served.score(np.uint8(np.rint(255 * images))),
     sheet=served.sample(64, 0),
     generated=served.generate(z),
-    by_default=served.signatures["serving_default"](z=tf.constant(z))["output_0"],
+    by_default=served.signatures["serving_default"](z=tf.constant(z))["images"],
     among_others=served.generate(np.concatenate([given["others"], z])),
     one_by_one=np.concatenate([served.generate(row[None]) for row in z]),
     scores=served.score(images),
+    scores_by_signature=served.signatures["score"](images=tf.constant(images))["scores"],
     scores_one_by_one=np.concatenate([served.score(image[None]) for image in images]),
 )
 """
@@ -168,6 +169,7 @@ def test_score_is_the_restored_models_discriminator(served, given, model):
     expected = model.discriminator(given["images"], training=False).numpy()
     assert served["scores"].shape == (6, 1)
     np.testing.assert_allclose(served["scores"], expected, rtol=0, atol=ROUNDING)
+    np.testing.assert_array_equal(served["scores_by_signature"], served["scores"])
 
 
 def test_score_is_the_checkpoints_maxout_network_in_numpy(served, given, weights):
@@ -202,15 +204,26 @@ def test_manifest_tells_the_truth(served):
     endpoints = manifest["endpoints"]
     assert sorted(endpoints) == list(served["signatures"])
     assert endpoints["serving_default"] == "generate"
-    assert endpoints["generate"] == {"z": ["n", 100], "returns": ["n", 8, 8, 1]}
-    assert endpoints["score"]["images"] == ["n", 8, 8, 1]
-    arguments = tf.saved_model.load(str(folder / "export")).signatures["sample"]
-    _, specs = arguments.structured_input_signature
+    images = ["n", 8, 8, 1]
+    assert endpoints["generate"] == {"z": ["n", 100], "returns": {"images": images}}
+    assert endpoints["score"] == {"images": images, "returns": {"scores": ["n", 1]}}
+    assert endpoints["sample"]["returns"] == {"images": "uint8 (n, 8, 8, 1)"}
+    signatures = tf.saved_model.load(str(folder / "export")).signatures
+    for name, signature in signatures.items():
+        of = endpoints["generate" if name == "serving_default" else name]
+        assert list(signature.structured_outputs) == list(of["returns"])
+    _, specs = signatures["sample"].structured_input_signature
     expected = {name: spec.dtype.name for name, spec in specs.items()}
     assert endpoints["sample"] | expected == endpoints["sample"]
     assert manifest["value_range"] == "unit"
     assert 0 <= served["generated"].min() < served["generated"].max() <= 1
     assert manifest["latent_law"] == "uniform_sqrt3"
+    assert manifest["latents"] == "z ~ U(-1.732, 1.732), shape (100,)"
+    assert manifest["pixels"].startswith("float32, 0 (black) to 1 (white)")
+    assert manifest["pixel_limits"] == [0, 1]
+    assert manifest["formats"] == {"saved_model": ["generate", "sample", "score"]}
+    assert manifest["data"]["dataset"] == "digits"
+    assert manifest["data_licence"].startswith("CC BY 4.0")
     assert manifest["depend_on_batch_mates"] == []
     assert (manifest["model"], manifest["step"]) == ("gan", launch.STEPS)
     run = json.loads((folder / "run.json").read_text())

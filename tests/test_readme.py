@@ -27,6 +27,7 @@ NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--model=wgan_gp": "tests/test_add_a_paper.py",
     "--mode=study": "tests/test_study.py",
     "--mode=infer": "tests/test_inference.py",
+    "--formats=": "tests/test_formats.py: formats need extras",
     "--mode=ledger": "it rewrites the pages of this checkout",
     "runs/losses": "of the study",
 }

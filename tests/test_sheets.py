@@ -151,7 +151,7 @@ def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
         classifier=classifier,
     )
     run = types.SimpleNamespace(values=factories.values("lsgan", dataset="mnist"))
-    pictures = sample.Pictures(run, model, sample.SampleOptions())
+    pictures = sample.Pictures(run.values.data, model, sample.SampleOptions())
     ((suffix, page),) = pictures.classes()
     columns, batches, batch_size = sample.SORTED
     assert (suffix, seen) == ("", batches * [batch_size])

@@ -3,12 +3,13 @@ Keras models.
 
     from tfgan_papers import BEGAN
 
-Classes and submodules are imported when they are first used; none of them defines a flag.
+`load("gan_digits")` gives a trained generator. Classes and submodules are imported when
+they are first used; none of them defines a flag.
 """
 
 import importlib
 
-_CLASSES = {
+_NAMES = {
     "GAN": "papers.gan",
     "DCGAN": "papers.dcgan",
     "ImprovedGAN": "papers.improved_gan",
@@ -17,15 +18,16 @@ _CLASSES = {
     "EBGAN": "papers.ebgan",
     "VAE": "papers.autoencoders",
     "Autoencoder": "papers.autoencoders",
+    "load": "pretrained",
 }
 _MODULES = ("data", "layers", "losses", "metrics", "optimizers", "papers")
 
-__all__ = [*_CLASSES, *_MODULES]
+__all__ = [*_NAMES, *_MODULES]
 
 
 def __getattr__(name):
-    if name in _CLASSES:
-        module = importlib.import_module(f"tfgan_papers.{_CLASSES[name]}")
+    if name in _NAMES:
+        module = importlib.import_module(f"tfgan_papers.{_NAMES[name]}")
         return getattr(module, name)
     if name in _MODULES:
         return importlib.import_module(f"tfgan_papers.{name}")

@@ -15,7 +15,15 @@ with quiet.native_stderr():
     import tensorflow as tf
 
 from tfgan_papers import data, options
-from tfgan_papers.commands import evaluate, inference, report, sample, scoring, study
+from tfgan_papers.commands import (
+    evaluate,
+    export,
+    inference,
+    report,
+    sample,
+    scoring,
+    study,
+)
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
@@ -47,7 +55,7 @@ MODES = {
     "train": Mode(evaluate.train_and_score, scoring.ScoreOptions),
     "sample": Mode(sample.sample, sample.SampleOptions),
     "evaluate": Mode(evaluate.evaluate, scoring.ScoreOptions),
-    "export": Mode(sample.export_run, scoring.CheckpointOptions),
+    "export": Mode(export.export_run, export.ExportOptions),
     "infer": Mode(inference.infer, inference.InferenceOptions),
 }
 GROUPS = {  # heading of the help -> its option classes
@@ -57,6 +65,7 @@ GROUPS = {  # heading of the help -> its option classes
     "Scores": (scoring.ScoreOptions,),
     "Samples": (sample.SampleOptions,),
     "Inference": (inference.InferenceOptions,),
+    "Exports": (export.ExportOptions,),
     "Studies": (study.StudyOptions,),
     "Reports": (report.ReportOptions,),
 }
@@ -130,6 +139,10 @@ def run_mode(mode: str, values: dict[str, object]):
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
+    if mode == "sample" and own.pretrained:
+        if others := sorted(of_run.keys() - {"logdir"}):
+            raise UsageError(f"--pretrained does not need a run: leave out --{others[0]}")
+        return sample.sample_pretrained(own, of_run.get("logdir"))
     run = open_run(of_run)
     function(hold_out(run, of_run) if mode == "train" else run, own)
 

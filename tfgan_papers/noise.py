@@ -152,6 +152,12 @@ def latents(
     return uniform(seed, shape, *PRIORS[prior], first_row, compiled)
 
 
+def describe(prior: str) -> str:
+    """Describes the distribution of an element of a latent vector."""
+    low, high = PRIORS[prior]
+    return "N(0, 1)" if prior == "normal" else f"U({low:.4g}, {high:.4g})"
+
+
 class Stream:
     """The random draws of one traced function on one replica, numbered in call order.
 

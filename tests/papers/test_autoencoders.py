@@ -286,7 +286,7 @@ def test_without_an_adversary_nothing_is_saturated():
 
 def pictures_of(model, name="vae"):
     run = factories.run("nowhere", name, value_range="unit")
-    return sample.Pictures(run, model, sample.SampleOptions())
+    return sample.Pictures(run.values.data, model, sample.SampleOptions())
 
 
 def test_the_manifold_is_even_in_shares_of_the_gaussian():
@@ -312,7 +312,7 @@ def test_no_reconstructions_without_an_autoencoder():
     g = keras.layers.Reshape(SHAPE)(keras.layers.Dense(PIXELS)(z))
     d = keras.layers.Dense(1)(keras.layers.Flatten()(x))
     model = gan.GAN(keras.Model(z, g), keras.Model(x, d))
-    with pytest.raises(UsageError, match="--model=gan has none"):
+    with pytest.raises(UsageError, match="this model has none"):
         next(pictures_of(model, "gan").reconstructions())
 
 
@@ -356,7 +356,7 @@ def test_reconstructions_alternate_rows_of_images_and_copies(run):
     folder, _, _ = run
     again = open_run({"logdir": str(folder)})
     model, _ = again.restored()
-    pictures = sample.Pictures(again, model, sample.SampleOptions())
+    pictures = sample.Pictures(again.values.data, model, sample.SampleOptions())
     ((_, picture),) = pictures.reconstructions()
     test = data.load("train[80%:]", data.DataOptions())
     shown = test.all("unit")[subsets.spread(test.size, 40)]

@@ -283,11 +283,15 @@ def test_the_verdict_and_the_export_are_the_error_of_reconstruction(tmp_path, rn
     np.testing.assert_allclose(model.critic_output(x), error, rtol=1e-5)
     export.export(model, tmp_path / "export", "symmetric", {})
     served = tf.saved_model.load(str(tmp_path / "export"))
+    z = 40 * rng.normal(size=(4, model.latent_dim)).astype("float32")
+    drawn = model.generate(z).numpy()
+    assert abs(drawn).max() > 1.2  # the generator of BEGAN has no bounds
+    np.testing.assert_allclose(served.generate(z), np.clip(drawn, -1, 1), atol=1e-5)
     np.testing.assert_allclose(served.reconstruct(x), copies, atol=1e-6)
     np.testing.assert_allclose(served.score(x), error, atol=1e-6)
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     assert set(manifest["endpoints"]) == set(served.signatures)
-    assert manifest["endpoints"]["reconstruct"]["returns"] == ["n", 16, 16, 1]
+    assert manifest["endpoints"]["reconstruct"]["returns"] == {"copies": ["n", 16, 16, 1]}
 
 
 # From the command line.

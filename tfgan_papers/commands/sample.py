@@ -1,4 +1,4 @@
-"""Pictures from a trained run, and a new export of it."""
+"""Pictures from a trained run, or of a pretrained generator."""
 
 import dataclasses
 import re
@@ -8,13 +8,14 @@ import tensorflow as tf
 from PIL import Image
 from scipy.stats import norm
 
-from tfgan_papers import data, figures, losses, noise
+from tfgan_papers import data, figures, losses, noise, pretrained
 from tfgan_papers.commands import embedding
 from tfgan_papers.commands.scoring import CheckpointOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import mode_coverage, subsets
-from tfgan_papers.options import option
-from tfgan_papers.runs import export, sheets, summary, tensorboard
+from tfgan_papers.options import build, option
+from tfgan_papers.runs import sheets, tensorboard
+from tfgan_papers.runs.folder import RunFolder
 from tfgan_papers.runs.run import Run
 
 NEAREST = (4, 5)  # rows, samples per row (GAN, show_samples_mnist_paper.py)
@@ -31,6 +32,11 @@ JITTER = 0.25  # half the width of the uniform noise on the result (DCGAN, 2015,
 class SampleOptions(CheckpointOptions):
     """The kind of picture, and its latents."""
 
+    pretrained: str | None = option(
+        None,
+        "Draw with a trained generator of this package, without a run.",
+        choices=tuple(pretrained.names()),
+    )
     sample: str | None = option(
         None,
         "sheet (the default): --num_samples images. classes: a sheet for each class or "
@@ -67,24 +73,45 @@ class SampleOptions(CheckpointOptions):
 
 def sample(run: Run, options: SampleOptions):
     """Writes pictures of the run to its samples folder."""
-    kind = "interpolation" if options.interpolate else options.sample or "sheet"
-    if options.interpolate and options.sample:
-        raise UsageError("--interpolate and --sample exclude each other: leave one out")
+    kind = _kind(options)
     if kind in OF_FOLDER:
         path = run.folder / "samples" / f"{kind}.png"
         figures.save(OF_FOLDER[kind](run, options), path)
         print(path)
         return
     model, step = run.restored(options.checkpoint)
-    if len(model.generator.output_shape) != 4:
+    _draw(Pictures(run.values.data, model, options), kind, step, run.folder)
+
+
+def sample_pretrained(options: SampleOptions, logdir: str | None = None):
+    """Writes pictures of --pretrained to samples/ in `logdir`, by default runs/NAME."""
+    kind, name = _kind(options), options.pretrained
+    if kind in OF_FOLDER:
+        raise UsageError(f"--sample={kind} needs a run: leave out --pretrained={name}")
+    generator = pretrained.load(name)
+    of = build(data.DataOptions, generator.manifest["data"])
+    folder = RunFolder(logdir or f"runs/{name}")
+    _draw(Pictures(of, generator, options), kind, generator.manifest["step"], folder)
+
+
+def _kind(options):
+    if options.interpolate and options.sample:
+        raise UsageError("--interpolate and --sample exclude each other: leave one out")
+    return "interpolation" if options.interpolate else options.sample or "sheet"
+
+
+def _draw(pictures, kind, step, folder):
+    model = pictures.model
+    if len(pictures.shape) != 3:
         raise UsageError(
             "--mode=sample needs images; points are in the sheets that training writes"
         )
-    for suffix, picture in getattr(Pictures(run, model, options), kind)():
+    for suffix, picture in getattr(pictures, kind)():
         of = "" if model.averaged_generator is None else f"-{model.sampling_generator_name}"
-        name = f"{kind}{suffix}-step-{step:09d}-seed{options.sample_seed}{of}.png"
-        figures.save(picture, run.folder / "samples" / name)
-        print(run.folder / "samples" / name)
+        seed = pictures.options.sample_seed
+        path = folder / "samples" / f"{kind}{suffix}-step-{step:09d}-seed{seed}{of}.png"
+        figures.save(picture, path)
+        print(path)
 
 
 class Pictures:
@@ -94,26 +121,30 @@ class Pictures:
     (height, width, 3).
 
     Args:
-        run: `Run`.
-        model: its trained model.
+        of: `DataOptions` of the data that the model was trained on.
+        model: a `GenerativeModel`, or a `Generator` alone.
         options: `SampleOptions`.
 
     Raises:
         UsageError: --label is not a class of the run.
     """
 
-    def __init__(self, run: Run, model, options: SampleOptions):
-        self.run, self.model, self.options = run, model, options
-        self.value_range = run.values.data.value_range
+    def __init__(self, of: data.DataOptions, model, options: SampleOptions):
+        self.of, self.model, self.options = of, model, options
+        self.value_range = of.value_range
         label = options.label
         if label is not None and label >= model.classes:
             classes = f"0 to {model.classes - 1}" if model.classes else "none"
             raise UsageError(f"--label={label}: the classes of this run are {classes}")
 
     def examples(self, kind):
-        """Returns the examples of the run's train or test split."""
-        of = self.run.values.data
-        return data.load(getattr(of, f"{kind}_split"), of)
+        """Returns the examples of the train or test split."""
+        return data.load(getattr(self.of, f"{kind}_split"), self.of)
+
+    @property
+    def shape(self):
+        """The shape of a sample."""
+        return tuple(self.images(self.latents(1)).shape[1:])
 
     def to_pixels(self, images):
         """Converts images in the value range to uint8."""
@@ -220,12 +251,12 @@ class Pictures:
     def interpolation(self):
         """Draws a row per pair: an image, the line from its z to that of the other image,
         and the other image."""
-        files, shape = list(self.options.interpolate), self.model.generator.output_shape[1:]
+        files = list(self.options.interpolate)
         if len(files) > 1 and len(files) % 2:
             raise UsageError(
                 f"--interpolate has {len(files)} files: give one file, or pairs of files"
             )
-        pixels = [data.fit_image(file, self.run.values.data, shape) for file in files]
+        pixels = [data.fit_image(file, self.of, self.shape) for file in files]
         if len(files) == 1:
             files = [*files, f"{files[0]}, mirrored"]
             pixels = [*pixels, pixels[0][:, ::-1]]
@@ -280,8 +311,8 @@ class Pictures:
     def reconstructions(self):
         if not self.model.energy:
             raise UsageError(
-                "--sample=reconstructions needs an autoencoder, and "
-                f"--model={self.run.values.model} has none: use another picture"
+                "--sample=reconstructions needs an autoencoder, and this model has none: "
+                "use another picture"
             )
         rows, columns = COPIES
         some = subsets.some(self.examples("test"), rows * columns)
@@ -377,11 +408,3 @@ def five_of(steps):
 
 
 OF_FOLDER = {"strip": strip, "losses": draw_losses, "history": history}
-
-
-def export_run(run: Run, options: CheckpointOptions):
-    """Exports the model of --checkpoint, in place of the earlier export."""
-    model, step = run.restored(options.checkpoint)
-    facts = summary.manifest(run, step)
-    export.export(model, run.folder / "export", run.values.data.value_range, facts)
-    print(run.folder / "export")

@@ -12,6 +12,7 @@ from tfgan_papers.data.options import DataOptions
 from tfgan_papers.data.ranges import RANGES
 
 __all__ = [
+    "LICENCES",
     "RANGES",
     "SOURCES",
     "DataOptions",
@@ -34,6 +35,11 @@ SOURCES: dict[str, Callable[[str, DataOptions], Examples]] = {
     "tfd": tfd.load,
     "hwdb": hwdb.load,
     "glyphs": glyphs.load,
+}
+LICENCES = {  # as the sets' own pages state them
+    "digits": "CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
+    "mnist": "CC BY-SA 3.0 (Y. LeCun and C. Cortes)",
+    "fashion_mnist": "MIT (Zalando SE)",
 }
 HELD_OUT = ("train[:90%]", "train[90%:]")
 

@@ -17,6 +17,12 @@ class ValueRange(NamedTuple):
     # inputs for 0 and 255; None if to_pixels of an image depends on the other images
     limits: tuple[float, float] | None
 
+    def clip(self, images: tf.Tensor) -> tf.Tensor:
+        """Clips images (batch, h, w, c) to the limits. Points, and images without limits,
+        do not change."""
+        bounded = self.limits is not None and len(images.shape) == 4
+        return tf.clip_by_value(images, *self.limits) if bounded else images
+
 
 def _norm55(images):
     """Subtracts its mean from each image and scales it to norm 55 (gcn: 55. in

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from tfgan_papers import data
 from tfgan_papers.runs import records
 from tfgan_papers.runs.callbacks import clock
 
@@ -29,7 +30,18 @@ def versions() -> dict:
 
 def manifest(run, step: int) -> dict:
     """Returns further entries for the export's manifest.json."""
-    facts = {"model": run.values.model, "run_id": run.facts["run_id"], "step": step}
+    of = run.values.data
+    facts = {
+        "model": run.values.model,
+        "run_id": run.facts["run_id"],
+        "step": step,
+        "command": run.facts.get("command"),
+        "commit": run.facts.get("commit"),
+        "data": {name: value for name, value in vars(of).items() if name != "data_dir"},
+        "data_licence": data.LICENCES.get(of.dataset, "not recorded"),
+    }
+    if scores := run.folder.scores():
+        facts["scores"] = {metric: entry["value"] for metric, entry in scores.items()}
     if names := run.facts.get("class_names"):
         facts["class_names"] = names
     return {**facts, **versions()}
