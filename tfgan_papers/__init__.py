@@ -18,7 +18,7 @@ _CLASSES = {
     "VAE": "papers.autoencoders",
     "Autoencoder": "papers.autoencoders",
 }
-_MODULES = ("data", "layers", "losses", "metrics", "optimizers", "papers")
+_MODULES = ("callbacks", "data", "layers", "losses", "metrics", "optimizers", "papers")
 
 __all__ = [*_CLASSES, *_MODULES]
 
