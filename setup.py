@@ -32,7 +32,10 @@ setup(
         "tqdm>=4.66",  # the progress bar
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"],
+        "test": [
+            *("pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"),
+            *("nbclient>=0.10", "ipykernel>=6"),  # the notebook of examples/
+        ],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
