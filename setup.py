@@ -35,7 +35,10 @@ setup(
         "tqdm>=4.66",  # the progress bar
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"],
+        "test": [
+            *("pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"),
+            *("nbclient>=0.10", "ipykernel>=6"),  # the notebook of examples/
+        ],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
         "litert": ["ai-edge-litert>=2.0"],  # the interpreter; TensorFlow has the converter

@@ -1,5 +1,6 @@
 """The models as Keras users call them. Guarantees of all models are in test_contract.py."""
 
+import re
 import subprocess
 import sys
 
@@ -8,9 +9,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tiny_models import LATENTS, MODELS, SHAPE, compiled, critic, generator
+from tests import launch
+from tests.tiny_models import (
+    CLASSES,
+    LATENTS,
+    MODELS,
+    SHAPE,
+    autoencoder,
+    compiled,
+    critic,
+    generator,
+)
 from tfgan_papers import keras_internals
+from tfgan_papers.optimizers import HeavyBall
 from tfgan_papers.papers.began import BEGAN
+from tfgan_papers.papers.ebgan import EBGAN
 from tfgan_papers.papers.gan import GAN
 
 
@@ -48,6 +61,41 @@ def test_one_optimizer_for_both_networks_is_refused():
         tiny().compile(adam, adam)
 
 
+def test_learning_rates_may_be_schedules_which_callbacks_then_do_not_set(images):
+    model = tiny()
+    fall = keras.optimizers.schedules.ExponentialDecay(1e-3, 2, 0.5, staircase=True)
+    model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(fall))
+    model.fit(images, batch_size=8, verbose=0)  # four steps
+    np.testing.assert_allclose(float(model.g_optimizer.learning_rate), 2.5e-4, 1e-6)
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    with pytest.raises(ValueError, match="g_optimizer, Adam, computes its own learning"):
+        model.fit(images, batch_size=8, verbose=0, callbacks=[halve])
+    assert float(model.d_optimizer.learning_rate) == pytest.approx(1e-3)  # as it was
+
+
+def test_an_optimizer_with_a_formula_of_its_own_is_named():
+    model = tiny()
+    model.compile(HeavyBall(0.1, 10), keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match="d_optimizer, HeavyBall, computes its own"):
+        model.optimizer.learning_rate = 0.05
+
+
+def test_rates_keep_their_proportion_over_a_rate_of_zero():
+    model = tiny()
+    model.compile(keras.optimizers.SGD(0.2), keras.optimizers.SGD(0.1))
+    for rate in (0.0, 0.4):
+        model.optimizer.learning_rate = rate
+    rates = [float(o.learning_rate) for o in (model.d_optimizer, model.g_optimizer)]
+    np.testing.assert_allclose(rates, [0.4, 0.2], rtol=1e-6)
+
+
+def test_began_refuses_a_schedule_beside_its_own_halving():
+    model = BEGAN(generator(None), autoencoder(), stall_steps=10)
+    fall = keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.5)
+    with pytest.raises(ValueError, match="stall_steps halves .* d_optimizer computes its"):
+        model.compile(keras.optimizers.Adam(fall), "adam")
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_clone_has_the_same_networks_and_arguments(name):
     model = compiled(name)
@@ -63,7 +111,7 @@ def test_a_clone_has_the_same_networks_and_arguments(name):
 def test_callbacks_set_the_learning_rate_of_both_in_their_proportion(images):
     model = tiny()
     model.compile(keras.optimizers.Adam(2e-3), keras.optimizers.Adam(1e-3))
-    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 5e-4)
     model.fit(images, batch_size=8, epochs=2, verbose=0, callbacks=[schedule])
     rates = [float(o.learning_rate) for o in (model.d_optimizer, model.g_optimizer)]
     np.testing.assert_allclose(rates, [5e-4, 2.5e-4], rtol=1e-6)
@@ -83,6 +131,19 @@ def test_evaluate_gives_the_losses_by_numpy_and_moves_nothing(images):
     of_data = np.log1p(np.exp(-scores)).mean()
     of_samples = -np.log(1 - found["d_fake"])  # by Jensen at most the mean of -log(1 - D)
     assert found["d_loss"] >= of_data + of_samples - 1e-5
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "gan"])
+def test_every_model_evaluates_held_out_data_and_moves_nothing(name, images):
+    model = compiled(name)
+    before = [np.array(w) for w in model.get_weights()]
+    labels = np.arange(len(images)) % CLASSES
+    given = (images, labels) if name == "improved_gan" else (images,)
+    found = model.evaluate(*given, batch_size=32, verbose=0, return_dict=True)
+    assert found and set(found) <= set(model.scalars)
+    assert all(map(np.isfinite, found.values()))
     for weight, value in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, value)
 
@@ -108,8 +169,25 @@ def wrong_critic():
     return BEGAN(generator(), critic())
 
 
+def wrong_energy():
+    return EBGAN(generator(), critic())
+
+
 def unbuilt_generator():
     return GAN(keras.Sequential([keras.layers.Dense(16)]), critic())
+
+
+def other_size():
+    points = keras.Sequential([keras.Input((16,)), keras.layers.Dense(1)])
+    return GAN(generator(), points)
+
+
+def classes():
+    return GAN(generator(), critic(), classes=2)
+
+
+def not_compiled():
+    tiny().fit(np.zeros((8, *SHAPE), np.float32), verbose=0)
 
 
 def whole_numbers():
@@ -119,7 +197,11 @@ def whole_numbers():
 @pytest.mark.parametrize(
     "mistake, words",
     [
-        (wrong_critic, "BEGAN's D is an autoencoder"),
+        (wrong_critic, r"D gives \(1,\) for images \(4, 4, 1\): BEGAN's D is an autoenc"),
+        (wrong_energy, "EBGAN's D is an autoencoder"),
+        (other_size, r"gives \(4, 4, 1\), and the discriminator takes \(16,\)"),
+        (classes, "GAN takes no classes: DCGAN and LSGAN do"),
+        (not_compiled, "compile"),
         (unbuilt_generator, "the generator has no inputs"),
         (whole_numbers, "images are uint8: cast them to float32"),
     ],
@@ -127,6 +209,15 @@ def whole_numbers():
 def test_a_mistake_gets_one_line(mistake, words):
     with pytest.raises(ValueError, match=words):
         mistake()
+
+
+def test_every_call_that_the_page_lists_has_its_test():
+    page = (launch.ROOT / "docs" / "keras.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", page)
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 20 and len(named) >= len(rows) - 2  # two are headings
+    for file, name in named:
+        assert f"def {name}(" in (launch.ROOT / "tests" / file).read_text(), name
 
 
 def test_classes_are_imported_lazily_and_define_no_flag():
@@ -137,11 +228,20 @@ assert "tensorflow" not in sys.modules
 from absl import flags
 before = set(flags.FLAGS)
 from tfgan_papers import (
-    BEGAN, DCGAN, EBGAN, GAN, LSGAN, VAE, Autoencoder, ImprovedGAN, data, losses, metrics
+    BEGAN, DCGAN, EBGAN, GAN, LSGAN, VAE, Autoencoder, ImprovedGAN, callbacks, data,
+    layers, losses, metrics
 )
+import tfgan_papers.metrics.functional
+import matplotlib
+assert matplotlib.get_backend() == "svg", "the backend is the user's to choose"
 others = {f for f in flags.FLAGS if flags.FLAGS.find_module_defining_flag(f)
           .startswith("tfgan_papers")}
 assert not others, others
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**launch.ENVIRONMENT, "MPLBACKEND": "svg"},
+    )
     assert done.returncode == 0, done.stderr[-500:]

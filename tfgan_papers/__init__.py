@@ -20,7 +20,7 @@ _NAMES = {
     "Autoencoder": "papers.autoencoders",
     "load": "pretrained",
 }
-_MODULES = ("data", "layers", "losses", "metrics", "optimizers", "papers")
+_MODULES = ("callbacks", "data", "layers", "losses", "metrics", "optimizers", "papers")
 
 __all__ = [*_NAMES, *_MODULES]
 

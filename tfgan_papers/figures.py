@@ -7,15 +7,12 @@ import io
 import pathlib
 from collections.abc import Callable
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure  # not pyplot, whose backend is the user's to choose
 from PIL import Image
 
 from tfgan_papers import files
 from tfgan_papers.metrics import kde_modes
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend without a display
 
 GAP = 2  # pixels between the images of a sheet
 PANELS = 4  # side by side in the figure of a study, at most
@@ -38,7 +35,8 @@ def sheet(images: np.ndarray, columns: int) -> np.ndarray:
 
 def plane(samples: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Scatter plot of samples (n, 2) over data (m, 2). Further dimensions are ignored."""
-    figure, axes = plt.subplots(figsize=(4, 4))
+    figure = Figure(figsize=(4, 4))
+    axes = figure.subplots()
     axes.plot(*real.T[:2], ".", color="0.75", markersize=2, label="data")
     axes.plot(*samples.T[:2], ".", markersize=3, label="samples")
     low, high = real.min(0)[:2], real.max(0)[:2]
@@ -64,9 +62,8 @@ def line(
         real: data (m, 1).
         verdict: function from float32 points (k, 1) to D(x) (k, 1).
     """
-    figure, (axes, arrows) = plt.subplots(
-        2, 1, figsize=(6, 5), sharex=True, height_ratios=(3, 1)
-    )
+    figure = Figure(figsize=(6, 5))
+    axes, arrows = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     low, high = np.quantile(real, [0.0005, 0.9995])
     x = np.linspace(low, high, 200)
     p_data, p_g = (_density(points[:, 0], x) for points in (real, samples))
@@ -98,7 +95,8 @@ def curves(losses: dict) -> np.ndarray:
         losses: name -> `AdversarialLoss`; each is one curve per player.
     """
     score = np.linspace(-5, 5, 201, dtype=np.float32)
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3), sharex=True)
+    figure = Figure(figsize=(10, 3))
+    panels = figure.subplots(1, 3, sharex=True)
     players = {"real": "D, on data", "fake": "D, on samples", "generator": "G"}
     for axes, (player, title) in zip(panels, players.items(), strict=True):
         for name, loss in losses.items():
@@ -122,9 +120,8 @@ def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
     x = np.linspace(-4, 4, 401)
     densities = {title: kde_modes.density(points, x) for title, points in columns.items()}
     levels = np.linspace(0, densities["target"].max(), 31)[1:]
-    figure, axes = plt.subplots(
-        1, len(columns), figsize=(2 * len(columns), 2.2), squeeze=False
-    )
+    figure = Figure(figsize=(2 * len(columns), 2.2))
+    axes = figure.subplots(1, len(columns), squeeze=False)
     for place, (title, density) in zip(axes[0], densities.items(), strict=True):
         place.contourf(x, x, density, levels, cmap="Greens", extend="max")
         place.set(title=title, aspect="equal", xticks=[], yticks=[])
@@ -140,7 +137,7 @@ def history(scalars: dict[str, dict], pages: dict[int, np.ndarray]) -> np.ndarra
     """
     count = len(scalars)
     size = 2.5 * count, 2.5 * (1 + count / len(pages))
-    figure = plt.figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, count / len(pages)))
     for axes, (name, values) in zip(
         upper.subplots(1, count, squeeze=False)[0], sorted(scalars.items()), strict=True
@@ -168,13 +165,9 @@ def study(rows: list[dict]) -> np.ndarray:
     names = sorted({name for row in rows for name in row["scores"]})
     columns = min(PANELS, 1 + len(names))
     lines = -(-(1 + len(names)) // columns)
-    figure, axes = plt.subplots(
-        *(lines, columns),
-        figsize=(1 + 3 * columns, lines * (1.2 + 0.4 * len(rows))),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    size = 1 + 3 * columns, lines * (1.2 + 0.4 * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
     rates, *others = axes.flat
     for unused in others[len(names) :]:
         unused.remove()
@@ -205,9 +198,8 @@ def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndar
         metric: name of the score.
     """
     size = 4 * len(curves), 3
-    figure, panels = plt.subplots(
-        1, len(curves), figsize=size, sharex=True, sharey=True, squeeze=False
-    )
+    figure = Figure(figsize=size)
+    panels = figure.subplots(1, len(curves), sharex=True, sharey=True, squeeze=False)
     for axes, (setting, lines) in zip(panels[0], curves.items(), strict=True):
         for line in lines:
             steps = sorted(line)
@@ -225,10 +217,9 @@ def _density(points, x):
 
 
 def _picture(figure):
-    """Renders and closes a Matplotlib figure."""
+    """Renders a Matplotlib figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120, bbox_inches="tight")
-    plt.close(figure)
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 

@@ -10,7 +10,8 @@ import shlex
 import string
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
+import matplotlib
+from matplotlib.figure import Figure
 
 from tfgan_papers import files
 from tfgan_papers.commands import study
@@ -326,8 +327,9 @@ def _drawing(tag, lines, runs):
     text = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK}
     ticks = {"xtick.color": INK, "ytick.color": INK, "legend.labelcolor": INK}
     fixed = {"svg.fonttype": "none", "svg.hashsalt": tag, "font.size": 11}
-    with plt.rc_context({**text, **ticks, **fixed}):
-        figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    with matplotlib.rc_context({**text, **ticks, **fixed}):
+        figure = Figure(figsize=(6, 3.2), layout="constrained")
+        axes = figure.subplots()
         for i, points in lines.items():
             steps = sorted(points)
             axes.plot(
@@ -341,7 +343,6 @@ def _drawing(tag, lines, runs):
         axes.legend(frameon=False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        plt.close(figure)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

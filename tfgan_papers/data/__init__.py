@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from absl import logging
 
-from tfgan_papers.data import catalog, embedded, folder, glyphs, hwdb, tfd
+from tfgan_papers.data import catalog, crops, embedded, folder, glyphs, hwdb, tfd
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.given import array, fit_image, images
 from tfgan_papers.data.options import DataOptions
@@ -59,6 +59,7 @@ def load(split: str, options: DataOptions) -> Examples:
         examples = SOURCES[options.dataset](split, options)
     else:
         examples = catalog.load(split, options, SOURCES)
+    examples = crops.of_examples(examples, options)
     logging.info("%s, split %s: %s", examples.name, split, examples.summary())
     return examples
 

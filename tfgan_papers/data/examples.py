@@ -92,6 +92,10 @@ class Examples:
         """Reads the stored examples (n, *shape) of keys (n,), in a graph."""
         raise NotImplementedError
 
+    def vary(self, keys: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
+        """In a graph: what training sees at a step; here the examples as they are."""
+        return self.read(keys)
+
     def read_labels(self, keys: tf.Tensor) -> tf.Tensor:
         """Reads the labels, int32 (n,), of keys (n,), in a graph."""
         return tf.gather(self.labels, keys)
@@ -113,7 +117,8 @@ class Examples:
             UsageError: the split is smaller than a batch, the examples are points and
                 `value_range` is for pixels, or there are no labels.
         """
-        read, per_epoch = self._reader(value_range, labels), self.size // batch_size
+        read = self._reader(value_range, labels, self.vary)
+        per_epoch = self.size // batch_size
         if not per_epoch:
             raise UsageError(
                 f"{self.name} has {self.size} examples, fewer than a batch of "
@@ -136,7 +141,8 @@ class Examples:
             tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             .flat_map(epoch)
             .skip(skipped)
-            .map(read, self.parallel_calls)
+            .enumerate(first_step)
+            .map(lambda step, keys: read(keys, seed, step), self.parallel_calls)
         )
 
     def blocks(
@@ -302,15 +308,21 @@ class Examples:
         read, n = self._reader(value_range), min(self.size, self.mean_of)
         return sum(np.sum(b, 0, dtype=np.float64) for b in self.blocks(n, read)) / n
 
-    def _reader(self, value_range, labels=False):
-        """In a graph: keys -> what networks see, with labels or without."""
+    def _reader(self, value_range, labels=False, read=None):
+        """In a graph: keys -> what networks see, with labels or without.
+
+        Args:
+            read: (keys, ...) -> examples; by default `self.read`. What it takes besides
+                keys, the result takes too.
+        """
+        read = read or self.read
         if len(self.shape) == 1 and value_range != "raw":
             raise UsageError(f"{self.name} holds points: they need --value_range=raw")
         convert = RANGES[value_range].to_network
         if not labels:
-            return lambda keys: convert(self.read(keys))
+            return lambda keys, *more: convert(read(keys, *more))
         read_labels = self._labels_reader()
-        return lambda keys: (convert(self.read(keys)), read_labels(keys))
+        return lambda keys, *more: (convert(read(keys, *more)), read_labels(keys))
 
     def _no_labels(self):
         return f"{self.name} has no labels. Choose a set with labels: {LABELLED}"

@@ -6,7 +6,7 @@ import os
 import numpy as np
 from absl import logging
 
-from tfgan_papers.data import folder, hwdb
+from tfgan_papers.data import crops, folder, hwdb
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.files import fixed_order
 from tfgan_papers.data.images import BAD_IMAGE, Fitting, eight_bits
@@ -26,7 +26,7 @@ def images(path: str, options: DataOptions) -> Examples:
         examples = array(path)
     else:
         options = dataclasses.replace(options, data_order="hashed")
-        examples = folder.read(path, "all", options)
+        examples = crops.of_examples(folder.read(path, "all", options), options)
     logging.info("%s: %s", path, examples.summary())
     return examples
 
@@ -85,6 +85,8 @@ def fit_image(path: str, options: DataOptions, shape: tuple[int, int, int]) -> n
         found = fit.read(os.path.expanduser(path))
     except BAD_IMAGE as error:
         raise UsageError(f"{path} is no image: {one_line(error)}") from error
+    if options.crop == "random":
+        found = crops.central(found[None], options.image_size)[0]
     if found.shape != tuple(shape):
         raise UsageError(
             f"{path} has {found.shape[1]}x{found.shape[0]} pixels, but the images of this "

@@ -13,6 +13,11 @@ GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names th
 BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
+def margin(size: int) -> int:
+    """By how many pixels --crop=random reads images larger than its windows; ours."""
+    return max(1, size // 8)
+
+
 class Fitting(NamedTuple):
     """A conversion of images to one size and number of channels; 0 keeps their own."""
 
@@ -23,10 +28,19 @@ class Fitting(NamedTuple):
     @classmethod
     def of(cls, options: DataOptions):
         """As --image_size, --crop and --channels say."""
-        crop = {"none": "0", "square": str(sys.maxsize)}.get(options.crop, options.crop)
+        size, square = options.image_size, str(sys.maxsize)
+        crop = {"none": "0", "square": square, "random": square}.get(
+            options.crop, options.crop
+        )
         if not crop.isdecimal() or options.crop == "0":
-            raise UsageError(f"--crop={options.crop}: square, none or a number of pixels")
-        return cls(options.image_size, int(crop), int(options.channels))
+            raise UsageError(
+                f"--crop={options.crop}: square, random, none or a number of pixels"
+            )
+        if options.crop == "random":
+            if not size:
+                raise UsageError("--crop=random cuts windows of --image_size: set it")
+            size += margin(size)
+        return cls(size, int(crop), int(options.channels))
 
     def shape(self, height, width, channels):
         """Returns the shape of a converted image, None where it depends on the image."""

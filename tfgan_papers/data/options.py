@@ -37,7 +37,8 @@ class DataOptions(Options):
         "square",
         "What is cut out before images are resized: square is the largest centred square, "
         "a number the centred square of that many pixels, none keeps the whole image and "
-        "loses its aspect ratio.",
+        "loses its aspect ratio. random reads the largest centred square at 9/8 of "
+        "--image_size, and training sees a window of --image_size at a random place.",
     )
     value_range: str = option(
         "unit", "Range of the pixel values that networks see.", choices=tuple(RANGES)

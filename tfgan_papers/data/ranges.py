@@ -84,6 +84,11 @@ def check(generator: keras.Model, value_range: str):
         )
 
 
+def of_generator(generator: keras.Model) -> str:
+    """The range that its last activation gives; "symmetric" where that is linear."""
+    return OF_ACTIVATION.get(_last_activation(generator), ["symmetric"])[0]
+
+
 def _last_activation(network):
     """Returns the name of the last activation of a network, or None."""
     for layer in reversed(network.layers):

@@ -7,6 +7,18 @@ from tfgan_papers.models import averaging, surgery
 from tfgan_papers.models.generative import GenerativeModel
 
 
+def check_reconstructs(name: str, generator: keras.Model, discriminator: keras.Model):
+    """
+    Raises:
+        ValueError: the output of D does not have the shape of the images.
+    """
+    if discriminator.output.shape[1:] != generator.output.shape[1:]:
+        raise ValueError(
+            f"D gives {discriminator.output.shape[1:]} for images "
+            f"{generator.output.shape[1:]}: {name}'s D is an autoencoder"
+        )
+
+
 class AdversarialModel(GenerativeModel):
     """A generator and a discriminator that train against each other.
 
@@ -21,11 +33,12 @@ class AdversarialModel(GenerativeModel):
             width, channels) or points (batch, dimensions).
         discriminator: functional model, images -> raw scores (batch, 1), or another output
             that the paper defines.
-        history: float, the weight of `HistoricalAveraging` for both networks; 0 disables
-            it.
+        history: float, at least 0, the weight of historical averaging in the losses of both
+            networks (Improved GAN, 2016, Sec. 3.3). Default: 0.0.
         generator_average: float, 0 to 1, the rate of the moving average of the generator's
-            weights, see `average_generator`; 0 keeps no average.
-        prior, seed, classes: see `GenerativeModel`.
+            weights, with which samples are then drawn, for example 0.001; 0 keeps no
+            average. Default: 0.0.
+        **kwargs: see `GenerativeModel`.
     """
 
     scalars = ("d_loss", "g_loss")

@@ -18,10 +18,11 @@ class ScalarCriticModel(adversarial.AdversarialModel):
     Args:
         generator: functional model, latents (batch, latent_dim) -> images or points.
         discriminator: functional model, images or points -> raw scores (batch, 1).
-        loss: an `AdversarialLoss`, its name in `losses.LOSSES`, or its config.
-        matching: a function in `losses.MATCHING`, or its name: (real features, fake
+        loss: name in `losses.LOSSES`, an `AdversarialLoss`, or its config. Default:
+            "non_saturating".
+        matching: name in `losses.MATCHING`, or a function in it: (real features, fake
             features) -> scalar, which G minimizes instead of its loss. The features are
-            the output of D's layer named "features". None uses the loss.
+            the output of D's layer named "features". None uses the loss. Default: None.
         **kwargs: see `AdversarialModel`.
 
     Raises:

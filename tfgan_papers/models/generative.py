@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops, saving
 
 from tfgan_papers import keras_internals, noise
+from tfgan_papers.models import docstrings
 from tfgan_papers.models.optimizer_group import OptimizerGroup
 
 
@@ -26,27 +27,37 @@ class GenerativeModel(keras.Model):
         generator: functional model, latents (batch, latent_dim) -> images (batch, height,
             width, channels) or points (batch, dimensions).
         partner: functional model that trains with the generator.
-        prior: name in `noise.PRIORS` of the distribution of the latents.
-        seed: int, the seed of all random draws in training.
-        classes: int, the number of classes on which both networks are conditioned, or 0.
-            With classes, each network takes int32 labels (batch,) as its second input, and
-            `fit` takes (images, labels).
-        flip: mirror each training image with probability 1/2, drawn from the noise of the
-            step.
+        prior: the distribution of each element of a latent: "uniform" on [-1, 1],
+            "uniform_01" on [0, 1], "uniform_sqrt3" on [-sqrt 3, sqrt 3] or "normal".
+            Default: "uniform".
+        seed: int, at least 0, the seed of all random draws in training. Default: 0.
+        classes: int, at least 0, the number of classes on which both networks are
+            conditioned, for DCGAN and LSGAN only. With classes, each network takes int32
+            labels (batch,) as its second input, and `fit` takes (images, labels).
+            Default: 0.
+        flip: bool, mirrors each training image left to right with probability 1/2.
+            Default: False.
+        **kwargs: `name` of a Keras model.
 
     Raises:
-        ValueError: the prior is unknown, or a network is not functional.
+        ValueError: the prior is unknown, a network is not functional, the output of the
+            generator is no input of its partner, or the model takes no classes.
     """
 
     scalars: tuple[str, ...] = ()  # names of the scalars that `report` takes
     partner_name = "partner"
     adversary = False  # whether the partner learns to tell samples from data
+    conditional = False  # whether the training step takes labels for both networks
     # If the critic outputs images: (images, outputs) -> distance of each, (batch,)
     energy: Callable | None = None
     # If the model bounds the likelihood: (images, seed, first_row) -> nats (batch,)
     bound: Callable | None = None
     classifier: keras.Model | None = None  # images -> logits (batch, classes), if there is
     averaged_generator: keras.Model | None = None  # with averaged weights, if there is
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        docstrings.complete(cls)
 
     def __init__(
         self,
@@ -67,6 +78,14 @@ class GenerativeModel(keras.Model):
                     f"the {name} has no inputs: build it as keras.Model(inputs, outputs), "
                     "or begin a Sequential with keras.Input"
                 )
+        if classes and not self.conditional:
+            raise ValueError(f"{type(self).__name__} takes no classes: DCGAN and LSGAN do")
+        gives, takes = generator.outputs[0].shape[1:], partner.inputs[0].shape[1:]
+        if not _fits(gives, takes):
+            raise ValueError(
+                f"the generator gives {gives}, and the {self.partner_name} takes {takes}: "
+                "both shapes are that of an example"
+            )
         self.generator, self.prior_name = generator, prior
         setattr(self, self.partner_name, partner)
         self.seed, self.classes, self.flip = seed, classes, flip
@@ -178,7 +197,7 @@ class GenerativeModel(keras.Model):
         # Built now: reading a checkpoint before they are built would lose their state.
         of_partner.build(self.networks[1].trainable_variables)
         of_generator.build(self.generator.trainable_variables)
-        self.optimizer = OptimizerGroup(*optimizers.values())
+        self.optimizer = OptimizerGroup(optimizers)
         self.compiled_functions = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
         for layer in keras_internals.layers(*self.networks):
@@ -382,6 +401,13 @@ class GenerativeModel(keras.Model):
     def held_out_scalars(self, images, labels) -> dict[str, tf.Tensor]:
         """Name -> scalar on held-out data, for some of the names in `scalars`."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluation")
+
+
+def _fits(gives, takes):
+    """Whether two shapes agree where both are known."""
+    return len(gives) == len(takes) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(gives, takes, strict=True)
+    )
 
 
 def flipped(images: tf.Tensor, stream: noise.Stream) -> tf.Tensor:

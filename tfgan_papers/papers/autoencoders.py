@@ -133,13 +133,26 @@ def networks(shape, latent_dim, heads, draw):
 class Autoencoder(GenerativeModel):
     """An autoencoder whose decoder and encoder minimize one loss.
 
+    Example:
+
+        z, x = keras.Input((8,)), keras.Input((8, 8, 1))
+        image = layers.Reshape((8, 8, 1))(layers.Dense(64, "sigmoid")(z))
+        code = layers.Dense(8)(layers.Flatten()(x))
+        autoencoder = Autoencoder(keras.Model(z, image), keras.Model(x, code))
+        autoencoder.compile("adam", "adam")
+        images = keras.random.uniform((64, 8, 8, 1))
+        history = autoencoder.fit(images, batch_size=16, verbose=0)
+        samples = autoencoder(keras.random.normal((10, 8)))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, the decoder, codes (batch, N_z) -> images (batch,
             height, width, channels).
         encoder: functional model, images -> codes.
         loss: function (images, reconstructions) -> errors (batch,), or its name in
-            `LOSSES`.
-        prior, **kwargs: see `GenerativeModel`.
+            `LOSSES`: "squared" or "cross_entropy". Default: "squared".
+        prior: the distribution of the codes of samples, see `noise.PRIORS`. Default:
+            "normal".
+        **kwargs: see `GenerativeModel`.
     """
 
     scalars = ("error",)
@@ -199,12 +212,24 @@ class Autoencoder(GenerativeModel):
 class VAE(Autoencoder):
     """VAE (2013). Minimizes the negative bound, with one draw of epsilon per image.
 
+    Example:
+
+        z, x = keras.Input((4,)), keras.Input((8, 8, 1))
+        logits = layers.Reshape((8, 8, 1), name="logits")(layers.Dense(64)(z))
+        decoder = keras.Model(z, layers.Activation("sigmoid")(logits))
+        h = layers.Dense(32, "tanh")(layers.Flatten()(x))
+        vae = VAE(decoder, keras.Model(x, [layers.Dense(4)(h), layers.Dense(4)(h)]))
+        vae.compile("adam", "adam")
+        images = keras.random.uniform((64, 8, 8, 1))
+        history = vae.fit(images, batch_size=16, verbose=0)  # has "bound", in nats
+        samples = vae(keras.random.normal((10, 4)))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, the decoder, codes (batch, N_z) -> probabilities of
             pixels (batch, height, width, channels), with a layer named "logits".
         encoder: functional model, images in [0, 1] -> [mu, log sigma^2], each (batch, N_z).
         loss: see `Autoencoder`; the error that is displayed for an image. The bound always
-            uses cross entropy.
+            uses cross entropy. Default: "cross_entropy".
         **kwargs: see `Autoencoder`.
 
     Raises:

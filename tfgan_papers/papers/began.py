@@ -63,6 +63,7 @@ from keras import ops
 from tfgan_papers import losses, noise, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import adversarial
+from tfgan_papers.models.optimizer_group import computes_its_rate
 from tfgan_papers.options import option
 from tfgan_papers.papers.began_networks import NETWORKS, WEIGHT_STD, Carry, Style, networks
 from tfgan_papers.papers.contract import Paper
@@ -103,23 +104,38 @@ class BEGAN(adversarial.AdversarialModel):
     A step updates both networks at once, from one pass of each (BEGAN-4), and also the
     carry, k and the learning rates.
 
+    Example:
+
+        z, x = keras.Input((8,)), keras.Input((8, 8, 1))
+        code = layers.Dense(8)(layers.Flatten()(x))
+        copy = layers.Reshape((8, 8, 1))(layers.Dense(64)(code))
+        image = layers.Reshape((8, 8, 1))(layers.Dense(64)(z))
+        began = BEGAN(keras.Model(z, image), keras.Model(x, copy), gamma=0.5)
+        began.compile("adam", "adam")
+        images = keras.random.uniform((64, 8, 8, 1), -1, 1)
+        history = began.fit(images, batch_size=16, verbose=0)  # has "k", "m_global"
+        samples = began(keras.random.uniform((10, 8), -1, 1))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, latents (batch, latent_dim) -> images (batch, height,
             width, channels).
         discriminator: functional model, images -> reconstructions of the same shape.
         loss: function (images, reconstructions) -> errors (batch,), or its name in
-            `LOSSES`.
+            `LOSSES`: "l1" or "l2". Default: "l1".
         gamma: float, 0 to 1, the ratio E L(G(z)) / E L(x) at equilibrium. A higher ratio
-            gives more diversity.
-        lambda_k: float, at least 0, the gain of the controller of k.
-        carry_steps: int, the number of steps in which the carry of the `Carry` layers
-            decreases from 1 to 0; with 0 it is always 0.
+            gives more diversity. Default: 0.5.
+        lambda_k: float, at least 0, the gain of the controller of k. Default: 0.001.
+        carry_steps: int, at least 0, the number of steps in which the carry of the `Carry`
+            layers decreases from 1 to 0; with 0 it is always 0. Default: 16000.
         stall_steps: int, a multiple of 10. After this number of steps without a new best
-            mean of M_global, both learning rates are halved. 0 never halves them.
-        learning_rate_floor: float, the learning rates are not halved below it.
-        image_noise: float, the standard deviation of the noise that is added to the data
-            (BEGAN-8).
-        d_rate: float, D's learning rate as a multiple of G's.
+            mean of M_global, both learning rates are halved, which then must be numbers. 0
+            never halves them. Default: 0.
+        learning_rate_floor: float, at least 0, the learning rates are not halved below it.
+            Default: 0.0.
+        image_noise: float, at least 0, the standard deviation of the noise that is added to
+            the data (BEGAN-8). Default: 0.0.
+        d_rate: float, positive, D's learning rate as a multiple of G's when they are
+            halved. Default: 1.0.
         **kwargs: see `AdversarialModel`.
 
     Raises:
@@ -151,11 +167,7 @@ class BEGAN(adversarial.AdversarialModel):
             raise ValueError(f"lambda_k is {lambda_k}: it is not negative")
         if stall_steps % CHECKS:
             raise ValueError(f"stall_steps is {stall_steps}: it is a multiple of {CHECKS}")
-        if discriminator.output.shape[1:] != generator.output.shape[1:]:
-            raise ValueError(
-                f"D gives {discriminator.output.shape[1:]} for images "
-                f"{generator.output.shape[1:]}: BEGAN's D is an autoencoder"
-            )
+        adversarial.check_reconstructs("BEGAN", generator, discriminator)
         self.energy = LOSSES[loss] if isinstance(loss, str) else loss
         self.gamma, self.lambda_k = gamma, lambda_k
         self.carry_steps, self.check_steps = carry_steps, stall_steps // CHECKS
@@ -164,6 +176,15 @@ class BEGAN(adversarial.AdversarialModel):
         self.m_sum = self.carried("m_sum", 0.0)  # sum of M_global since the last check
         self.m_best = self.carried("m_best", float("inf"))  # lowest mean between two checks
         self.stalled = self.carried("stalled", 0.0)  # checks without a new best
+
+    def compile(self, d_optimizer, g_optimizer, jit_compile="auto", **kwargs):
+        super().compile(d_optimizer, g_optimizer, jit_compile, **kwargs)
+        for name, each in self.named_optimizers.items():
+            if self.check_steps and computes_its_rate(each):
+                raise ValueError(
+                    f"stall_steps halves the learning rates, and {name} computes its own: "
+                    "give it a number, or set stall_steps to 0"
+                )
 
     def get_config(self):
         return {

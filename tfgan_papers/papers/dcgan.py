@@ -214,16 +214,32 @@ class DCGAN(critics.ScalarCriticModel):
     """DCGAN (2015): alternating updates in the order of the authors or of the port
     (DCGAN-2).
 
+    Example:
+
+        x = keras.Input((8, 8, 1))
+        generator = keras.Sequential([keras.Input((16,)), layers.Dense(128, "relu"),
+            layers.Reshape((4, 4, 8)),
+            layers.Conv2DTranspose(1, 5, 2, "same", activation="tanh")])
+        score = layers.Conv2D(8, 5, 2, "same", activation="leaky_relu")(x)
+        score = layers.Dense(1)(layers.Flatten()(score))
+        dcgan = DCGAN(generator, keras.Model(x, score))
+        dcgan.compile(keras.optimizers.Adam(2e-4, 0.5), keras.optimizers.Adam(2e-4, 0.5))
+        images = keras.random.uniform((64, 8, 8, 1), -1, 1)
+        history = dcgan.fit(images, batch_size=16, verbose=0)
+        samples = dcgan(keras.random.uniform((10, 16), -1, 1))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, latents (batch, latent_dim) -> images; with classes,
             [latents, labels] -> images.
         discriminator: functional model, images -> logits (batch, 1); with classes, from
             [images, labels].
-        weight_decay: float, the factor of the weights that is added to their gradients
-            (DCGAN-1).
-        port: if True, updates D, then G twice on the same latents.
+        weight_decay: float, at least 0, the factor of the weights that is added to their
+            gradients (DCGAN-1). Default: 0.0.
+        port: bool, updates D, then G twice on the same latents. Default: False.
         **kwargs: see `ScalarCriticModel`.
     """
+
+    conditional = True
 
     def __init__(self, generator, discriminator, weight_decay=0.0, port=False, **kwargs):
         super().__init__(generator, discriminator, **kwargs)

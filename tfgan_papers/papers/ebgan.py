@@ -181,19 +181,33 @@ def convolutional_networks(shape, style, draw):
 class EBGAN(adversarial.AdversarialModel):
     """EBGAN (2016). Updates both networks at once, from one pass of each (EBGAN-3).
 
+    Example:
+
+        z, x = keras.Input((8,)), keras.Input((8, 8, 1))
+        code = layers.Dense(8, name="code")(layers.Flatten()(x))
+        copy = layers.Reshape((8, 8, 1))(layers.Dense(64)(code))
+        image = layers.Reshape((8, 8, 1))(layers.Dense(64)(z))
+        ebgan = EBGAN(keras.Model(z, image), keras.Model(x, copy), pull_away=0.1)
+        ebgan.compile("adam", "adam")
+        images = keras.random.uniform((64, 8, 8, 1), -1, 1)
+        history = ebgan.fit(images, batch_size=16, verbose=0)  # has "d_loss", "pull_away"
+        samples = ebgan(keras.random.uniform((10, 8), -1, 1))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, latents (batch, latent_dim) -> images (batch, height,
             width, channels).
         discriminator: functional model, images -> reconstructions of the same shape, with a
             layer named "code".
         loss: function (images, reconstructions) -> energies (batch,), or its name in
-            `LOSSES`.
+            `LOSSES`. Default: "norm".
         margin: float m > 0. Samples with a higher energy do not contribute to D's loss.
-        pull_away: float, at least 0, the weight of f_PT in G's loss.
+            Default: 10.0.
+        pull_away: float, at least 0, the weight of f_PT in G's loss. Default: 0.0.
         **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: `margin` or `pull_away` is out of range, or D has no layer "code".
+        ValueError: `margin` or `pull_away` is out of range, or D has no layer "code" or is
+            no autoencoder.
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "pull_away")
@@ -206,6 +220,7 @@ class EBGAN(adversarial.AdversarialModel):
             raise ValueError(f"margin is {margin}: it is positive")
         if not 0.0 <= pull_away < float("inf"):
             raise ValueError(f"pull_away is {pull_away}: it is not negative")
+        adversarial.check_reconstructs("EBGAN", generator, discriminator)
         self.energy = LOSSES[loss] if isinstance(loss, str) else loss
         self.margin, self.weight = margin, pull_away
         code = discriminator.get_layer("code").output

@@ -67,13 +67,24 @@ class GAN(critics.ScalarCriticModel):
     """GAN (2014): Algorithm 1, or the simultaneous update of the authors' code (GAN-1,
     GAN-2).
 
+    Example:
+
+        z, x = keras.Input((16,)), keras.Input((64,))
+        generator = keras.Model(z, layers.Dense(64, "sigmoid")(z))
+        discriminator = keras.Model(x, layers.Dense(1)(layers.Dense(32, "relu")(x)))
+        gan = GAN(generator, discriminator, prior="normal")
+        gan.compile("adam", "adam")
+        points = keras.random.uniform((256, 64))
+        history = gan.fit(points, batch_size=32, epochs=2, verbose=0)
+        samples = gan(keras.random.normal((10, 16)))  # (10, 64)
+
     Args:
         generator: functional model, latents (batch, latent_dim) -> images or points.
         discriminator: functional model, images or points -> logits (batch, 1).
-        k: int, the number of updates of D before each update of G. A batch contains k
-            minibatches.
-        simultaneous: if True, updates both networks at once, as the authors' code does; k
-            must be 1.
+        k: int, at least 1, the number of updates of D before each update of G. A batch
+            contains k minibatches. Default: 1.
+        simultaneous: bool, updates both networks at once, as the authors' code does; k must
+            be 1. Default: False.
         **kwargs: see `ScalarCriticModel`.
 
     Raises:

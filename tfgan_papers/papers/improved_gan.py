@@ -125,20 +125,37 @@ class ImprovedGAN(AdversarialModel):
     unlabelled images. `fit` takes ((labelled, unlabelled, unlabelled for G), labels), with
     images (batch, height, width, channels) and labels (batch,).
 
+    Example:
+
+        z, x = keras.Input((16,)), keras.Input((8, 8, 1))
+        image = layers.Reshape((8, 8, 1))(layers.Dense(64, "sigmoid")(z))
+        h = layers.Dense(32, "relu", name="features")(layers.Flatten()(x))
+        gan = ImprovedGAN(keras.Model(z, image), keras.Model(x, layers.Dense(10)(h)))
+        gan.compile("adam", "adam")
+        images = keras.random.uniform((64, 8, 8, 1))
+        labels = keras.random.randint((64,), 0, 10)
+        batches = (images, images, images), labels  # labelled, unlabelled, for G
+        history = gan.fit(*batches, batch_size=16, verbose=0)  # has "train_error"
+        samples = gan(keras.random.uniform((10, 16)))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, latents (batch, latent_dim) -> images.
         discriminator: functional model, images -> logits (batch, K), with a layer named
             "features".
-        loss: an `AdversarialLoss` of cross entropy, its name or its config: D's loss, and
-            G's loss if `matching` is None.
-        matching: a function in `losses.MATCHING` or its name: (real features, fake
-            features) -> G's loss; or None.
-        unsupervised_weight: float, the weight of D's loss without labels (IMPROVED-1).
-        g_steps: int, the number of updates of G for each of D, each with new samples.
-        average_rate: float, 0 to 1, the rate of the moving average of D.
-        corrected: if True, removes the influence of the zeros at which the average starts
-            (IMPROVED-5).
-        prior, **kwargs: see `AdversarialModel`.
+        loss: name of a loss of cross entropy in `losses.LOSSES`, or an `AdversarialLoss`:
+            D's loss, and G's loss if `matching` is None. Default: "minimax".
+        matching: name in `losses.MATCHING`, or a function in it: (real features, fake
+            features) -> G's loss; or None. Default: "squared".
+        unsupervised_weight: float, at least 0, the weight of D's loss without labels
+            (IMPROVED-1). Default: 1.0.
+        g_steps: int, at least 1, the number of updates of G for each of D, each with new
+            samples. Default: 1.
+        average_rate: float, 0 to 1, the rate of the moving average of D. Default:
+            0.0001.
+        corrected: bool, removes the influence of the zeros at which the average starts
+            (IMPROVED-5). Default: False.
+        prior: the distribution of the latents, see `noise.PRIORS`. Default: "uniform_01".
+        **kwargs: see `AdversarialModel`.
 
     Raises:
         ValueError: `matching` is given, and D has no layer "features".

@@ -76,15 +76,32 @@ LOSSES = {"least_squares": losses.LOSSES["least_squares"], **losses.LOSSES}
 class LSGAN(critics.ScalarCriticModel):
     """LSGAN (2016). Updates D, then G on the same samples, or both at once (LSGAN-3).
 
+    Example:
+
+        x = keras.Input((8, 8, 1))
+        generator = keras.Sequential([keras.Input((16,)), layers.Dense(128, "relu"),
+            layers.Reshape((4, 4, 8)),
+            layers.Conv2DTranspose(1, 5, 2, "same", activation="tanh")])
+        score = layers.Conv2D(8, 5, 2, "same", activation="leaky_relu")(x)
+        score = layers.Dense(1)(layers.Flatten()(score))
+        lsgan = LSGAN(generator, keras.Model(x, score))
+        lsgan.compile(keras.optimizers.Adam(2e-4, 0.5), keras.optimizers.Adam(2e-4, 0.5))
+        images = keras.random.uniform((64, 8, 8, 1), -1, 1)
+        history = lsgan.fit(images, batch_size=16, verbose=0)
+        samples = lsgan(keras.random.uniform((10, 16), -1, 1))  # (10, 8, 8, 1)
+
     Args:
         generator: functional model, latents (batch, latent_dim) -> images or points; with
             classes, [latents, labels] -> images.
         discriminator: functional model, images or points -> raw scores (batch, 1); with
             classes, from [images, labels].
-        loss: see `ScalarCriticModel`.
-        simultaneous: if True, updates both networks at once.
+        loss: name in `losses.LOSSES`, or an `AdversarialLoss`, such as
+            `losses.least_squares(a, b, c)`. Default: "least_squares".
+        simultaneous: bool, updates both networks at once. Default: False.
         **kwargs: see `ScalarCriticModel`.
     """
+
+    conditional = True
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import time
 import keras
 import numpy as np
 from absl import logging
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tfgan_papers import figures
 from tfgan_papers.errors import TrainingFailure
@@ -222,7 +222,7 @@ class SampleSheets(keras.callbacks.Callback):
     Samples that are points are also stored, starting before the first step.
 
     Args:
-        writer: `tensorboard.Writer`.
+        writer: `tensorboard.Writer`, or None.
         draw: function from the model to (samples, uint8 picture of them).
         folder: path for the pictures step-NNN.png, latest.png, which is at most a minute
             old, and the points step-NNN.npy.
@@ -254,6 +254,8 @@ class SampleSheets(keras.callbacks.Callback):
         figures.save(picture, self.folder / "latest.png")
         self.drawn = time.monotonic()
         self.keep_points(samples)
+        if self.writer is None:
+            return
         with self.writer.as_default(step):
             tensorboard.image("samples", picture)
             tensorboard.histograms(*self.model.networks)

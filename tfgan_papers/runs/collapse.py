@@ -39,6 +39,7 @@ LEAST = 0.2  # diversity or coverage below it is low; ours: such sheets show one
 MOST_AUC = 0.999  # ours
 REPORTS = 3  # in a row; at most the checkpoints in last/, so that a good one remains
 ROLLBACKS = 3
+FAILURES = {"collapsed", "low_diversity", "saturated"}  # diagnoses that are logged at once
 NOISES_APART = 2**48  # distance between the seeds; see also `noise.Stream.reseed`
 
 
@@ -109,6 +110,70 @@ def check(strategy: tf.distribute.Strategy, on_collapse: str):
         )
 
 
+class Variety:
+    """Measures the variety of a model's samples, always at the same latents.
+
+    Args:
+        model: the model.
+        real: examples in the value range of the networks, float32 (n, ...).
+        labels: their classes, int32 (n,), if the model has classes; the samples then have
+            the same classes.
+        kinds: `coverage.Kinds` of the data; None measures no coverage.
+    """
+
+    def __init__(self, model, real, labels=None, kinds=None):
+        self.real, self.labels, self.kinds = real, labels, kinds
+        self.real_distance = mean_distance(real) or np.nan  # 0 if all are equal
+        n = len(real)
+        if kinds:
+            n = max(n, min(coverage.SAMPLES, VALUES // int(np.prod(real.shape[1:]))))
+        seed = tf.constant([SEED, 0], tf.int64)
+        self.z = noise.latents(model.prior_name, seed, (n, model.latent_dim))
+
+    def report(self, model) -> dict[str, float]:
+        """Measures the model and returns the report of its step."""
+        labels = None if self.labels is None else np.resize(self.labels, len(self.z))
+        inputs = model.with_labels(self.z, labels)
+        drawn = np.asarray(model.generator(inputs, training=False))  # not averaged
+        fake = drawn[: len(self.real)]
+        diversity = mean_distance(fake) / self.real_distance
+        report = {"step": model.steps_done, "diversity": diversity}
+        if self.kinds and np.isfinite(drawn).all():
+            report["coverage"] = coverage.score(drawn, self.kinds).value
+        if not model.adversary:
+            return report
+        scores = (
+            np.reshape(model.critic_output(images, self.labels), (len(images), -1)).mean(1)
+            for images in (self.real, fake)
+        )
+        return report | {"d_auc": separation(*scores)}
+
+
+def is_change(before: str, now: str) -> bool:
+    """Whether the diagnosis has changed, and one of the two is a failure."""
+    return now != before and bool({before, now} & FAILURES)
+
+
+def sentence(reports: list[dict]) -> str:
+    """Describes the diagnosis of the reports."""
+    last = reports[-1]
+    of = f"samples at step {last['step']:,}"
+    vary = f"{of} vary {last['diversity']:.2f} times as much as the data"
+    if "coverage" in last:
+        vary += f" and show {last['coverage']:.2f} of its kinds"
+    auc = f", and D distinguishes them with AUC {last.get('d_auc', np.nan):.3f}"
+    measures = vary + (auc if "d_auc" in last else "")
+    count = f"{len(reports)} of {REPORTS} reports"
+    return {
+        "collapsed": f"collapse: {vary} (threshold {LEAST} for {REPORTS} reports)",
+        "low_diversity": f"low diversity since the start: {vary}",
+        "saturated": f"saturation: D distinguishes {of} from data without error (AUC "
+        f"above {MOST_AUC} for {REPORTS} reports)",
+        "too early to tell": f"too early to diagnose a collapse, {count}: {measures}",
+        "healthy": f"no collapse, no saturation: {measures}",
+    }[diagnose(reports)]
+
+
 class Watch(keras.callbacks.Callback):
     """Diagnoses the run after each report period and carries out `on_collapse`.
 
@@ -122,7 +187,7 @@ class Watch(keras.callbacks.Callback):
         period: int, steps between reports. Reports at other steps, where a run was
             interrupted, do not count.
         on_collapse: "warn", "stop" or "rollback".
-        kinds: `coverage.Kinds` of the data; None measures no coverage.
+        kinds: see `Variety`.
     """
 
     def __init__(
@@ -140,13 +205,8 @@ class Watch(keras.callbacks.Callback):
         self.folder, self.checkpoints, self.writer = folder, checkpoints, writer
         self.on_collapse = on_collapse
         self.period, done = period, model.steps_done
-        self.real, self.labels = real if model.classes else (real, None)
-        self.real_distance = mean_distance(self.real) or np.nan  # 0 if all are equal
-        self.kinds, n = kinds, len(self.real)
-        if kinds:
-            n = max(n, min(coverage.SAMPLES, VALUES // int(np.prod(self.real.shape[1:]))))
-        seed = tf.constant([SEED, 0], tf.int64)
-        self.z = noise.latents(model.prior_name, seed, (n, model.latent_dim))
+        real, labels = real if model.classes else (real, None)
+        self.variety = Variety(model, real, labels, kinds)
         stored = folder.read("collapse.json") or {"reports": [], "rollbacks": []}
         self.reports = [r for r in stored["reports"] if r["step"] <= done]
         self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
@@ -169,14 +229,14 @@ class Watch(keras.callbacks.Callback):
         step = self.model.steps_done
         if step % self.period:
             return
-        before, report = diagnose(self.reports), self.look(step)
+        before, report = diagnose(self.reports), self.variety.report(self.model)
         self.reports.append(report)
         with self.writer.as_default(step):
             for name in report.keys() - {"step"}:
                 tensorboard.scalar(name, report[name])
         now = diagnose(self.reports)
-        if now != before and {before, now} & {"collapsed", "low_diversity", "saturated"}:
-            logging.warning(self.sentence(now))
+        if is_change(before, now):
+            logging.warning(self.sentence())
             self.logged = now
         if now == "collapsed" and self.on_collapse != "warn":
             self.go_back()
@@ -186,46 +246,12 @@ class Watch(keras.callbacks.Callback):
         """Logs the diagnosis at the end of the run, unless it is the last logged."""
         now = diagnose(self.reports)
         if now not in ("unknown", self.logged):
-            logging.info(self.sentence(now))
+            logging.info(self.sentence())
 
-    def look(self, step):
-        """Measures the model and returns the report of this step."""
-        labels = None if self.labels is None else np.resize(self.labels, len(self.z))
-        inputs = self.model.with_labels(self.z, labels)
-        drawn = np.asarray(self.model.generator(inputs, training=False))  # not averaged
-        fake = drawn[: len(self.real)]
-        report = {"step": step, "diversity": mean_distance(fake) / self.real_distance}
-        if self.kinds and np.isfinite(drawn).all():
-            report["coverage"] = coverage.score(drawn, self.kinds).value
-        if not self.model.adversary:
-            return report
-        scores = (
-            np.reshape(
-                self.model.critic_output(images, self.labels), (len(images), -1)
-            ).mean(1)
-            for images in (self.real, fake)
-        )
-        return report | {"d_auc": separation(*scores)}
-
-    def sentence(self, now):
-        """Describes a diagnosis and names the sheet of the samples."""
-        last = self.reports[-1]
-        of = f"samples at step {last['step']:,}"
-        vary = f"{of} vary {last['diversity']:.2f} times as much as the data"
-        if "coverage" in last:
-            vary += f" and show {last['coverage']:.2f} of its kinds"
-        auc = f", and D distinguishes them with AUC {last.get('d_auc', np.nan):.3f}"
-        measures = vary + (auc if "d_auc" in last else "")
-        reports = f"{len(self.reports)} of {REPORTS} reports"
-        diagnosis = {
-            "collapsed": f"collapse: {vary} (threshold {LEAST} for {REPORTS} reports)",
-            "low_diversity": f"low diversity since the start: {vary}",
-            "saturated": f"saturation: D distinguishes {of} from data without error (AUC "
-            f"above {MOST_AUC} for {REPORTS} reports)",
-            "too early to tell": f"too early to diagnose a collapse, {reports}: {measures}",
-            "healthy": f"no collapse, no saturation: {measures}",
-        }[now]
-        return f"{diagnosis}; see {self.folder / 'samples'}/step-{last['step']:09d}.png"
+    def sentence(self):
+        """Describes the diagnosis and names the sheet of the samples."""
+        name = f"step-{self.reports[-1]['step']:09d}.png"
+        return f"{sentence(self.reports)}; see {self.folder / 'samples'}/{name}"
 
     def go_back(self):
         """Restores the newest checkpoint from before the collapse, then stops or continues.
@@ -234,7 +260,7 @@ class Watch(keras.callbacks.Callback):
             TrainingFailure: `on_collapse` is "stop", there were ROLLBACKS rollbacks, or
                 no such checkpoint exists.
         """
-        reason = self.sentence("collapsed")
+        reason = self.sentence()
         seen, noise_number = self.reports[-1]["step"], self.noise_number + 1
         resumes = self.on_collapse == "rollback" and noise_number <= ROLLBACKS
         back = self.checkpoints.rewind(first_low(self.reports))

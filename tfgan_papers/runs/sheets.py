@@ -12,33 +12,44 @@ POINTS = 5120  # samples in a picture of points (LSGAN, mixture_gaussian/: 10 ba
 SEED = 0  # of the latents: the same in every run, so that runs can be compared
 
 
-def drawer(model: AdversarialModel, examples: data.Examples, value_range: str):
+def drawer(model: AdversarialModel, value_range: str, points: np.ndarray | None = None):
     """Returns a function that draws samples at latents that are the same in every run.
 
     The function takes the model and returns (samples, picture of them): a sheet of images,
     a scatter plot of points in the plane, or Fig. 1 of GAN (2014) for points on a line.
+
+    Args:
+        model: the model.
+        value_range: name in `data.RANGES` of the range of the generator's images.
+        points: for a model of points, some of the data (n, dimensions).
     """
     rows, columns = LAYOUT
-    images = len(examples.shape) == 3
+    images = points is None
     n = rows * columns if images else POINTS
     seed = tf.constant([SEED, 0], tf.int64)
     z = noise.latents(model.prior_name, seed, (n, model.latent_dim))
     labels = row_labels(model, rows, columns)
-    real = None if images else subsets.some(examples, POINTS).all(value_range)
     to_pixels = data.RANGES[value_range].to_pixels
 
     def draw(model):
         samples = to_pixels(model.generate(z, labels)).numpy()
         if images:
             return samples, figures.sheet(samples, columns)
-        if examples.shape == (1,):
+        if points.shape[1] == 1:
             picture = figures.line(
-                z.numpy(), samples, real, lambda x: model.critic_output(x).numpy()
+                z.numpy(), samples, points, lambda x: model.critic_output(x).numpy()
             )
             return samples, picture
-        return samples, figures.plane(samples, real)
+        return samples, figures.plane(samples, points)
 
     return draw
+
+
+def some_points(examples: data.Examples, value_range: str) -> np.ndarray | None:
+    """Examples that `drawer` shows beside the samples; None of images."""
+    if len(examples.shape) == 3:
+        return None
+    return subsets.some(examples, POINTS).all(value_range)
 
 
 def row_labels(model: AdversarialModel, rows: int, columns: int):

@@ -190,7 +190,8 @@ def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
     tensorboard.flags(writer, run.values.defining(), run.facts["run_id"])
     _draw_examples(run, examples, writer)
     reporter = callbacks.Reporter(writer, total, period, images, bar)
-    draw = sheets.drawer(model, examples, value_range)
+    points = sheets.some_points(examples, value_range)
+    draw = sheets.drawer(model, value_range, points)
     samples = callbacks.SampleSheets(writer, draw, run.folder / "samples", period, total)
     every = -(-training.checkpoint_steps // period) * period  # whole report periods
     keeper = callbacks.CheckpointCallback(checkpoints, every, total, writer, score)
