@@ -22,7 +22,7 @@ from tests import launch
 from tfgan_papers import data, noise
 from tfgan_papers.commands import evaluate, scoring
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import features, frechet_distance, subsets
+from tfgan_papers.metrics import features, frechet_distance, inception, subsets
 
 V1 = tf.compat.v1
 
@@ -213,7 +213,7 @@ def test_a_frozen_graph_gives_features_and_probabilities(
 ):
     path, weights, bias = graphs[name]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    network = features.frozen(name, str(path), sha256, tmp_path)
+    network = inception.frozen(name, str(path), sha256, tmp_path)
     images = rng.integers(0, 256, (5, 32, 32, channels), dtype=np.uint8)
     seen, probabilities = network.apply(images)
     colour = np.repeat(images, 4 - channels, 3) if channels == 1 else images
@@ -228,7 +228,7 @@ def test_a_frozen_graph_gives_features_and_probabilities(
 
 @pytest.mark.parametrize("name", ["inception_2015", "tfgan"])
 def test_a_frozen_graph_sees_a_batch_as_it_sees_each_image(graphs, name, tmp_path, rng):
-    network = features.frozen(name, str(graphs[name][0]), None, tmp_path)
+    network = inception.frozen(name, str(graphs[name][0]), None, tmp_path)
     images = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     alone = [network.apply(image[None]) for image in images]
     for batched, parts in zip(network.apply(images), zip(*alone, strict=True), strict=True):
@@ -238,25 +238,25 @@ def test_a_frozen_graph_sees_a_batch_as_it_sees_each_image(graphs, name, tmp_pat
 def test_a_network_file_that_is_wrong_is_refused(graphs, tmp_path):
     path, *_ = graphs["tfgan"]
     with pytest.raises(UsageError, match=r"has the sha256 [0-9a-f]{64}, not 0123"):
-        features.frozen("tfgan", str(path), "0123", tmp_path)
+        inception.frozen("tfgan", str(path), "0123", tmp_path)
     with pytest.raises(UsageError, match="not the graph that --features=inception_2015"):
-        features.frozen("inception_2015", str(path), None, tmp_path)
+        inception.frozen("inception_2015", str(path), None, tmp_path)
     (tmp_path / "text.pb").write_text("no graph")
     with pytest.raises(UsageError, match="not the graph"):
-        features.frozen("tfgan", str(tmp_path / "text.pb"), None, tmp_path)
+        inception.frozen("tfgan", str(tmp_path / "text.pb"), None, tmp_path)
     with pytest.raises(UserError, match="none.pb cannot be read"):
-        features.frozen("tfgan", str(tmp_path / "none.pb"), None, tmp_path)
+        inception.frozen("tfgan", str(tmp_path / "none.pb"), None, tmp_path)
     with pytest.raises(UsageError, match="needs --feature_file"):
-        features.frozen("tfgan", None, None, tmp_path)
+        inception.frozen("tfgan", None, None, tmp_path)
 
 
 def test_a_url_is_fetched_once(graphs, tmp_path):
     path, *_ = graphs["tfgan"]
     copy = tmp_path / "copy.pb"
     copy.write_bytes(path.read_bytes())
-    first = features.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache")
+    first = inception.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache")
     copy.unlink()
-    assert features.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache").sha256 == (
+    assert inception.frozen("tfgan", copy.as_uri(), None, tmp_path / "cache").sha256 == (
         first.sha256
     )
 
@@ -268,15 +268,15 @@ def test_a_download_is_kept_once_it_is_known_to_be_whole(graphs, tmp_path):
     copy.write_bytes(whole[:-100])
     for given, said in ((sha256, "has the sha256"), (None, "is not the graph")):
         with pytest.raises(UsageError, match=said):
-            features.frozen("tfgan", copy.as_uri(), given, cache)
+            inception.frozen("tfgan", copy.as_uri(), given, cache)
         assert not cache.exists()
     copy.write_bytes(whole)
-    features.frozen("tfgan", copy.as_uri(), sha256, cache)
+    inception.frozen("tfgan", copy.as_uri(), sha256, cache)
     (kept,) = cache.iterdir()
     kept.write_bytes(whole[:-100])  # damaged since
     for given, said in ((sha256, "has the sha256"), (None, "is not the graph")):
         with pytest.raises(UsageError, match=f"which is cached in {kept}, {said}"):
-            features.frozen("tfgan", copy.as_uri(), given, cache)
+            inception.frozen("tfgan", copy.as_uri(), given, cache)
 
 
 def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch):
@@ -286,7 +286,7 @@ def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(features.urllib.request, "urlopen", lambda url, timeout: Answer())
     with pytest.raises(UserError, match="cannot be read: IncompleteRead"):
-        features.frozen("tfgan", "https://example.org/x.pb", None, tmp_path)
+        inception.frozen("tfgan", "https://example.org/x.pb", None, tmp_path)
 
 
 def test_keras_weights_that_cannot_be_had_take_one_line(monkeypatch):
@@ -295,7 +295,7 @@ def test_keras_weights_that_cannot_be_had_take_one_line(monkeypatch):
 
     monkeypatch.setattr(keras.applications, "InceptionV3", offline)
     with pytest.raises(UserError, match="URL fetch failure .* --features=classifier") as e:
-        features.inception_v3()
+        inception.inception_v3()
     assert "\n" not in str(e.value)
 
 

@@ -144,6 +144,31 @@ class ToZero(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable("tfgan_papers")
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """Halves the learning rate every `steps` steps, but not below `floor`.
+
+    Args:
+        learning_rate: float, the initial rate.
+        steps: int.
+        floor: float.
+    """
+
+    def __init__(self, learning_rate, steps, floor):
+        self.learning_rate, self.steps, self.floor = learning_rate, steps, floor
+
+    def __call__(self, step):
+        halvings = ops.cast(step // self.steps, "float32")
+        return ops.maximum(self.learning_rate * ops.power(0.5, halvings), self.floor)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.steps,
+            "floor": self.floor,
+        }
+
+
 # Goodfellow et al. 2014, goodfeli/adversarial: the yaml files of all four experiments.
 DECAY_PER_STEP = 1.000004  # all four yaml files: decay_factor, every minibatch
 LEARNING_RATE_FLOOR = 1e-6  # all four: min_lr

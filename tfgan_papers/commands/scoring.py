@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgan_papers import data, noise
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import METRICS, feature_files, features, subsets
+from tfgan_papers.metrics import METRICS, feature_files, features, inception, subsets
 from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.options import Options, option
 
@@ -398,11 +398,11 @@ def _feature_network(scores, load, cache):
             )
         return network
     if name == "inception_v3":
-        return features.inception_v3(file, sha256)
+        return inception.inception_v3(file, sha256)
     if name in ("onnx", "keras"):
         layer, scale = scores.feature_layer, scores.feature_range
         return feature_files.load(name, file, layer, scale, sha256)
-    return features.frozen(name, file, sha256, cache)
+    return inception.frozen(name, file, sha256, cache)
 
 
 def _averaged(classifiers):

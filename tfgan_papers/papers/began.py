@@ -299,31 +299,6 @@ class BEGAN(adversarial.AdversarialModel):
         return f"M_global has stalled with G's learning rate at its floor, {rate:.3g}"
 
 
-@keras.saving.register_keras_serializable("tfgan_papers")
-class Halving(keras.optimizers.schedules.LearningRateSchedule):
-    """Halves the learning rate every `steps` steps, but not below `floor`.
-
-    Args:
-        learning_rate: float, the initial rate.
-        steps: int.
-        floor: float.
-    """
-
-    def __init__(self, learning_rate, steps, floor):
-        self.learning_rate, self.steps, self.floor = learning_rate, steps, floor
-
-    def __call__(self, step):
-        halvings = ops.cast(step // self.steps, "float32")
-        return ops.maximum(self.learning_rate * ops.power(0.5, halvings), self.floor)
-
-    def get_config(self):
-        return {
-            "learning_rate": self.learning_rate,
-            "steps": self.steps,
-            "floor": self.floor,
-        }
-
-
 # The experiments, by the name of their networks.
 
 OURS_ON_DIGITS = {  # BEGAN-8
@@ -448,7 +423,7 @@ def make_optimizers(settings, options, experiment):
     def adam(factor):
         rate = factor * settings.learning_rate
         if steps := _halving_steps(settings, options):
-            rate = Halving(rate, steps, factor * options.learning_rate_floor)
+            rate = optimizers.Halving(rate, steps, factor * options.learning_rate_floor)
         return optimizers.Adam(rate, epsilon=EPSILON)
 
     return adam(options.d_rate), adam(1.0)
