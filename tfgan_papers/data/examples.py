@@ -93,7 +93,7 @@ class Examples:
         raise NotImplementedError
 
     def vary(self, keys: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
-        """In a graph: what training sees at a step; here the examples as they are."""
+        """Reads the examples of a training step, in a graph; here the stored examples."""
         return self.read(keys)
 
     def read_labels(self, keys: tf.Tensor) -> tf.Tensor:

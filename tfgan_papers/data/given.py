@@ -84,7 +84,7 @@ def fit_image(path: str, options: DataOptions, shape: tuple[int, int, int]) -> n
     try:
         found = fit.read(os.path.expanduser(path))
     except BAD_IMAGE as error:
-        raise UsageError(f"{path} is no image: {one_line(error)}") from error
+        raise UsageError(f"{path} is not an image: {one_line(error)}") from error
     if options.crop == "random":
         found = crops.central(found[None], options.image_size)[0]
     if found.shape != tuple(shape):

@@ -14,7 +14,7 @@ BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 def margin(size: int) -> int:
-    """By how many pixels --crop=random reads images larger than its windows; ours."""
+    """Returns the pixels by which --crop=random reads images larger than windows; ours."""
     return max(1, size // 8)
 
 
@@ -27,7 +27,7 @@ class Fitting(NamedTuple):
 
     @classmethod
     def of(cls, options: DataOptions):
-        """As --image_size, --crop and --channels say."""
+        """Returns the conversion of --image_size, --crop and --channels."""
         size, square = options.image_size, str(sys.maxsize)
         crop = {"none": "0", "square": square, "random": square}.get(
             options.crop, options.crop
