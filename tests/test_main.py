@@ -20,10 +20,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import tfgan_papers.__main__
 from tests import launch
-from tfgan_papers.commands.report import ReportOptions
-from tfgan_papers.commands.sample import SampleOptions
-from tfgan_papers.commands.scoring import ScoreOptions
-from tfgan_papers.commands.study import StudyOptions
+from tfgan_papers import cli
 from tfgan_papers.options import fields, to_text
 from tfgan_papers.papers import PAPERS
 from tfgan_papers.runs import settings, tensorboard
@@ -460,8 +457,8 @@ def test_help_lists_every_option_with_the_value_that_the_model_has(model):
     values = settings.resolve({"model": model}).flat()
     shown = {k: "" if v is None else to_text(v) for k, v in values.items() if k != "model"}
     assert shown.items() <= listed.items()
-    commands = (ScoreOptions, SampleOptions, StudyOptions, ReportOptions)
-    assert set(listed) == set(shown) | set(fields(*commands)) | {"mode"}
+    of_commands = [each for group in cli.GROUPS.values() for each in group]
+    assert set(listed) == set(shown) | set(fields(*of_commands)) | {"mode"}
     losses = ", ".join(PAPERS[model].losses)
     assert f"One of {losses}." in ended.out
 
