@@ -29,6 +29,7 @@ setup(
         "numpy>=1.26",
         "scipy>=1.11",  # TFD's .mat file; log-sum-exp of the Parzen window
         "scikit-learn>=1.3",  # the embedded digits
+        "threadpoolctl>=3.1",  # the threads of NumPy's BLAS
         "pillow>=10",  # image folders, sample sheets
         "matplotlib>=3.8",  # pictures of points
         "fonttools>=4.40",  # which characters a font has
@@ -37,8 +38,10 @@ setup(
     extras_require={
         "test": [
             *("pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "playwright>=1.50"),
+            *("distributed>=2024.8", "psutil>=5.9"),
             *("nbclient>=0.10", "ipykernel>=6"),  # the notebook of examples/
         ],
+        "cluster": ["distributed>=2024.8"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
         "litert": ["ai-edge-litert>=2.0"],  # the interpreter; TensorFlow has the converter

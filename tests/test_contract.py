@@ -1,5 +1,7 @@
 """What every paper's model guarantees: one test per guarantee, over all of `PAPERS`."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -126,6 +128,34 @@ def test_its_saved_model_generates_as_it_does(name, uninterrupted, tmp_path):
     served = tf.saved_model.load(str(tmp_path / "export"))
     z = noise.latents(model.prior_name, tf.constant([4, 0], tf.int64), (6, LATENTS))
     np.testing.assert_allclose(served.generate(z), model.generate(z), rtol=1e-5, atol=1e-6)
+
+
+HOST = re.compile("PyFunc|Print|String|Summary|File|Iterator|Lookup")
+
+
+def host_ops(function, *arguments):
+    """The types of the operations in a graph that run on the host: calls of Python,
+    printing, summaries, strings and files, and those that are placed on a CPU."""
+    graph = tf.function(function).get_concrete_function(*arguments).graph.as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    return {node.op for node in nodes if HOST.search(node.op) or "CPU" in node.device}
+
+
+@every_model
+def test_its_step_stays_on_the_device(name):
+    (batch,) = tiny_models.batches(name, 1)
+    assert host_ops(compiled(name).train_step, batch) == set()
+
+
+def test_what_does_not_stay_on_the_device_is_found():
+    def step(x):
+        with tf.device("CPU:0"):
+            x = tf.math.xlog1py(x, x)
+        tf.print(x)
+        return tf.numpy_function(np.sqrt, [x], tf.float32)
+
+    found = host_ops(step, tf.ones(3))
+    assert found >= {"Xlog1py", "PrintV2", "PyFunc"}
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import factories
 from tests.strategies import two_replicas
 from tfgan_papers import layers, noise
-from tfgan_papers.models import adversarial
+from tfgan_papers.models import adversarial, surgery
 from tfgan_papers.papers.dcgan import DCGAN
 from tfgan_papers.papers.gan import GAN
 from tfgan_papers.papers.lsgan import LSGAN
@@ -200,6 +201,31 @@ def test_several_steps_a_call_on_one_device_change_nothing():
         return model
 
     assert largest_difference(run(1), run(5)) < 1e-6
+
+
+def conv_trained(name, strategy, synchronized):
+    """All weights of a paper's networks with batch normalization after `STEPS` steps."""
+    rate = {"dcgan": 0.1, "lsgan": 0.01}[name]  # least squares diverges at .1
+    images = np.random.default_rng(2).uniform(-1, 1, (STEPS * BATCH, 16, 16, 1))
+    with distribution.scope(strategy):
+        model = factories.build(name, factories.settings(name, (16, 16, 1)), width=4)
+        if synchronized:
+            surgery.synchronize_batch_normalization(*model.networks)
+        model.compile(*(keras.optimizers.SGD(rate) for _ in range(2)), jit_compile=False)
+    stream = tf.data.Dataset.from_tensor_slices(np.float32(images)).batch(BATCH)
+    data = distribution.distribute(strategy, stream.repeat())
+    model.fit(data, steps_per_epoch=STEPS, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("name", ["dcgan", "lsgan"])
+def test_synchronized_batch_normalization_makes_two_replicas_take_the_steps_of_one(name):
+    one = conv_trained(name, tf.distribute.get_strategy(), False)
+    assert surgery.mixes_examples(one.generator)
+    both = conv_trained(name, two_replicas(), True)
+    apart = conv_trained(name, two_replicas(), False)
+    assert largest_difference(one, both) < 1e-5
+    assert largest_difference(one, apart) > 1e-3
 
 
 WORKER = """

@@ -19,6 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import (
+    blocks,
     classifier_score,
     diversity,
     frechet_distance,
@@ -115,7 +116,7 @@ def by_matrix_root(x, y):
 
 
 def test_frechet_distance_equals_the_one_by_scipys_matrix_root(pair, monkeypatch):
-    monkeypatch.setattr(frechet_distance, "ROWS", 64)
+    monkeypatch.setattr(blocks, "ROWS", 64)
     x, y = pair
     found = frechet_distance.score(seen(x), frechet_distance.reference(seen(y)))
     assert found.value == pytest.approx(by_matrix_root(x, y), rel=1e-6)
@@ -264,6 +265,7 @@ def test_two_sample_accuracy_of_exact_copies_is_zero_and_ties_count_by_their_sha
 
 def test_nearest_class_errors_equal_scikit_learns(monkeypatch):
     monkeypatch.setattr(nearest_class.neighbours, "ROWS", 64)
+    monkeypatch.setattr(blocks, "ROWS", 70)
     draw = np.random.default_rng(7)
     labels = draw.integers(3, size=500)
     images = draw.normal(size=(500, 2, 2, 1)) + labels[:, None, None, None]

@@ -20,7 +20,7 @@ from scipy.special import softmax
 
 from tests import launch
 from tfgan_papers import data, noise
-from tfgan_papers.commands import evaluate, scoring
+from tfgan_papers.commands import evaluate, scoring, subjects
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features, frechet_distance, inception, subsets
 
@@ -410,7 +410,7 @@ def test_samples_in_parts_are_those_of_one_draw(prior):
     )
     scores = scoring.ScoreOptions(score_batch_size=4, score_seed=6)
     shares = np.full(3, 1 / 3)
-    images, labels = scoring.GeneratorSamples(model, scores, "raw", shares).labelled(10)
+    images, labels = subjects.GeneratorSamples(model, scores, "raw", shares).labelled(10)
     z = noise.latents(prior, tf.constant([6, 0], tf.int64), (10, 5))
     np.testing.assert_array_equal(labels, np.arange(10) % 3)
     np.testing.assert_array_equal(images, z + 10 * np.float32(labels)[:, None])
@@ -437,7 +437,7 @@ def test_a_perfect_generator_of_uneven_classes_has_no_distance(digits, cache, mo
     scorer = scoring.Scorer(scores, of, {"a": uneven})
     ((_, _, found),) = scorer.score(scorer.subject(model))
     assert found["labels"] == "as in the data"
-    halves = scoring.GeneratorSamples(model, scores, "unit", np.array([0.5, 0.5]))
+    halves = subjects.GeneratorSamples(model, scores, "unit", np.array([0.5, 0.5]))
     ((_, _, of_halves),) = scorer.score(halves)
     assert found["value"] < 1e-3 * of_halves["value"]
 

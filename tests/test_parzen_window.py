@@ -55,7 +55,8 @@ def test_sigma_is_chosen_on_validation_and_nearest_to_the_datas_own_width():
     draw = np.random.default_rng(2)
     samples = draw.normal(size=(400, 3)) * 0.0
     validation = draw.normal(size=(1000, 3)) * 0.3
-    sigma, _ = parzen_window.best_sigma(samples, validation)
+    real = parzen_window.Reference(validation, validation[:9])
+    sigma = parzen_window.score(samples, real).sigma
     nearest = parzen_window.SIGMAS[np.abs(parzen_window.SIGMAS - 0.3).argmin()]
     assert sigma == nearest
 

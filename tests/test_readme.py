@@ -20,7 +20,9 @@ SHORT = (
     "--steps_per_execution=1",
 )
 MODES = ("sample", "evaluate", "export", "report", "study", "ledger")
-OTHER_PROGRAMS = ("pip", "git", "python -m", ". .venv", "tensorboard", "ruff", "TF_CONFIG")
+OTHER_PROGRAMS = (
+    *("pip", "git", "python -m", ". .venv", "tensorboard", "ruff", "TF_CONFIG", "dask"),
+)
 NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--flagfile": "tests/test_recipes.py trains every recipe",
     "--strategy=multi_worker": "tests/test_distribution.py has worker processes",

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+import tensorflow as tf
 
 from reproduction.claims import CLAIMS
 from reproduction.protocol import measured_by
@@ -60,7 +61,8 @@ def test_a_written_record_has_every_field_and_names_this_machine(tmp_path):
     given = {name: None for name in FIELDS - {"machine", "commit", "date"}}
     records.write(tmp_path / "new" / "claim.json", **given)
     written = json.loads((tmp_path / "new" / "claim.json").read_text())
-    assert set(written) == FIELDS
+    assert set(written) == FIELDS | {"versions"}  # which the oldest records lack
+    assert written["versions"]["tensorflow"] == tf.__version__
     assert "cores" in written["machine"] and len(written["date"]) == 10
 
 

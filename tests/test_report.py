@@ -13,7 +13,7 @@ import pytest
 
 from tests import launch
 from tests.test_study import covered, made
-from tfgan_papers.commands import report, study
+from tfgan_papers.commands import findings, report
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import tensorboard
@@ -77,7 +77,7 @@ def a_study(tmp_path_factory):
         made(root, 1, "code", mode_coverage=covered(8)),
         made(root, 2, "code", mode_coverage=covered(8)),
     ]
-    study.report(RunFolder(root), grid, {}, runs, {}, ScoreOptions())
+    findings.report(RunFolder(root), grid, {}, runs, {}, ScoreOptions())
     return root
 
 

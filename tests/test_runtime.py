@@ -9,12 +9,13 @@ import urllib.request
 import pytest
 import tensorflow as tf
 
+from tests import factories, launch
 from tests.strategies import two_replicas
 from tfgan_papers import optimizers
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan, gan_networks
-from tfgan_papers.runs import distribution, tensorboard
+from tfgan_papers.runs import distribution, settings, tensorboard
 from tfgan_papers.runs.distribution import MachineOptions
 
 
@@ -88,11 +89,55 @@ def test_auto_is_off_when_deterministic():
     assert options["steps_per_execution"] == 1  # nothing was timed
 
 
+THREADS = """
+import numpy, tensorflow as tf, threadpoolctl
+from tfgan_papers.runs import distribution
+
+distribution.start(1, distribution.MachineOptions(threads=1))
+assert float(tf.reduce_sum(tf.ones(4))) == 4
+print(tf.config.threading.get_intra_op_parallelism_threads())
+print(tf.config.threading.get_inter_op_parallelism_threads())
+numpy.ones((9, 9)) @ numpy.ones((9, 9))
+of = {pool["user_api"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+print(of["blas"])
+"""
+
+
+def test_threads_are_those_of_tensorflow_and_of_numpy_and_stay_with_the_run(tmp_path):
+    script = tmp_path / "threads.py"
+    script.write_text(THREADS)
+    ended = launch.fork(script=str(script))
+    assert ended.out.split() == ["1", "1", "1"], ended.err
+    values = factories.values("gan", threads=3)
+    stored = {"model": "gan", "threads": "3"}
+    assert settings.lines(values, 1).count("--threads=3\n") == 1
+    assert settings.resolve({"logdir": "run"}, stored).machine.threads == 3
+    with pytest.raises(UsageError, match=r"--threads=2 \(there: 3\)"):
+        settings.resolve({"logdir": "run", "threads": 2}, stored)
+
+
 def test_a_batch_that_does_not_divide_is_refused():
     strategy = two_replicas()
     distribution.check(strategy, 100, 1)
     with pytest.raises(UsageError, match="101 is not divisible by 2 replicas"):
         distribution.check(strategy, 101, 1)
+
+
+LOST = """Graph execution error:
+
+Detected at node CollectiveReduceV2 defined at (most recent call last):
+
+Collective ops is aborted by: Task /job:worker/replica:0/task:1 heartbeat timeout. This
+indicates that the remote task has failed, got preempted, or crashed unexpectedly.
+The error could be from a previous operation. Restart your program to reset.
+"""  # as TensorFlow 2.21 says it
+
+
+def test_a_lost_worker_is_one_line_and_other_errors_are_not_taken_for_it():
+    said = distribution.describe_lost_worker(tf.errors.AbortedError(None, None, LOST))
+    assert "start all workers again" in said and "\n" not in said
+    other = tf.errors.InvalidArgumentError(None, None, "Graph execution error:")
+    assert distribution.describe_lost_worker(other) == ""
 
 
 def cluster(task, jobs):

@@ -4,7 +4,6 @@ with their folders."""
 import concurrent.futures
 import json
 import math
-import os
 import re
 import signal
 import subprocess
@@ -12,15 +11,19 @@ import sys
 import time
 import types
 
+import distributed
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from tests import launch
-from tfgan_papers.commands import study
+from tfgan_papers.commands import findings, study
+from tfgan_papers.commands.grid import StudyRun, parse_grid, settings_of
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.runs import execution
 from tfgan_papers.runs.folder import RunFolder
 
 # Of its four settings two diverge at once.
@@ -38,7 +41,7 @@ RUNS = 4
 def made(folder, seed, fidelity, *, steps=100, collapse="healthy", failed=None, **scores):
     """The folder of a run that has ended, as a Run."""
     there = RunFolder(folder / fidelity / f"seed-{seed}")
-    run = study.StudyRun({"fidelity": fidelity}, seed, there)
+    run = StudyRun({"fidelity": fidelity}, seed, there)
     if failed:
         run.folder.write("failure.json", {"reason": failed})
         return run
@@ -83,7 +86,7 @@ def test_what_counts_as_a_failure_is_named(runs):
 
 
 def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
-    paper, code = (study.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code"))
+    paper, code = (findings.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code"))
     assert (paper["failures"], paper["runs"], paper["failure_rate"]) == (3, 4, 0.75)
     assert paper["interval"] == pytest.approx(wilson(3, 4), abs=1e-12)
     assert code["interval"] == pytest.approx(wilson(1, 4), abs=1e-12)
@@ -102,15 +105,15 @@ def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
     assert set(code["scores"]) == of_code | trained
     assert code["scores"]["training g_loss"]["mean"] == 0.125 * (1 + 2 + 3 + 4) / 4
     assert code["scores"]["diversity"]["mean"] == 0.5
-    blamed = study.summarize({"fidelity": "code"}, runs, {runs[4].name: "no disk"})
+    blamed = findings.summarize({"fidelity": "code"}, runs, {runs[4].name: "no disk"})
     assert blamed["failures"] == 2
 
 
 def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
-    summary = [study.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code")]
+    summary = [findings.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code")]
     for row in summary:
         row["scores"] = {"mode_coverage": row["scores"]["mode_coverage"]}
-    text = study.markdown(summary, {"fidelity=paper seed 4": "d_loss is nan"})
+    text = findings.markdown(summary, {"fidelity=paper seed 4": "d_loss is nan"})
     assert text.splitlines() == [
         "| fidelity | failed | rate, 95% interval | mode_coverage |",
         "| --- | --- | --- | --- |",
@@ -130,7 +133,7 @@ def test_the_score_by_step_is_in_the_record_and_drawn_a_line_a_run(tmp_path):
                 tf.summary.scalar("selection", step / 10 + run.seed)
         writer.close()
     scores = ScoreOptions(metrics=("mode_coverage",))
-    study.report(RunFolder(tmp_path), {"fidelity": ["paper"]}, {}, runs, {}, scores)
+    findings.report(RunFolder(tmp_path), {"fidelity": ["paper"]}, {}, runs, {}, scores)
     record = json.loads((tmp_path / "study.json").read_text())
     curves = [run["selection"] for run in record["runs"]]
     assert curves == [[[50, 6.0], [100, 11.0]], [[50, 7.0], [100, 12.0]]]
@@ -156,7 +159,7 @@ def test_finished_means_failed_for_good_or_trained_so_far_and_scored(tmp_path):
     assert not trained.finished(101, [])
     assert not trained.finished(100, ["parzen_window", "mode_coverage"])
     assert made(tmp_path, 2, "paper", failed="nan").finished(10**6, ["mode_coverage"])
-    assert not study.StudyRun({}, 1, RunFolder(tmp_path / "none")).finished(0, [])
+    assert not StudyRun({}, 1, RunFolder(tmp_path / "none")).finished(0, [])
     (trained.folder / "summary.json").write_text('{"steps": 10')
     with pytest.raises(UserError, match="summary.json is damaged"):
         trained.finished(0, [])
@@ -186,12 +189,12 @@ def test_a_score_of_an_earlier_step_is_none_of_the_trained_runs(tmp_path):
 )
 def test_a_grid_that_makes_no_sense_is_refused(given, said):
     with pytest.raises(UsageError, match=said):
-        study.parse_grid(given)
+        parse_grid(given)
 
 
 def test_settings_are_all_combinations():
-    grid = study.parse_grid(["k=1,2", "fidelity=paper,code"])
-    assert study.settings_of(grid) == [
+    grid = parse_grid(["k=1,2", "fidelity=paper,code"])
+    assert settings_of(grid) == [
         {"k": "1", "fidelity": "paper"},
         {"k": "1", "fidelity": "code"},
         {"k": "2", "fidelity": "paper"},
@@ -212,14 +215,7 @@ def whole(tmp_path_factory):
     def alone(fidelity):
         varied = (f"--fidelity={fidelity}", "--learning_rate=2.0", "--seed=1")
         path = folder.with_name(fidelity)
-        threads = str(max(1, os.cpu_count() // 2))  # of each of two jobs: sums depend on it
-        ended = launch.fork(
-            *(*ARGUMENTS[5:], *varied, f"--logdir={path}"),
-            environment={
-                "TF_NUM_INTRAOP_THREADS": threads,
-                "TF_NUM_INTEROP_THREADS": threads,
-            },
-        )
+        ended = launch.fork(*ARGUMENTS[5:], *varied, f"--logdir={path}")
         assert ended.code == 0, ended.err
         return launch.tensors(path)
 
@@ -329,30 +325,77 @@ def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
 
 
 def test_of_two_runs_that_make_no_sense_the_first_to_end_is_named(tmp_path, monkeypatch):
-    def train(processes, run, arguments):
-        run.folder.write_text("log.txt", f"error: {run.seed} makes none\n")
+    def execute(folder, arguments, permit):
+        RunFolder(folder).write_text("log.txt", f"error: {arguments[-1]} makes none\n")
         return 2
 
-    monkeypatch.setattr(study, "_train", train)
-    runs = [study.StudyRun({}, seed, RunFolder(tmp_path / str(seed))) for seed in (1, 2)]
-    with pytest.raises(UsageError, match="seed [12]: [12] makes none"):
-        study._run_all(runs, [], 1, ScoreOptions(), jobs=2)
+    monkeypatch.setattr(execution, "execute", execute)
+    runs = [StudyRun({}, seed, RunFolder(tmp_path / str(seed))) for seed in (1, 2)]
+    of = study.StudyOptions(jobs=2)
+    with pytest.raises(UsageError, match=r"seed ([12]): --seed=\1 makes none"):
+        study.run_all(RunFolder(tmp_path), runs, [], 1, ScoreOptions(), of)
 
 
-def test_processes_that_are_stopped_end_and_no_other_begins(tmp_path):
+def test_a_process_ends_with_its_permit_and_without_one_none_begins(tmp_path):
     """A process that is stopped while it imports has no checkpoint to keep, and ends."""
-    processes = study.Processes()
-    arguments = ["--model=gan", "--steps=100000", f"--logdir={tmp_path / 'run'}"]
-    with (
-        concurrent.futures.ThreadPoolExecutor() as pool,
-        RunFolder(tmp_path).open_log() as log,
-    ):
-        working = pool.submit(processes.run, arguments, log)
-        while not processes.running:
-            time.sleep(0.01)
-        processes.stop()
+    run, arguments = str(tmp_path / "run"), ["--model=gan", "--steps=100000"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        with execution.permit(tmp_path / "running") as permit:
+            working = pool.submit(execution.execute, run, arguments, permit)
+            while not (tmp_path / "run" / "log.txt").is_file():
+                time.sleep(0.01)
         assert working.result(timeout=launch.PATIENCE) != 0
-        assert processes.run(arguments, log) is None
+    other = tmp_path / "other"
+    assert execution.execute(str(other), arguments, permit) is None and not other.exists()
+
+
+def test_a_worker_that_does_not_see_the_folder_is_one_clear_line(tmp_path):
+    run = StudyRun({}, 1, RunFolder(tmp_path / "study" / "k=1" / "seed-1"))
+    with pytest.raises(UserError, match=f"does not see {tmp_path}/study: give a --logdir"):
+        study._error(run, None)
+
+
+def test_a_cluster_without_a_scheduler_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(execution, "CONNECT_SECONDS", 0.2)
+    with (
+        pytest.raises(UsageError, match="--cluster=tcp://127.0.0.1:1: no Dask scheduler"),
+        execution.executor(1, "tcp://127.0.0.1:1"),
+    ):
+        pass
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_runs_of_this_machine(whole, tmp_path):
+    """The worker is killed, with the process that it waits for, between two checkpoints."""
+    varied = ("--grid=fidelity=paper,code", "--learning_rate=2.0", "--checkpoint_steps=6")
+    workers = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**workers) as cluster:
+        process = launch.Launched(
+            *("--mode=study", *varied, *ARGUMENTS[3:], f"--logdir={tmp_path}"),
+            *(f"--cluster={cluster.scheduler_address}",),
+            fresh=False,
+        )
+        process.wrote(tmp_path, "*/*/checkpoints/last/step-000000006.index")
+        (lost, *_) = tmp_path.glob("*/*/checkpoints/last/step-000000006.index")
+        lost = lost.parents[2]
+        for worker in (psutil.Process(each.pid) for each in cluster.workers.values()):
+            trains = [p for p in worker.children() if f"--logdir={lost}" in p.cmdline()]
+            for each in (worker, *trains) if trains else ():
+                each.kill()
+        assert not (lost / "summary.json").exists()
+        ended = process.ended()
+    assert ended.code == 0, ended.err
+    assert re.search("^going on from step (6|12)", (lost / "log.txt").read_text(), re.M)
+    for fidelity, expected in whole.alone.items():
+        found = launch.tensors(tmp_path / f"fidelity={fidelity}" / "seed-1")
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, name)
+    here, there = (
+        json.loads((folder / "study.json").read_text())["settings"]
+        for folder in (whole.folder, tmp_path)
+    )
+    for name in ("diversity", "coverage"):  # means of training are of the part since then
+        found, expected = ([r["scores"][name] for r in of] for of in (there, here[::2]))
+        assert found == expected
 
 
 def test_a_run_that_a_killed_study_left_at_work_is_waited_for(tmp_path):

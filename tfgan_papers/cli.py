@@ -29,6 +29,7 @@ from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
 from tfgan_papers.runs import settings
 from tfgan_papers.runs.checkpoints import describe_disk_error
+from tfgan_papers.runs.distribution import describe_lost_worker
 from tfgan_papers.runs.run import hold_out, open_run
 
 FLAGS = flags.FLAGS
@@ -171,9 +172,11 @@ def main(arguments):
 
 
 def describe(error: Exception) -> str:
-    """Describes an error of the data or the disk on one line; other errors as ""."""
+    """Describes an error of the data, the disk or a worker on one line; others as ""."""
     if not isinstance(error, (OSError, tf.errors.OpError)):
         return ""
+    if text := describe_lost_worker(error):
+        return text
     dataset = FLAGS.dataset or "digits"
     if text := data.describe_data_error(error, dataset):
         return text

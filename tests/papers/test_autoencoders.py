@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from tests import factories, launch
 from tfgan_papers import data, noise
-from tfgan_papers.commands import sample, scoring
+from tfgan_papers.commands import sample, scoring, subjects
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import bound, subsets
@@ -160,7 +160,7 @@ def test_a_bound_that_is_not_finite_is_refused():
 
 def test_scores_are_of_what_the_model_has():
     vae, plain = (
-        scoring.GeneratorSamples(compiled(kind), scoring.ScoreOptions(), "unit")
+        subjects.GeneratorSamples(compiled(kind), scoring.ScoreOptions(), "unit")
         for kind in (autoencoders.VAE, autoencoders.Autoencoder)
     )
     assert vae.component("bound") == vae.model.bound

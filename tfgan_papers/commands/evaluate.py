@@ -8,11 +8,11 @@ from tfgan_papers import data
 from tfgan_papers.commands.scoring import (
     OF_SAMPLES,
     SPREADS,
-    ImageFiles,
     ScoreOptions,
     Scorer,
     check,
 )
+from tfgan_papers.commands.subjects import ImageFiles
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import METRICS
 from tfgan_papers.runs import records

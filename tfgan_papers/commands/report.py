@@ -14,7 +14,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from tfgan_papers import files
-from tfgan_papers.commands import study
+from tfgan_papers.commands.grid import named
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
 from tfgan_papers.options import Options, option
@@ -361,7 +361,7 @@ def _drawing(tag, lines, runs):
 def _failures(name, record):
     """The failure rate and the scores of each setting of a study."""
     rows = {
-        study.named(row["setting"]): [
+        named(row["setting"]): [
             f"{row['failures']} of {row['runs']}",
             "{:.0%} ({:.0%} to {:.0%})".format(row["failure_rate"], *row["interval"]),
             "; ".join(

@@ -1,18 +1,16 @@
-"""The subjects of scores, the options of scores, and the computation of `--metrics`."""
+"""The options of scores, and the computation of `--metrics`."""
 
 import dataclasses
 import pathlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-import tensorflow as tf
 
-from tfgan_papers import data, noise
-from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers import data
+from tfgan_papers.commands.subjects import GeneratorSamples
+from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import METRICS, feature_files, features, inception, subsets
-from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.options import Options, option
 
 
@@ -98,7 +96,8 @@ SPREADS = {
     "binomial_error": "standard error over the samples",
     "standard_deviation": "standard deviation over parts of the samples",
 }  # names of a score's error, with their meanings
-OF_SAMPLES = ("samples", "labelled samples", "features")  # scores of G's samples
+# the values of OF for scores of G's samples
+OF_SAMPLES = ("samples", "drawn samples", "labelled samples", "features")
 REFERENCE_EXAMPLES = 50_000  # examples with which features are compared, at most
 
 
@@ -132,150 +131,6 @@ def check(scores: ScoreOptions, of: data.DataOptions):
             )
     if scores.record and len(scores.metrics) != 1:
         raise UsageError("--record needs exactly one score in --metrics")
-
-
-class GeneratorSamples:
-    """The samples and parts of a model, for scoring.
-
-    Args:
-        model: its generator samples in inference mode.
-        scores: `ScoreOptions`.
-        value_range: str, that of the generator's images.
-        class_shares: (classes,), the share of each class among the samples; None without
-            classes.
-        ensemble: further classifiers, whose predictions are averaged with the model's.
-    """
-
-    def __init__(
-        self, model: AdversarialModel, scores, value_range, class_shares=None, ensemble=()
-    ):
-        self.model, self.ensemble = model, ensemble
-        self.scores, self.value_range = scores, value_range
-        self.class_shares = class_shares
-        self.facts = {"labels": "as in the data"} if model.classes else {}
-
-    def labels(self, n):
-        """Returns the labels of n samples, int32 (n,), or None without classes."""
-        return subsets.proportionate(n, self.class_shares) if self.model.classes else None
-
-    def batches(self, n):
-        """Yields n samples in batches, float32 in the value range."""
-        model, size, labels = self.model, self.scores.score_batch_size, self.labels(n)
-        seed = tf.constant([self.scores.score_seed, 0], tf.int64)
-        for first in range(0, n, size):
-            rows = slice(first, min(n, first + size))
-            shape = (rows.stop - first, model.latent_dim)
-            z = noise.latents(model.prior_name, seed, shape, first)
-            of = None if labels is None else tf.constant(labels[rows])
-            yield np.asarray(model.generate_in_graph(z, of))
-
-    def samples(self, n):
-        """Returns n samples, float32 (n, ...) in the value range.
-
-        They are stored in a temporary file, so that the memory is bounded by the batch.
-        """
-        file = tempfile.TemporaryFile()
-        for images in self.batches(n):
-            file.write(images.tobytes())
-        return np.memmap(file, images.dtype, "r", shape=(n, *images.shape[1:]))
-
-    def labelled(self, n):
-        """Returns (samples, the labels given to the generator).
-
-        Raises:
-            UsageError: the model has no classes.
-        """
-        if not self.model.classes:
-            raise UsageError(
-                "this score needs a generator with classes, and the model has none: use "
-                "another score"
-            )
-        return self.samples(n), self.labels(n)
-
-    def pixels(self, n):
-        """Yields n samples in uint8 batches.
-
-        Raises:
-            UserError: a sample is not finite.
-            UsageError: the samples are points.
-        """
-        to_pixels = data.RANGES[self.value_range].to_pixels
-        for images in self.batches(n):
-            if images.ndim != 4:
-                raise UsageError(
-                    "scores of features need images, and these samples are points: use "
-                    "another score"
-                )
-            if not np.isfinite(images).all():
-                raise UserError(
-                    "the samples are not finite: train with a lower learning rate"
-                )
-            yield to_pixels(images).numpy()
-
-    def component(self, name):
-        """Returns the model's part of this name.
-
-        Raises:
-            UsageError: the model has none.
-        """
-        component = getattr(self.model, name)
-        if component is None:
-            raise UsageError(
-                f"this score needs a {name}, and the model has none: use another score"
-            )
-        return _averaged([component, *self.ensemble]) if self.ensemble else component
-
-
-class ImageFiles:
-    """The images of --images, for scoring.
-
-    Args:
-        scores: `ScoreOptions`.
-        of: `DataOptions`.
-        test: the examples of the test split.
-
-    Raises:
-        UsageError: the images do not have the size of the data, or the range 0 to 255.
-        UserError: they are not readable.
-    """
-
-    facts: Mapping[str, str] = MappingProxyType({})
-
-    def __init__(self, scores: ScoreOptions, of: data.DataOptions, test: data.Examples):
-        self.value_range, self.batch_size = of.value_range, scores.score_batch_size
-        self.examples, self.test = data.images(scores.images, of), test
-        if self.examples.shape != test.shape:
-            raise UsageError(
-                f"--images={scores.images} have the size {_size(self.examples.shape)} and "
-                f"the images of {of.dataset} {_size(test.shape)}: set --image_size and "
-                "--channels for both"
-            )
-
-    def samples(self, n):
-        """Returns n images, or all if there are fewer, float32 in the value range."""
-        return subsets.some(self.examples, n).all(self.value_range)
-
-    def labelled(self, n):
-        """Returns (images, labels). The labels have the meaning of the test split's."""
-        examples = subsets.some(self.examples, n)
-        if examples.classes and self.test.classes:
-            examples = examples.with_classes(self.test.class_names)
-        return examples.labelled(self.value_range)
-
-    def pixels(self, n):
-        """Yields n images, or all if there are fewer, in uint8 batches."""
-        size = self.batch_size
-        for block in map(np.asarray, subsets.some(self.examples, n).blocks()):
-            yield from (block[i : i + size] for i in range(0, len(block), size))
-
-    def component(self, name):
-        raise UsageError(
-            f"this score needs a {name}, and --images has none: use another score"
-        )
-
-
-def _size(shape):
-    return "x".join(map(str, shape))
 
 
 class Scorer:
@@ -363,7 +218,8 @@ class Scorer:
             yield (
                 name,
                 {
-                    "samples": lambda n=n: subject.samples(n),
+                    "samples": lambda n=n: np.asarray(subject.samples(n)),
+                    "drawn samples": lambda n=n: subject.samples(n),
                     "labelled samples": lambda n=n: subject.labelled(n),
                     "features": lambda n=n: seen.first(n),
                     "classifier": lambda: subject.component("classifier"),
@@ -403,16 +259,3 @@ def _feature_network(scores, load, cache):
         layer, scale = scores.feature_layer, scores.feature_range
         return feature_files.load(name, file, layer, scale, sha256)
     return inception.frozen(name, file, sha256, cache)
-
-
-def _averaged(classifiers):
-    """A classifier whose output is the mean of the classifiers' probabilities.
-
-    Their logarithm would be infinite if all classifiers are certain.
-    """
-
-    def mean(images, training=False):
-        outputs = [tf.nn.softmax(each(images, training=training)) for each in classifiers]
-        return tf.reduce_mean(outputs, 0)
-
-    return mean

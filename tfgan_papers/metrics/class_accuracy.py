@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfgan_papers.data import RANGES
-from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import features
+from tfgan_papers.errors import UsageError
+from tfgan_papers.metrics import blocks, features
 
 NAME, UNIT = "class accuracy", "% of labelled samples recognised"
 OF = "labelled samples"
@@ -67,14 +67,11 @@ def score(samples: tuple[np.ndarray, np.ndarray], real: Reference) -> Score:
     Raises:
         UserError: a sample is not finite.
     """
-    images, labels = samples
-    if not np.isfinite(images).all():
-        raise UserError("the samples are not finite: train with a lower learning rate")
-    right, n = 0, len(images)
-    for first in range(0, n, ROWS):
-        rows = slice(first, first + ROWS)
-        _, probabilities = real.classifier.apply(real.to_pixels(images[rows]))
-        right += int((np.argmax(probabilities, 1) == labels[rows]).sum())
+    right, n = 0, len(samples[0])
+    for images, labels in zip(*(blocks.of(s, ROWS) for s in samples), strict=True):
+        pixels = real.to_pixels(blocks.finite(images))
+        _, probabilities = real.classifier.apply(pixels)
+        right += int((np.argmax(probabilities, 1) == labels).sum())
     share = right / n
     error = (share * (1.0 - share) / n) ** 0.5
     facts = real.classifier.facts

@@ -12,18 +12,27 @@ Differs: METRICS-1 | reference of Frechet and kernel distances | not in these pa
     published values use --test_split=train.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 
 from tfgan_papers.errors import UserError
+from tfgan_papers.metrics import blocks
 
 NAME, UNIT = "Frechet distance", "(lower is better)"
 OF = "features"
 SAMPLES = 10_000  # fid.py: at least 10,000
 SPLITS = ("test",)
-ROWS = 1000  # features per block: bounds the memory and does not change the value
+
+
+class Sums(NamedTuple):
+    """The sums of a block of features (n, d), or of several blocks."""
+
+    n: int
+    mean: np.ndarray  # (d,)
+    scatter: np.ndarray  # (d, d), the sum of products of deviations from the mean
 
 
 class Moments(NamedTuple):
@@ -46,8 +55,23 @@ class Score(NamedTuple):
     reference_examples: int
 
 
+def of_block(features: np.ndarray) -> Sums:
+    """The sums of one block, in float64."""
+    mean = features.mean(0, dtype=np.float64)
+    centred = features - mean
+    return Sums(len(features), mean, centred.T @ centred)
+
+
+def merge(a: Sums, b: Sums) -> Sums:
+    """The sums of two blocks together (Chan, Golub and LeVeque 1979)."""
+    n, between = a.n + b.n, b.mean - a.mean
+    scaled = between * np.sqrt(a.n * b.n / n)
+    scatter = a.scatter + b.scatter + np.outer(scaled, scaled)
+    return Sums(n, a.mean + between * (b.n / n), scatter)
+
+
 def moments(features: np.ndarray) -> Moments:
-    """Computes the mean and covariance in two passes over blocks of rows.
+    """Computes the mean and covariance in one pass over blocks of rows.
 
     Args:
         features: (n, d).
@@ -61,15 +85,10 @@ def moments(features: np.ndarray) -> Moments:
             f"{n} images are too few for a covariance of {d} features: it takes at least "
             f"{d + 1}"
         )
-    blocks = [slice(first, first + ROWS) for first in range(0, n, ROWS)]
-    mean = sum(features[b].sum(0, dtype=np.float64) for b in blocks) / n
-    if not np.isfinite(mean).all():
+    sums = functools.reduce(merge, map(of_block, blocks.of(features)))
+    if not np.isfinite(sums.mean).all():
         raise UserError("the features of these images are not finite: check the images")
-    covariance = np.zeros((d, d))
-    for b in blocks:
-        centred = features[b] - mean
-        covariance += centred.T @ centred
-    return Moments(mean, covariance / (n - 1), n)
+    return Moments(sums.mean, sums.scatter / (n - 1), n)
 
 
 def root(covariance: np.ndarray) -> np.ndarray:

@@ -10,12 +10,12 @@ place of the samples.
 A test compares it with scikit-learn's KNeighborsClassifier(1).
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from tfgan_papers.errors import UserError
-from tfgan_papers.metrics import neighbours
+from tfgan_papers.metrics import blocks, neighbours
 
 NAME, UNIT = "1-NN error of labelled samples", "% (lower is better)"
 OF = "labelled samples"
@@ -26,6 +26,13 @@ SPLITS = ("test",)
 class Reference(NamedTuple):
     images: np.ndarray  # (n, d)
     labels: np.ndarray  # (n,)
+
+
+class Nearest(NamedTuple):
+    """Of each test example, the nearest of some samples; of equally near ones the first."""
+
+    squares: np.ndarray  # squared distance, float64 (n,)
+    labels: np.ndarray  # label of the sample, (n,)
 
 
 class Score(NamedTuple):
@@ -45,25 +52,41 @@ def reference(value_range: str, test) -> Reference:
     return Reference(neighbours.flat(images), labels)
 
 
+def of_block(images: np.ndarray, labels: np.ndarray, test: Reference) -> Nearest:
+    """Finds the nearest sample of a block for each test example.
+
+    Raises:
+        UserError: a sample is not finite.
+    """
+    images = neighbours.flat(blocks.finite(images))
+    nearest = Nearest(*np.empty((2, len(test.images))))
+    for rows, squares in neighbours.blocks(test.images, images):
+        nearest.squares[rows] = squares.min(1)
+        nearest.labels[rows] = labels[squares.argmin(1)]
+    return nearest
+
+
+def merge(first: Nearest, then: Nearest) -> Nearest:
+    """Finds the nearest sample of two blocks."""
+    nearer = then.squares < first.squares
+    return Nearest(*(np.where(nearer, b, a) for a, b in zip(first, then, strict=True)))
+
+
 def score(samples: tuple[np.ndarray, np.ndarray], test: Reference) -> Score:
     """Computes the error.
 
     Args:
-        samples: (images (n, ...), the labels that were given to the generator (n,)).
+        samples: (images (n, ...), of which the score takes slices, the labels that were
+            given to the generator (n,)).
         test: `reference`.
 
     Raises:
         UserError: a sample is not finite.
     """
-    images, labels = neighbours.flat(samples[0]), samples[1]
-    if not np.isfinite(images).all():
-        raise UserError("the samples are not finite: train with a lower learning rate")
-    wrong = sum(
-        int((labels[squares.argmin(1)] != test.labels[rows]).sum())
-        for rows, squares in neighbours.blocks(test.images, images)
-    )
-    n = len(test.images)
-    return Score(100.0 * wrong / n, wrong, len(images), n)
+    parts = zip(*map(blocks.of, samples), strict=True)
+    nearest = functools.reduce(merge, (of_block(*part, test) for part in parts))
+    wrong, n = int((nearest.labels != test.labels).sum()), len(test.images)
+    return Score(100.0 * wrong / n, wrong, len(samples[0]), n)
 
 
 def selection(samples, test: Reference) -> float:

@@ -40,6 +40,13 @@ def initialize(network: keras.Model, inputs: tf.Tensor):
         weight.assign(value)
 
 
+def synchronize_batch_normalization(*networks: keras.Model):
+    """Lets batch normalization use the statistics of the global batch on every replica."""
+    for layer in keras_internals.layers(*networks):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
 def mixes_examples(network: keras.Model) -> bool:
     """Whether the output for an example in training depends on the rest of its batch."""
     kinds = MinibatchDiscrimination, keras.layers.BatchNormalization

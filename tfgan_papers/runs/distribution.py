@@ -9,6 +9,7 @@ import time
 
 import keras
 import tensorflow as tf
+import threadpoolctl
 
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
@@ -49,6 +50,17 @@ class MachineOptions(Options):
     cpu_devices: int = option(
         1, "Number of devices into which the CPU is split, for --strategy=mirrored.", low=1
     )
+    sync_batch_norm: bool = option(
+        False,
+        "Batch normalization by the statistics of the global batch, where several replicas "
+        "use those of their shares by default; turns XLA off on replicas.",
+    )
+    threads: int = option(
+        0,
+        "Threads of TensorFlow's and NumPy's operations on a CPU; 0 leaves the number to "
+        "them. It may change the last bits of a sum, so it stays as a run began.",
+        low=0,
+    )
 
 
 TIMED_STEPS = 7  # for each way, with --jit_compile=auto
@@ -61,11 +73,16 @@ def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
         UsageError: the options contradict each other.
         UserError: TF_CONFIG is missing or invalid.
     """
-    if machine.deterministic and machine.jit_compile == "true":
-        raise UsageError(
-            "--deterministic and --jit_compile=true exclude each other: leave one out"
-        )
+    for name in ("deterministic", "sync_batch_norm"):
+        if getattr(machine, name) and machine.jit_compile == "true":
+            raise UsageError(
+                f"--{name} and --jit_compile=true exclude each other: leave one out"
+            )
     keras.utils.set_random_seed(seed)
+    if machine.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(machine.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(machine.threads)
+        threadpoolctl.threadpool_limits(machine.threads)
     if machine.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(machine.mixed_precision)
@@ -138,6 +155,16 @@ def check_same_step(strategy: tf.distribute.Strategy, done: int):
         )
 
 
+def describe_lost_worker(error: Exception) -> str:
+    """Says on one line that another worker has stopped; "" for any other error."""
+    if "Collective ops is aborted" not in str(error):
+        return ""
+    return (
+        "another worker has stopped or does not answer: start all workers again, and the "
+        "run continues from its last checkpoint"
+    )
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the run folder."""
     resolver = strategy.cluster_resolver
@@ -163,6 +190,8 @@ def compile_options(strategy, machine, model_of, batch_of, period):
     if machine.jit_compile == "auto":
         if machine.deterministic:
             why = "--deterministic excludes XLA"
+        elif strategy.num_replicas_in_sync > 1 and machine.sync_batch_norm:
+            why = "--sync_batch_norm exchanges statistics within the step"
         elif strategy.num_replicas_in_sync > 1:
             chosen = bool(tf.config.list_physical_devices("GPU"))
             why = "several replicas: XLA on GPUs only, not timed"

@@ -1,6 +1,7 @@
 """Records: one JSON file per result, written by the run that found it."""
 
 import datetime
+import importlib.metadata
 import itertools
 import os
 import pathlib
@@ -13,6 +14,7 @@ from tfgan_papers import files
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 UNJUDGED = "not judged"
+PACKAGES = ("tfgan-papers", "tensorflow", "keras", "numpy")  # a result depends on them
 VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # they determine times of steps
 
 
@@ -58,6 +60,12 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
+def versions() -> dict[str, str]:
+    """Returns name -> version of the packages on which a result depends."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {**found, "python": platform.python_version()}
+
+
 def command() -> str:
     """Returns the command line of this process."""
     return shlex.join(["python", *sys.argv])
@@ -77,7 +85,7 @@ def commit() -> str | None:
 
 
 def write(path: str | pathlib.Path, **fields):
-    """Writes a record atomically, and adds machine, commit and date."""
+    """Writes a record atomically, and adds machine, versions, commit and date."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    record = {**fields, "machine": machine(), "commit": commit(), "date": date}
-    files.write_json(path, record)
+    where = {"machine": machine(), "versions": versions(), "commit": commit()}
+    files.write_json(path, {**fields, **where, "date": date})

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfgan_papers import data, options
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.models import surgery
 from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.papers import PAPERS, contract
 from tfgan_papers.runs import settings
@@ -98,6 +99,8 @@ class Run:
         data.ranges.check(model.generator, self.values.data.value_range)
         training = self.values.training
         model.flip = training.flip
+        if self.values.machine.sync_batch_norm:
+            surgery.synchronize_batch_normalization(*model.networks)
         if not training.generator_average:
             if training.generator != "averaged":
                 raise UsageError(

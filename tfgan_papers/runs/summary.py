@@ -1,7 +1,5 @@
 """Descriptions of a run: lines at its start and end, run.json and summary.json."""
 
-import importlib.metadata
-import platform
 import resource
 import shlex
 import time
@@ -13,19 +11,11 @@ from tfgan_papers import data
 from tfgan_papers.runs import records
 from tfgan_papers.runs.callbacks import clock
 
-PACKAGES = ("tfgan-papers", "tensorflow", "keras", "numpy")
-
 
 def run_id(values) -> str:
     """Returns an id for a new run: model, data set, time and seed."""
     now = time.strftime("%Y%m%d-%H%M%S")
     return f"{values.model}-{values.data.dataset}-{now}-seed{values.training.seed}"
-
-
-def versions() -> dict:
-    """Returns the versions of the packages on which a result depends."""
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"versions": {**packages, "python": platform.python_version()}}
 
 
 def manifest(run, step: int) -> dict:
@@ -44,7 +34,7 @@ def manifest(run, step: int) -> dict:
         facts["scores"] = {metric: entry["value"] for metric, entry in scores.items()}
     if names := run.facts.get("class_names"):
         facts["class_names"] = names
-    return {**facts, **versions()}
+    return {**facts, "versions": records.versions()}
 
 
 def opening(run, model, examples, strategy, done: int):
@@ -141,7 +131,8 @@ def write(run, model, watch, strategy):
             "mixed_precision": machine.mixed_precision,
             "strategy": machine.strategy,
             "replicas": strategy.num_replicas_in_sync,
+            "threads": machine.threads,
             "machine": records.machine(),
-            **versions(),
+            "versions": records.versions(),
         },
     )

@@ -1,0 +1,117 @@
+"""Scores of blocks of samples: the bits do not depend on who computes a block's state, the
+memory does not grow with the number of samples."""
+
+import concurrent.futures
+import functools
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from tfgan_papers.metrics import blocks, frechet_distance, nearest_class, parzen_window
+
+SIGMAS = (0.1, 0.4)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(blocks, "ROWS", 50)
+
+
+class Drawn:
+    """n samples (d,) that exist only while a slice of them is looked at."""
+
+    def __init__(self, n, d=64):
+        self.n, self.d = n, d
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, rows):
+        first, last, _ = rows.indices(self.n)
+        draw = np.random.default_rng([7, first])
+        return draw.normal(size=(last - first, self.d)).astype(np.float32)
+
+
+def examples(n=90, d=64):
+    draw = np.random.default_rng(1)
+    return draw.normal(size=(n, d)).astype(np.float32), draw.integers(3, size=n)
+
+
+def of_blocks(metric, samples, labels):
+    """The arguments of `of_block` of each block."""
+    parts = [*blocks.of(samples)]
+    if metric is frechet_distance:
+        return [(part,) for part in parts]
+    if metric is parzen_window:
+        return [(part, examples()[0], SIGMAS) for part in parts]
+    test = nearest_class.Reference(*examples())
+    return [(*part, test) for part in zip(parts, blocks.of(labels), strict=True)]
+
+
+@pytest.mark.parametrize("metric", [frechet_distance, parzen_window, nearest_class])
+def test_any_number_of_workers_gives_the_same_bits(metric):
+    """Two threads, of which the first gets its blocks last."""
+    samples, labels = Drawn(430), np.arange(430) % 3
+    arguments = of_blocks(metric, samples, labels)
+    alone = functools.reduce(metric.merge, (metric.of_block(*a) for a in arguments))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        states = [pool.submit(metric.of_block, *a) for a in reversed(arguments)]
+        merged = functools.reduce(metric.merge, (s.result() for s in reversed(states)))
+    assert [np.asarray(part).tobytes() for part in alone] == [
+        np.asarray(part).tobytes() for part in merged
+    ]
+    whole = np.concatenate([np.float64(part) for part in blocks.of(samples)])
+    check = {
+        frechet_distance: lambda: np.testing.assert_allclose(
+            alone.scatter / (len(whole) - 1),
+            np.cov(whole, rowvar=False),
+            rtol=1e-12,
+            atol=1e-15,
+        ),
+        parzen_window: lambda: np.testing.assert_allclose(
+            alone,
+            [logsumexp(-squares(whole) / (2 * sigma**2), axis=1) for sigma in SIGMAS],
+            rtol=1e-10,
+        ),
+        nearest_class: lambda: np.testing.assert_array_equal(
+            alone.labels, labels[squares(whole).argmin(1)]
+        ),
+    }
+    check[metric]()
+
+
+def squares(samples):
+    x = np.float64(examples()[0])
+    return ((x[:, None] - samples[None]) ** 2).sum(2)
+
+
+def test_of_equally_near_samples_the_first_counts_wherever_the_blocks_end():
+    test = nearest_class.Reference(np.zeros((1, 2)), np.array([4]))
+    images = np.ones((120, 2), np.float32)
+    labels = np.r_[4, np.zeros(119, int)]
+    assert nearest_class.score((images, labels), test).wrong == 0
+    assert nearest_class.score((images, labels[::-1]), test).wrong == 1
+
+
+def peak(score):
+    tracemalloc.start()
+    score()
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return found
+
+
+@pytest.mark.parametrize("metric", [parzen_window, nearest_class])
+def test_ten_times_the_samples_take_no_more_memory(metric):
+    real, labels = examples()
+
+    def score(n):
+        if metric is parzen_window:
+            return metric.score(Drawn(n), metric.Reference(real[:40], real))
+        many = np.zeros(n, np.int8)
+        return metric.score((Drawn(n), many), metric.Reference(real, labels))
+
+    few, many = peak(lambda: score(500)), peak(lambda: score(5000))
+    assert many < 1.2 * few  # all samples would be 5 times as much

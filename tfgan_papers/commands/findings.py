@@ -1,0 +1,137 @@
+"""The results of a study: its record, its table and its figures."""
+
+import statistics
+
+from scipy.stats import binomtest, sem, t
+
+from tfgan_papers import figures, files
+from tfgan_papers.commands.grid import named, settings_of
+from tfgan_papers.runs import records
+
+FAILURE_IS = (
+    "the training diverged or, with --on_collapse=stop or rollback, collapsed for good",
+    "at the end the samples vary less than the collapse watch demands",
+    "with --metrics=mode_coverage: not every mode is covered",
+    "any other error; such a run is tried again when the study is started again",
+)
+CONFIDENCE = 0.95
+
+
+def report(folder, grid, flags, runs, errors, scores):
+    """study.json, study.md, study.png and, with --record, the first once more; where
+    the first metric was taken more than once, also selection.png, of it by step."""
+    summary = [summarize(s, runs, errors) for s in settings_of(grid)]
+    failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
+    summaries = [run.folder.read("summary.json") or {} for run in runs]
+    curves = {run.name: run.selection() for run in runs}
+    commits = {(run.folder.read("run.json") or {}).get("commit") for run in runs}
+    machines = sorted({*map(_machine, summaries)} - {""})
+    fields = {
+        "study": folder.path.name,
+        "grid": grid,
+        "flags": flags,
+        "seeds": sorted({run.seed for run in runs}),
+        "failure_is": FAILURE_IS,
+        "interval_is": f"{CONFIDENCE:.0%}; of rates Wilson's, of means of scores Student's",
+        "settings": summary,
+        "runs": [
+            {
+                "setting": run.setting,
+                "seed": run.seed,
+                "steps": run.folder.steps(),
+                "failure": failed[run.name],
+                "scores": run.quantities(),
+                "selection": sorted(curves[run.name].items()),
+            }
+            for run in runs
+        ],
+        "budget": {
+            "steps": sum(run.folder.steps() for run in runs),
+            "hours": sum(s.get("steps", 0) * s.get("ms_per_step", 0) for s in summaries)
+            / 3.6e6,
+        },
+        "commits_of_runs": sorted(filter(None, commits)),
+        "machines_of_runs": machines,
+        "command": records.command(),
+    }
+    text = markdown(summary, {name: why for name, why in failed.items() if why}, machines)
+    files.write_text(folder / "study.md", text)
+    figures.save(figures.study(summary), folder / "study.png")
+    if any(len(curve) > 1 for curve in curves.values()):
+        drawn = {}
+        for run in runs:
+            drawn.setdefault(named(run.setting), []).append(curves[run.name])
+        figures.save(figures.selection(drawn, scores.metrics[0]), folder / "selection.png")
+    records.write(folder / "study.json", **fields)
+    if scores.record:
+        records.write(scores.record, **fields)
+    print(text)
+    print(f"table, figures and record are in {folder}")
+
+
+def summarize(setting, runs, errors):
+    """Failure rate with its interval, and of each score mean, deviation and the interval
+    of the mean."""
+    mine = [run for run in runs if run.setting == setting]
+    failures = sum(bool(errors.get(run.name) or run.failure()) for run in mine)
+    test = binomtest(failures, len(mine))
+    interval = test.proportion_ci(CONFIDENCE, method="wilson")
+    found = {}
+    for run in mine:
+        for name, value in run.quantities().items():
+            found.setdefault(name, []).append(value)
+    return {
+        "setting": setting,
+        "runs": len(mine),
+        "failures": failures,
+        "failure_rate": failures / len(mine),
+        "interval": [interval.low, interval.high],
+        "scores": {name: _averaged(values) for name, values in found.items()},
+    }
+
+
+def _averaged(values):
+    mean, several = statistics.fmean(values), len(values) > 1
+    half = t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * sem(values) if several else None
+    return {
+        "mean": mean,
+        "deviation": statistics.stdev(values) if several else None,
+        "interval": [float(mean - half), float(mean + half)] if several else None,
+        "runs": len(values),
+    }
+
+
+def _machine(summary):
+    """Where a run of that summary.json was: what may change the last bits of its sums."""
+    versions = summary.get("versions", {}).items()
+    return ", ".join([summary.get("machine", ""), *(f"{k} {v}" for k, v in versions)])
+
+
+def markdown(summary: list[dict], failed: dict[str, str], machines=()) -> str:
+    """The table, a row a setting; each failure with its reason; and the machines, where
+    they are unlike."""
+    names = sorted({name for row in summary for name in row["scores"]})
+    head = [*summary[0]["setting"], "failed", f"rate, {CONFIDENCE:.0%} interval", *names]
+    rows = [head, ["---"] * len(head)]
+    for row in summary:
+        low, high = row["interval"]
+        rate = f"{row['failure_rate']:.0%} ({low:.0%} to {high:.0%})"
+        scores = [_mean(row["scores"].get(name), row["runs"]) for name in names]
+        failures = f"{row['failures']} of {row['runs']}"
+        rows.append([*row["setting"].values(), failures, rate, *scores])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    reasons = [f"- {name}: {reason}" for name, reason in failed.items()]
+    if len(machines) > 1:
+        reasons += [f"- Some runs were on: {machine}" for machine in machines]
+    return "\n".join([*lines, *([""] if reasons else []), *reasons]) + "\n"
+
+
+def _mean(score, runs):
+    if score is None:
+        return ""
+    spread = ""
+    if score["runs"] > 1:
+        low, high = score["interval"]
+        spread = f" +- {score['deviation']:.3g} ({low:.4g} to {high:.4g})"
+    of = "" if score["runs"] == runs else f" ({score['runs']} runs)"
+    return f"{score['mean']:.4g}{spread}{of}"

@@ -1,0 +1,125 @@
+"""The grid of a study, and its runs: every setting with several seeds."""
+
+import itertools
+import urllib.parse
+from typing import NamedTuple
+
+from tfgan_papers import options
+from tfgan_papers.commands.scoring import ScoreOptions
+from tfgan_papers.errors import UsageError
+from tfgan_papers.runs import collapse, settings, tensorboard
+from tfgan_papers.runs.folder import RunFolder
+
+# options of the study itself, or of each of its runs
+OWN = {"grid", "seeds", "jobs", "cluster", "mode", "logdir", "seed", "record", "flagfile"}
+
+
+class StudyRun(NamedTuple):
+    """One setting with one seed, and the folder that says how it went."""
+
+    setting: dict[str, str]
+    seed: int
+    folder: RunFolder
+
+    @property
+    def name(self):
+        return f"{named(self.setting)} seed {self.seed}"
+
+    @property
+    def path(self):
+        return str(self.folder.path.absolute())
+
+    @property
+    def arguments(self):
+        varied = [f"--{name}={value}" for name, value in self.setting.items()]
+        return [*varied, f"--seed={self.seed}"]
+
+    def finished(self, steps: int, metrics: tuple[str, ...]) -> bool:
+        """Whether there is nothing left to do: failed for good, or trained and scored."""
+        trained = self.folder.steps() >= max(1, steps)
+        scored = set(metrics) <= set(self.folder.scores())
+        return (trained and scored) or self.folder.read("failure.json") is not None
+
+    def failure(self) -> str | None:
+        """Why a finished run is a failure, or None: it is none."""
+        if failed := self.folder.read("failure.json"):
+            return failed["reason"]
+        watch = self.folder.read("summary.json").get("collapse", {})
+        if watch.get("verdict") in ("collapsed", "low_diversity", "unvaried"):
+            varies = collapse.measured(watch, digits=3)
+            return f"{watch['verdict']}: {varies} at step {watch['step']:,}"
+        for entry in self.folder.scores().values():
+            if entry["value"] < entry.get("modes", 0):
+                return f"{entry['value']:.0f} of {entry['modes']} modes"
+        return None
+
+    def selection(self) -> dict[int, float]:
+        """Step -> the score that chooses the best checkpoint; empty without --metrics."""
+        return tensorboard.read_scalars(self.folder / "tensorboard").get("selection", {})
+
+    def quantities(self) -> dict[str, float]:
+        """The scores, with all that is measured and no setting of the measurement; before
+        them what the last report says: the scalars of training, means over its period, and
+        the collapse watch's diversity and coverage."""
+        summary = self.folder.read("summary.json") or {}
+        scalars = summary.get("scalars", {})
+        last = {f"training {k}": v for k, v in scalars.items()}  # "bound" is a score too
+        watched = summary.get("collapse", {})
+        measured = ("diversity", "coverage")
+        last |= {name: watched[name] for name in measured if name in watched}
+        return last | {
+            metric if name == "value" else f"{metric} {name}": value
+            for metric, entry in self.folder.scores().items()
+            for name, value in entry.items()
+            if isinstance(value, float)
+            and not name.endswith("_error")
+            and not name.endswith("_accuracy")  # of the features, not of the samples
+        }
+
+
+def named(setting: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in setting.items())
+
+
+def parse_grid(given: tuple[str, ...]) -> dict[str, list[str]]:
+    """["loss=a,b", "k=1,2"] -> {"loss": ["a", "b"], "k": ["1", "2"]}.
+
+    Raises:
+        UsageError: there is no such flag, or it refuses a value.
+    """
+    if not given:
+        raise UsageError("--mode=study needs --grid, as --grid=loss=minimax,non_saturating")
+    grid = {}
+    fields = settings.all_fields() | options.fields(ScoreOptions)
+    for text in given:
+        name, _, values = text.partition("=")
+        if not values:
+            raise UsageError(f"--grid={text}: write it as --grid={name}=one,other")
+        if name in OWN or name in grid:
+            raise UsageError(f"--grid={text}: --{name} cannot vary, or is there twice")
+        if name not in fields and name != "model":
+            raise UsageError(f"--grid={text}: there is no flag --{name}")
+        grid[name] = values.split(",")
+        if len(set(grid[name])) < len(grid[name]):
+            raise UsageError(f"--grid={text}: a value is there twice")
+        for value in grid[name]:
+            try:
+                if name == "model":
+                    settings.paper_of(value)
+                else:
+                    options.from_text(fields[name], value)
+            except UsageError as error:
+                raise UsageError(f"--grid={text}: {error}") from error
+    return grid
+
+
+def settings_of(grid: dict[str, list[str]]) -> list[dict[str, str]]:
+    """Every combination of one value a flag; the last flag varies fastest."""
+    return [
+        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    ]
+
+
+def folder_of(folder, setting, seed):
+    pairs = (f"{k}={urllib.parse.quote(v, safe='')}" for k, v in setting.items())
+    return RunFolder(folder / ",".join(pairs) / f"seed-{seed}")
