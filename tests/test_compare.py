@@ -113,7 +113,7 @@ def test_of_two_runs_each_question_has_a_picture_of_each(tmp_path):
     study = asked(page)
     assert study["form"] == "preference"
     assert study["subjects"] == [facts["run_id"], "twin"]
-    assert len(study["items"]) == 3
+    assert (study["steps"], len(study["items"])) == ([launch.STEPS] * 2, 3)
     for item in study["items"]:  # the twins draw the same
         one, other = map(pixels, item["pictures"])
         np.testing.assert_array_equal(one, other)

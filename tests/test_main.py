@@ -256,9 +256,9 @@ def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
         )
         for tag in plugin_tags(events, "hparams")
     ]
-    (hparams,) = [
-        d.session_start_info.hparams for d in data if d.session_start_info.hparams
-    ]
+    (trial,) = [d.session_start_info for d in data if d.session_start_info.hparams]
+    assert trial.group_name == "/".join(run.folder.parts[-2:])
+    hparams = trial.hparams
     assert hparams["batch_size"].number_value == 20
     assert hparams["loss"].string_value == "non_saturating"
     assert set(hparams) == {  # what others have too, GAN's own, and what was given

@@ -89,14 +89,16 @@ def study(options: CompareOptions) -> dict:
     names = [run.facts["run_id"] for run in runs]
     if len(set(names)) < len(names):
         raise UsageError(f"--runs: {names[0]} is there twice")
+    restored = [run.restored(options.checkpoint) for run in runs]
+    models = [model for model, _ in restored]
     content = {
         "form": "preference" if len(runs) == 2 else "real",
         "subjects": names if len(runs) == 2 else ["real", *names],
         "dataset": runs[0].values.data.dataset,
-        "steps": [run.folder.steps() for run in runs],
+        "steps": [step for _, step in restored],
         "seed": options.sample_seed,
         "feedback": options.feedback,
-        "items": (_pairs if len(runs) == 2 else _mixed)(runs, options),
+        "items": (_pairs if len(runs) == 2 else _mixed)(runs, models, options),
     }
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return {"study": digest[:16], **content}
@@ -109,16 +111,17 @@ def page(study: dict) -> str:
     return template.substitute(study=content)
 
 
-def _pairs(runs, options):
+def _pairs(runs, models, options):
     """Each question has a picture of each run."""
-    sides = [_samples(run, options, options.questions) for run in runs]
+    both = zip(runs, models, strict=True)
+    sides = [_samples(run, model, options, options.questions) for run, model in both]
     return [{"pictures": [*map(_url, pair)]} for pair in zip(*sides, strict=True)]
 
 
-def _mixed(runs, options):
+def _mixed(runs, models, options):
     """Half of the questions have a picture of data, half have samples."""
     real = _real(*runs, options, -(-options.questions // 2))
-    sides = real, _samples(*runs, options, options.questions // 2)
+    sides = real, _samples(*runs, *models, options, options.questions // 2)
     return [
         {"pictures": [_url(picture)], "truth": truth}
         for truth, pictures in enumerate(sides)
@@ -139,9 +142,8 @@ def _check(run: Run, first: Run):
             )
 
 
-def _samples(run, options, count):
+def _samples(run, model, options, count):
     """`count` pictures of samples."""
-    model, _ = run.restored(options.checkpoint)
     draws = sample.SampleOptions(sample_seed=options.sample_seed)
     pictures = sample.Pictures(run, model, draws)
     images = pictures.images(pictures.latents(count * options.images_shown))
