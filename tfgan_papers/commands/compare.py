@@ -145,7 +145,7 @@ def _check(run: Run, first: Run):
 def _samples(run, model, options, count):
     """`count` pictures of samples."""
     draws = sample.SampleOptions(sample_seed=options.sample_seed)
-    pictures = sample.Pictures(run, model, draws)
+    pictures = sample.Pictures(run.values.data, model, draws)
     images = pictures.images(pictures.latents(count * options.images_shown))
     return _pictures(pictures.to_pixels(images), options.images_shown)
 
