@@ -14,7 +14,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["tfgan_papers", "tfgan_papers.*"]),
     package_data={
-        "tfgan_papers": ["commands/report.html", "py.typed", "pretrained/README.md"],
+        "tfgan_papers": ["commands/*.html", "py.typed", "pretrained/README.md"],
         "tfgan_papers.pretrained": ["*/*.json", "*/*.npz"],
     },
     python_requires=">=3.10,<3.14",

@@ -1,4 +1,6 @@
-"""What every test needs: two CPU devices, a fixed global seed."""
+"""What every test needs: two CPU devices, a fixed global seed; and a browser."""
+
+import shutil
 
 from tfgan_papers import quiet  # before TensorFlow, to which it tells how much to log
 
@@ -23,3 +25,18 @@ def _fixed_seed():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for tests of pages."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.skip("no Chromium is installed: pages are not looked at in a browser")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
+        browser = playwright.chromium.launch(executable_path=found, args=options)
+        yield browser
+        browser.close()

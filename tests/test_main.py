@@ -191,8 +191,8 @@ def test_tensorboard_has_the_scalars_that_are_printed(run, summary, events):
 
 
 def test_tensorboard_has_the_sheets_that_are_in_the_folder(run, events):
-    assert plugin_tags(events, "images") == {"samples", "real"}
-    pictures = series(events, "samples")
+    assert plugin_tags(events, "images") == {"Sheets/samples", "Sheets/real"}
+    pictures = series(events, "Sheets/samples")
     files = sorted(path.name for path in (run.folder / "samples").iterdir())
     sheets = [f"step-{step:09d}.png" for step in REPORTED]
     assert files == ["latest.png", "real.png", *sheets]
@@ -222,6 +222,24 @@ def test_tensorboard_has_a_histogram_of_every_weight(run, events):
         assert count == size or most / 3 < count <= most < size
 
 
+def test_tensorboard_describes_every_tag(events):
+    kinds = ("scalars", "images", "histograms")
+    tags = [tag for kind in kinds for tag in plugin_tags(events, kind)]
+    told = {tag: events.SummaryMetadata(tag).summary_description for tag in tags}
+    assert len(told) == 9 - 1 + 2 + 12
+    assert all(text.endswith(".") for text in told.values()), told
+    kernel = "weights/generator/00_dense/kernel"
+    assert told[kernel].startswith("kernel of the dense layer")
+    assert told[kernel].endswith("shape 100x1200.")
+
+
+@pytest.mark.parametrize("model", PAPERS)
+def test_each_scalar_that_a_model_reports_has_a_description(model):
+    classes = [of for of in vars(sys.modules[PAPERS[model].options.__module__]).values()]
+    reported = {name for of in classes for name in getattr(of, "scalars", ())}
+    assert reported and reported <= set(tensorboard.DESCRIPTIONS)
+
+
 def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
     lines = (run.folder / "flags.txt").read_text().splitlines()
     stored = dict(line.removeprefix("--").split("=", 1) for line in lines)
@@ -238,12 +256,16 @@ def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
         )
         for tag in plugin_tags(events, "hparams")
     ]
-    (hparams,) = [
-        d.session_start_info.hparams for d in data if d.session_start_info.hparams
-    ]
-    assert set(hparams) == set(stored)
+    (trial,) = [d.session_start_info for d in data if d.session_start_info.hparams]
+    assert trial.group_name == "/".join(run.folder.parts[-2:])
+    hparams = trial.hparams
     assert hparams["batch_size"].number_value == 20
-    assert hparams["fidelity"].string_value == "paper"
+    assert hparams["loss"].string_value == "non_saturating"
+    assert set(hparams) == {  # what others have too, GAN's own, and what was given
+        *("model", "dataset", "loss", "batch_size", "learning_rate", "seed"),
+        *("k", "deterministic", "train_split"),
+    }
+    assert set(hparams) < set(stored)
 
 
 def test_flags_txt_replays_the_run(run, variants):

@@ -19,7 +19,7 @@ SHORT = (
     *("--steps=2", "--report_steps=2", "--batch_size=8", "--jit_compile=false"),
     "--steps_per_execution=1",
 )
-MODES = ("sample", "evaluate", "export", "report", "study", "ledger")
+MODES = ("sample", "evaluate", "export", "report", "compare", "study", "ledger")
 OTHER_PROGRAMS = (
     *("pip", "git", "python -m", ". .venv", "tensorboard", "ruff", "TF_CONFIG", "dask"),
 )
@@ -30,6 +30,7 @@ NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--mode=study": "tests/test_study.py",
     "--mode=infer": "tests/test_inference.py",
     "--formats=": "tests/test_formats.py: formats need extras",
+    "--votes=": "tests/test_compare.py has raters",
     "--mode=ledger": "it rewrites the pages of this checkout",
     "runs/losses": "of the study",
 }

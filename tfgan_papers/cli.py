@@ -1,9 +1,12 @@
 """The command line: defines flags from the option classes and runs the modes."""
 
 import dataclasses
+import functools
 import logging as stdlib_logging
 import pathlib
+import shutil
 import sys
+import textwrap
 from typing import NamedTuple
 
 from absl import app, flags, logging
@@ -16,6 +19,7 @@ with quiet.native_stderr():
 
 from tfgan_papers import data, options
 from tfgan_papers.commands import (
+    compare,
     evaluate,
     export,
     inference,
@@ -69,8 +73,9 @@ GROUPS = {  # heading of the help -> its option classes
     "Exports": (export.ExportOptions,),
     "Studies": (study.StudyOptions,),
     "Reports": (report.ReportOptions,),
+    "Votes of people": (compare.CompareOptions,),
 }
-OTHER_MODES = ("study", "report", "ledger")
+OTHER_MODES = ("study", "report", "compare", "ledger")
 
 
 def define_flags():
@@ -128,6 +133,8 @@ def run_mode(mode: str, values: dict[str, object]):
         return _ledger()
     if mode == "report":
         return report.report(options.build(report.ReportOptions, values))
+    if mode == "compare":
+        return compare.compare(options.build(compare.CompareOptions, values))
     if mode == "study":
         return study.study(
             values,
@@ -204,13 +211,22 @@ def run():
     app.run(main)
 
 
+_LINES = functools.partial(
+    textwrap.TextWrapper, break_long_words=False, break_on_hyphens=False
+)
+
+
 class _Plain(stdlib_logging.Formatter):
-    """The message alone, after its level where that is a warning or worse."""
+    """The message alone, after its level where that is a warning or worse; on a terminal
+    in lines that end between words."""
 
     def format(self, record):
         text = super().format(record)
-        serious = record.levelno > stdlib_logging.INFO
-        return f"{record.levelname.lower()}: {text}" if serious else text
+        if record.levelno > stdlib_logging.INFO:
+            text = f"{record.levelname.lower()}: {text}"
+        if "\n" in text or not sys.stderr.isatty():
+            return text
+        return "\n".join(_LINES(shutil.get_terminal_size().columns).wrap(text))
 
 
 def _is_ours_or_serious(record):

@@ -225,9 +225,14 @@ def _picture(figure):
 
 def save(picture: np.ndarray, path: pathlib.Path):
     """Writes a uint8 image as PNG, atomically."""
+    files.write_bytes(path, png(picture))
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A uint8 image as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
-    files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def nearest(samples: np.ndarray, examples: np.ndarray) -> np.ndarray:

@@ -171,7 +171,7 @@ def warnings(runs: list[RunPage]) -> list[str]:
     }
     return [
         f"{what}: "
-        + "; ".join(f"{run.name} {value}" for run, value in zip(runs, values, strict=True))
+        + "; ".join(f"{run.name}: {value}" for run, value in zip(runs, values, strict=True))
         for what, values in properties.items()
         if len(set(values)) > 1
     ]
@@ -226,16 +226,34 @@ def _heading(i, run):
 def _samples(runs):
     figures = []
     for i, run in enumerate(runs):
-        data = base64.b64encode(run.sheet.read_bytes()).decode()
-        text = html.escape(f"Samples of {run.name} at step {run.summary['steps']:,}")
-        figures.append(
-            f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{_heading(i, run)}</figcaption></figure>\n"
-        )
+        text = f"Samples of {run.name} at step {run.summary['steps']:,}"
+        figures.append(_figure(run.sheet.read_bytes(), text, _heading(i, run)))
+    for name, sheet in _real(runs).items():
+        text = f"Real images of {name}"
+        figures.append(_figure(sheet, text, f"<strong>{html.escape(text)}</strong>"))
     same = runs[1:] and len({run.latents for run in runs}) == 1
     words = "The same place on each sheet has the same latent." if same else ""
     grid = f'<div class="columns">\n{"".join(figures)}</div>\n'
     return f"<p>Samples after the last step. {words}</p>\n{grid}" if runs else ""
+
+
+def _real(runs):
+    """Data set and size -> the sheet of its images that the first run of it has."""
+    found = {}
+    for run in runs:
+        path = run.folder / "samples" / "real.png"  # points have none
+        if path.is_file():
+            size = "x".join(map(str, run.facts["shape"][:2]))
+            found.setdefault(f"{run.summary['dataset']}, {size}", path.read_bytes())
+    return found
+
+
+def _figure(png, text, caption):
+    data = base64.b64encode(png).decode()
+    return (
+        f'<figure><img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
 
 
 def _numbers(runs):
@@ -282,7 +300,7 @@ def _score(metric, entry):
 def _collapse(verdict):
     if "diversity" not in verdict:
         return "not watched"
-    return f"{verdict['verdict']}, {collapse.measured(verdict)}"
+    return f"{verdict['verdict'].replace('_', ' ')}, {collapse.measured(verdict)}"
 
 
 def _table(label, heads, rows):
@@ -307,7 +325,7 @@ def _curves(runs):
     If there is only one run, all its scalars are drawn.
     """
     drawn = {}
-    for tag in dict.fromkeys(tag for run in runs for tag in run.curves):
+    for tag in sorted({tag for run in runs for tag in run.curves}, key=tensorboard.place):
         lines = {i: run.curves[tag] for i, run in enumerate(runs) if tag in run.curves}
         if len(lines) >= min(2, len(runs)):
             drawn[tag] = lines
@@ -355,7 +373,10 @@ def _drawing(tag, lines, runs):
     ends = "; ".join(f"{names[i]} ends at {p[max(p)]:.4g}" for i, p in lines.items())
     label = html.escape(f"{tag} by step: {ends}")
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    return f"<figure>{svg}<figcaption>{html.escape(tag)}</figcaption></figure>\n"
+    caption = (
+        f"<strong>{html.escape(tag)}</strong><br>{tensorboard.DESCRIPTIONS.get(tag, '')}"
+    )
+    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>\n"
 
 
 def _failures(name, record):

@@ -209,8 +209,8 @@ class Progress(keras.callbacks.Callback):
         self.bar.refresh()
 
     def show(self, scalars):
-        first_two = list(scalars.items())[:2]
-        self.bar.set_postfix_str("  ".join(f"{name} {v:.3f}" for name, v in first_two))
+        shown = [name for name in tensorboard.LOSSES if name in scalars][:2]
+        self.bar.set_postfix_str("  ".join(f"{k} {scalars[k]:.3f}" for k in shown))
 
     def close(self):
         self.bar.close()

@@ -90,6 +90,7 @@ FREE = LOCATION | {
     "validation_split", "test_split", "generator", "on_collapse", "strategy", "jit_compile",
     "steps_per_execution", "cpu_devices",
 }  # fmt: skip
+TRIAL = ("model", "dataset", "loss", "batch_size", "learning_rate", "seed")  # HParams
 KEPT_ALTHOUGH_FREE = ("steps", "data_dir", "on_collapse", "test_split")  # in flags.txt
 SHARED = (DataOptions, TrainingOptions, MachineOptions)
 
@@ -115,6 +116,20 @@ class Values(NamedTuple):
         """Returns name -> value of the options that define the computation, sorted."""
         flat = self.flat()
         return {name: flat[name] for name in sorted(flat.keys() - FREE)}
+
+    def of_trial(self) -> dict[str, object]:
+        """Those that tell runs apart: the usual ones, the paper's own, and those that are
+        not as the paper's experiment has them."""
+        training, paper = self.training, paper_of(self.model)
+        usual = options.defaults((*SHARED, paper.options)) | contract.defaults(
+            paper, self.data.dataset, training.network, training.fidelity
+        )
+        shown = {*TRIAL, *vars(paper.options).get("__annotations__", ())}
+        return {
+            name: value
+            for name, value in self.defining().items()
+            if value is not None and (name in shown or value != usual[name])
+        }
 
 
 def all_fields() -> dict[str, dataclasses.Field]:

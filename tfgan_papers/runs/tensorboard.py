@@ -1,8 +1,8 @@
 """TensorBoard's files of a run. Their tags do not change when the run resumes.
 
+Sheets/samples, Sheets/real                   images; the capital puts them first
 losses/  balance/  watch/  score/  speed/     scalars
-samples, real                                 sheets
-weights/generator/03_conv2d/kernel            histograms
+weights/generator/03_conv2d/kernel            histograms, last
 """
 
 import atexit
@@ -23,6 +23,7 @@ from tfgan_papers.errors import UserError
 
 HISTOGRAM_VALUES = 2**14  # values of a weight in its histogram, at most
 LOSSES = ("d_loss", "g_loss", "error", "bound", "divergence")
+ORDER = ("losses", "balance", "watch", "score", "speed")
 GROUPS = {
     **dict.fromkeys(LOSSES, "losses"),
     "diversity": "watch",
@@ -34,8 +35,8 @@ GROUPS = {
 DESCRIPTIONS = {
     "d_loss": "Loss of the discriminator, mean over the report period.",
     "g_loss": "Loss of the generator, mean over the report period.",
-    "d_real": "Output of D for data; of an autoencoder, its error on data.",
-    "d_fake": "Output of D for samples.",
+    "d_real": "Mean output of D for data; of an autoencoder, its error.",
+    "d_fake": "Mean output of D for samples; of an autoencoder, its error.",
     "k": "BEGAN: weight of the samples' error in D's loss.",
     "m_global": "BEGAN: measure of convergence, lower is better.",
     "train_error": "Share of a batch's labelled examples that D classifies wrongly.",
@@ -48,18 +49,31 @@ DESCRIPTIONS = {
     "coverage": "Kinds of images among samples, relative to the data.",
     "selection": "Score that selects the best checkpoint; higher is better.",
     "images_per_s": "Training images per second.",
+    "samples": "Samples at latents that stay the same throughout the run.",
+    "real": "Examples of the data, in the layout of the samples.",
 }
 
 
+def group(name: str) -> str:
+    """The group of a scalar."""
+    return GROUPS.get(name, "balance")
+
+
+def place(name: str) -> tuple[int, str]:
+    """Sorts scalars by group, the losses first."""
+    return ORDER.index(group(name)), name
+
+
 def scalar(name: str, value: float):
-    """Writes a scalar with its group and description."""
-    tag = f"{GROUPS.get(name, 'balance')}/{name}"
+    """Writes a scalar under its group, with its description."""
+    tag = f"{group(name)}/{name}"
     tf.summary.scalar(tag, value, description=DESCRIPTIONS.get(name))
 
 
-def image(tag: str, picture: np.ndarray):
-    """Writes a uint8 picture (height, width, 3)."""
-    tf.summary.image(tag, picture[None])
+def image(name: str, picture: np.ndarray):
+    """Writes one uint8 picture (height, width, 3), with its description."""
+    tag = f"Sheets/{name}"
+    tf.summary.image(tag, picture[None], description=DESCRIPTIONS[name])
 
 
 def histograms(*networks: keras.Model):
@@ -71,7 +85,9 @@ def histograms(*networks: keras.Model):
             for weight in layer.trainable_variables:
                 below = weight.path.split("/")[-1]
                 tag = f"weights/{network.name}/{place:02d}_{kind}/{below}"
-                tf.summary.histogram(tag, spread_out(weight.value))
+                shape = "x".join(map(str, weight.shape))
+                text = f"{below} of the {kind} layer {layer.name}, shape {shape}."
+                tf.summary.histogram(tag, spread_out(weight.value), description=text)
 
 
 def spread_out(values: tf.Tensor) -> tf.Tensor:
@@ -133,13 +149,13 @@ def _note_restart(folder, step):
             file.write(event.SerializeToString())
 
 
-def flags(writer: Writer, values: dict[str, object], name: str):
-    """Writes the options as text, and as hyper-parameters of the trial `name`."""
-    values = {k: v for k, v in values.items() if v is not None}
-    rows = "\n".join(f"| {name} | {value} |" for name, value in values.items())
+def flags(writer: Writer, values: dict, trial: dict, name: str):
+    """Writes the options `values` as text, and those of `trial` as the hyper-parameters of
+    the trial `name`."""
+    rows = "\n".join(f"| {k} | {v} |" for k, v in values.items() if v is not None)
     with writer.as_default(0):
         tf.summary.text("flags", f"| flag | value |\n|---|---|\n{rows}")
-        hparams.hparams(values, trial_id=name)
+        hparams.hparams(trial, trial_id=name)
 
 
 def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:

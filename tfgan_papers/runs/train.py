@@ -4,8 +4,8 @@ import contextlib
 import sys
 
 import keras
+import tqdm.contrib
 from absl import logging
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tfgan_papers import data, figures
 from tfgan_papers.errors import TrainingFailure, UsageError
@@ -187,7 +187,9 @@ def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
     """The callbacks of the process that writes the run folder."""
     training, value_range = run.values.training, run.values.data.value_range
     total, period = training.steps, training.report_steps
-    tensorboard.flags(writer, run.values.defining(), run.facts["run_id"])
+    of = run.values
+    name = "/".join(run.folder.path.resolve().parts[-2:])  # TensorBoard shows 15 characters
+    tensorboard.flags(writer, of.defining(), of.of_trial(), name)
     _draw_examples(run, examples, writer)
     reporter = callbacks.Reporter(writer, total, period, images, bar)
     points = sheets.some_points(examples, value_range)
@@ -231,8 +233,13 @@ def _around(bar):
     if not bar:
         yield
         return
-    with logging_redirect_tqdm([logging.get_absl_logger()]), contextlib.closing(bar):
-        yield
+    handler = logging.get_absl_handler().python_handler
+    stream = handler.setStream(tqdm.contrib.DummyTqdmFile(handler.stream))
+    try:
+        with contextlib.closing(bar):
+            yield
+    finally:
+        handler.setStream(stream)
 
 
 def _train_segments(run, model, of, strategy, examples, done, watchers, stop):

@@ -1,0 +1,104 @@
+"""On a terminal there is one progress bar, and whole log lines above it."""
+
+import contextlib
+import fcntl
+import os
+import re
+import struct
+import sys
+import termios
+import types
+from unittest import mock
+
+import pytest
+from absl import logging
+
+from tfgan_papers import cli
+from tfgan_papers.runs import callbacks, train
+
+COLUMNS = 80
+
+
+def shown(output):
+    """The lines that a terminal shows after this output."""
+    lines, column = [""], 0
+    for part in re.split("([\r\n])", output):
+        if part == "\n":
+            lines.append("")
+        elif part == "\r":
+            column = 0
+        else:
+            line = lines[-1].ljust(column)
+            lines[-1] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines]
+
+
+@contextlib.contextmanager
+def terminal():
+    """A terminal to which this process writes: a list that has its lines in the end."""
+    lines, output = [], b""
+    far, near = os.openpty()
+    fcntl.ioctl(near, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    handler = logging.get_absl_handler().python_handler
+    parsed = cli.FLAGS.is_parsed()
+    cli.FLAGS.mark_as_parsed()  # else absl writes elsewhere
+    with (
+        os.fdopen(near, "w") as stream,
+        mock.patch.object(sys, "stderr", stream),
+        mock.patch.dict(os.environ, {"COLUMNS": str(COLUMNS)}),
+        mock.patch.object(handler, "stream", stream),
+        mock.patch.object(handler, "formatter", cli._Plain()),
+        mock.patch.object(logging.get_absl_logger(), "handlers", [handler]),
+    ):
+        yield lines
+    if not parsed:
+        cli.FLAGS.unparse_flags()
+    with contextlib.suppress(OSError):  # that the near end is closed
+        while part := os.read(far, 1 << 12):
+            output += part
+    os.close(far)
+    lines += shown(output.decode())
+
+
+def test_log_lines_stand_whole_above_the_bar_and_once():
+    words = " ".join(f"word-{i}" for i in range(20))
+    with terminal() as lines:
+        bar = callbacks.Progress(40_000, 3_000, 128)
+        bar.set_model(types.SimpleNamespace(steps_per_execution=1, steps_done=3_001))
+        with train._around(bar):
+            bar.on_train_batch_end(0)
+            bar.show({"d_fake": 0.4, "d_loss": 1.3862, "d_real": 0.5, "g_loss": 12.6931})
+            logging.warning(words)
+            bar.on_epoch_end(0)
+    *above, last, end = lines
+    assert " ".join(above) == f"warning: {words}" and len(above) == 2
+    assert re.fullmatch(r" *8% \|.* left, .*images/s, d_loss 1\.386  g_loss 12\.693", last)
+    assert max(map(len, [*above, last])) <= COLUMNS and end == ""
+
+
+def test_the_log_goes_where_it_went_before_the_bar():
+    handler = logging.get_absl_handler().python_handler
+    with terminal() as lines:
+        before = handler.stream
+        with train._around(callbacks.Progress(10, 0, 1)):
+            assert handler.stream is not before
+        assert handler.stream is before
+        with train._around(None):
+            logging.warning("no bar")
+    assert lines[-2] == "warning: no bar"
+
+
+@pytest.mark.parametrize(
+    "scalars, losses",
+    [
+        ({"bound": -1, "divergence": 2, "error": 3}, "error 3.000  bound -1.000"),
+        ({"d_loss": 1, "g_loss": 2, "k": 0, "m_global": 1}, "d_loss 1.000  g_loss 2.000"),
+    ],
+)
+def test_the_bar_shows_two_losses(scalars, losses):
+    with terminal() as lines:
+        bar = callbacks.Progress(10, 0, 1)
+        bar.show(scalars)
+        bar.close()
+    assert lines[0].endswith(losses)
