@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 setup(
     name="tfgan-papers",
-    version="0.2.0",
+    version="0.3.0",
     description="GAN, Improved GAN, LSGAN and BEGAN in TensorFlow and Keras, with exact "
     "resume, scores and SavedModel export",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),

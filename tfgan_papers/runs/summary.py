@@ -37,18 +37,23 @@ def manifest(run, step: int) -> dict:
     return {**facts, "versions": records.versions()}
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and its noun, in the singular or the plural."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def opening(run, model, examples, strategy, done: int):
     """Yields lines that describe the model, the data, the machine and the duration."""
     values = run.values
     training, machine = values.training, values.machine
     form = "x".join(map(str, examples.shape))
-    kind = "images" if len(examples.shape) == 3 else "points"
+    kind = "image" if len(examples.shape) == 3 else "point"
     labels = f", {examples.classes} classes" if examples.classes else ""
     network = f" --network={training.network}" if training.network else ""
     sizes = ", ".join(f"{net.name} {trainable(net):,} weights" for net in model.networks)
     yield (
-        f"{values.model}{network} on {values.data.dataset}: {examples.size:,} {kind} of "
-        f"{form}{labels}"
+        f"{values.model}{network} on {values.data.dataset}: "
+        f"{counted(examples.size, kind)} of {form}{labels}"
     )
     yield sizes
     devices = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
@@ -64,8 +69,8 @@ def opening(run, model, examples, strategy, done: int):
     takes = f", about {clock(left * ms / 1e3)}" if ms and left > 0 else ""
     since = f" from step {done:,}" if done else ""
     yield (
-        f"{max(0, left):,} steps{since} with {training.batch_size} images each{takes}; run "
-        f"folder {run.folder}"
+        f"{counted(max(0, left), 'step')}{since} with "
+        f"{counted(training.batch_size, kind)} each{takes}; run folder {run.folder}"
     )
 
 
@@ -74,7 +79,7 @@ def closing(run, model):
     folder = shlex.quote(str(run.folder))
     took = run.facts["measured"]["ms_per_step"] * model.steps_done / 1e3
     newest = max(run.folder.sheets(), default=None)
-    yield f"{model.steps_done:,} steps, {clock(took)} of training"
+    yield f"{counted(model.steps_done, 'step')}, {clock(took)} of training"
     if newest is not None:
         yield f"newest sheet   {run.folder.sheets()[newest]}"
     yield f"watch          tensorboard --logdir={folder}"
