@@ -17,6 +17,7 @@ from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan, gan_networks
 from tfgan_papers.runs import distribution, settings, tensorboard
 from tfgan_papers.runs.distribution import MachineOptions
+from tfgan_papers.runs.folder import RunFolder
 
 
 class Sleeper:
@@ -108,9 +109,9 @@ def test_threads_are_those_of_tensorflow_and_of_numpy_and_stay_with_the_run(tmp_
     script.write_text(THREADS)
     ended = launch.fork(script=str(script))
     assert ended.out.split() == ["1", "1", "1"], ended.err
-    values = factories.values("gan", threads=3)
-    stored = {"model": "gan", "threads": "3"}
-    assert settings.lines(values, 1).count("--threads=3\n") == 1
+    folder = RunFolder(tmp_path)
+    folder.write_text("flags.txt", settings.lines(factories.values("gan", threads=3), 1))
+    stored = folder.stored_options()
     assert settings.resolve({"logdir": "run"}, stored).machine.threads == 3
     with pytest.raises(UsageError, match=r"--threads=2 \(there: 3\)"):
         settings.resolve({"logdir": "run", "threads": 2}, stored)
