@@ -50,6 +50,7 @@ def terminal():
         mock.patch.object(handler, "stream", stream),
         mock.patch.object(handler, "formatter", cli._Plain()),
         mock.patch.object(logging.get_absl_logger(), "handlers", [handler]),
+        mock.patch.object(logging.get_absl_logger(), "propagate", False),
     ):
         yield lines
     if not parsed:
