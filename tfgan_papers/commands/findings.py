@@ -18,8 +18,11 @@ CONFIDENCE = 0.95
 
 
 def report(folder, grid, flags, runs, errors, scores):
-    """study.json, study.md, study.png and, with --record, the first once more; where
-    the first metric was taken more than once, also selection.png, of it by step."""
+    """Writes study.json, study.md and study.png, and with --record the record.
+
+    If the first metric was computed more than once in a run, this also writes
+    selection.png, the metric by step.
+    """
     summary = [summarize(s, runs, errors) for s in settings_of(grid)]
     failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
     summaries = [run.folder.read("summary.json") or {} for run in runs]
@@ -70,23 +73,23 @@ def report(folder, grid, flags, runs, errors, scores):
 
 
 def summarize(setting, runs, errors):
-    """Failure rate with its interval, and of each score mean, deviation and the interval
-    of the mean."""
+    """The failure rate of a setting with its interval, and for each score the mean, the
+    standard deviation and the interval of the mean."""
     mine = [run for run in runs if run.setting == setting]
     failures = sum(bool(errors.get(run.name) or run.failure()) for run in mine)
     test = binomtest(failures, len(mine))
     interval = test.proportion_ci(CONFIDENCE, method="wilson")
-    found = {}
+    values_of = {}
     for run in mine:
         for name, value in run.quantities().items():
-            found.setdefault(name, []).append(value)
+            values_of.setdefault(name, []).append(value)
     return {
         "setting": setting,
         "runs": len(mine),
         "failures": failures,
         "failure_rate": failures / len(mine),
         "interval": [interval.low, interval.high],
-        "scores": {name: _averaged(values) for name, values in found.items()},
+        "scores": {name: _averaged(values) for name, values in values_of.items()},
     }
 
 
@@ -102,14 +105,14 @@ def _averaged(values):
 
 
 def _machine(summary):
-    """Where a run of that summary.json was: what may change the last bits of its sums."""
+    """The machine and the versions of a run, which may change the last bits of its sums."""
     versions = summary.get("versions", {}).items()
     return ", ".join([summary.get("machine", ""), *(f"{k} {v}" for k, v in versions)])
 
 
 def markdown(summary: list[dict], failed: dict[str, str], machines=()) -> str:
-    """The table, a row a setting; each failure with its reason; and the machines, where
-    they are unlike."""
+    """The table with one row per setting, the failures with their reasons, and the
+    machines if they differ."""
     names = sorted({name for row in summary for name in row["scores"]})
     head = [*summary[0]["setting"], "failed", f"rate, {CONFIDENCE:.0%} interval", *names]
     rows = [head, ["---"] * len(head)]

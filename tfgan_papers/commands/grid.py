@@ -15,7 +15,7 @@ OWN = {"grid", "seeds", "jobs", "cluster", "mode", "logdir", "seed", "record", "
 
 
 class StudyRun(NamedTuple):
-    """One setting with one seed, and the folder that says how it went."""
+    """One setting with one seed, and the folder of its run."""
 
     setting: dict[str, str]
     seed: int
@@ -35,13 +35,13 @@ class StudyRun(NamedTuple):
         return [*varied, f"--seed={self.seed}"]
 
     def finished(self, steps: int, metrics: tuple[str, ...]) -> bool:
-        """Whether there is nothing left to do: failed for good, or trained and scored."""
+        """Whether the run is trained and scored, or has failed for good."""
         trained = self.folder.steps() >= max(1, steps)
         scored = set(metrics) <= set(self.folder.scores())
         return (trained and scored) or self.folder.read("failure.json") is not None
 
     def failure(self) -> str | None:
-        """Why a finished run is a failure, or None: it is none."""
+        """The reason why a finished run counts as failed, or None."""
         if failed := self.folder.read("failure.json"):
             return failed["reason"]
         watch = self.folder.read("summary.json").get("collapse", {})
@@ -54,13 +54,15 @@ class StudyRun(NamedTuple):
         return None
 
     def selection(self) -> dict[int, float]:
-        """Step -> the score that chooses the best checkpoint; empty without --metrics."""
+        """The score that selects the best checkpoint, by step; empty without --metrics."""
         return tensorboard.read_scalars(self.folder / "tensorboard").get("selection", {})
 
     def quantities(self) -> dict[str, float]:
-        """The scores, with all that is measured and no setting of the measurement; before
-        them what the last report says: the scalars of training, means over its period, and
-        the collapse watch's diversity and coverage."""
+        """The measured quantities of the run, by name.
+
+        These are the scalars of the last report, which are means over its period, the
+        diversity and coverage of the collapse watch, and the scores.
+        """
         summary = self.folder.read("summary.json") or {}
         scalars = summary.get("scalars", {})
         last = {f"training {k}": v for k, v in scalars.items()}  # "bound" is a score too
@@ -85,7 +87,7 @@ def parse_grid(given: tuple[str, ...]) -> dict[str, list[str]]:
     """["loss=a,b", "k=1,2"] -> {"loss": ["a", "b"], "k": ["1", "2"]}.
 
     Raises:
-        UsageError: there is no such flag, or it refuses a value.
+        UsageError: a flag does not exist, cannot vary, or does not accept a value.
     """
     if not given:
         raise UsageError("--mode=study needs --grid, as --grid=loss=minimax,non_saturating")
@@ -114,7 +116,7 @@ def parse_grid(given: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def settings_of(grid: dict[str, list[str]]) -> list[dict[str, str]]:
-    """Every combination of one value a flag; the last flag varies fastest."""
+    """All combinations of one value per flag. The last flag varies fastest."""
     return [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     ]

@@ -1,9 +1,7 @@
-"""A study: every setting of a grid of flags, with several seeds each, one process a run.
+"""A study: every setting of a grid of flags with several seeds, one process per run.
 
-A run fails, and counts as failed, if it ends in any other way than trained and scored, or
-if what it has learned is not what it was to learn: `findings.FAILURE_IS`. The folder says
-what is done, so the same command continues a study that was interrupted; within a run the
-run's own exact resume does.
+`findings.FAILURE_IS` says which runs count as failed. The folder records what is done, so
+that the same command continues an interrupted study. Interrupted runs resume exactly.
 """
 
 import concurrent.futures
@@ -27,7 +25,8 @@ class StudyOptions(Options):
 
     grid: tuple[str, ...] = option(
         (),
-        "A flag and its values, for example loss=minimax,non_saturating; one --grid each.",
+        "A flag and its values, for example loss=minimax,non_saturating. Repeat --grid for "
+        "further flags.",
     )
     seeds: int = option(10, "Runs of each setting, with --seed=1 to this number.", low=1)
     jobs: int = option(
@@ -44,13 +43,15 @@ class StudyOptions(Options):
 
 
 def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
-    """Run what is not done of the study in --logdir; then its table, figure and record.
+    """Executes the unfinished runs of the study in --logdir and writes its results.
 
     Args:
-        given: option -> value, all that the user gives.
+        given: dict, the options that the user gives, by name.
+        study: `StudyOptions`.
+        scores: `ScoreOptions`.
 
     Raises:
-        UsageError: the grid makes no sense, or the folder holds another study.
+        UsageError: the grid is invalid, or the folder contains another study.
     """
     grid = parse_grid(study.grid)
     folder = RunFolder(given.get("logdir") or f"runs/study-{given.get('model', 'gan')}")
@@ -69,20 +70,20 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     try:
         errors = run_all(folder, runs, arguments, given.get("steps", 0), scores, study)
     except UsageError:
-        if fresh:  # so that it can be mended; what has run is found again
+        if fresh:  # the corrected command may begin the study again
             (folder / "study.json").unlink()
         raise
     findings.report(folder, grid, fixed, runs, errors, scores)
 
 
 def _passed_on(given, grid):
-    """What the user says of other options, for every run: name -> how it is written."""
+    """The other options that the user gives, as arguments of every run, by name."""
     names = sorted(set(given) - OWN - set(grid))
     return {name: [f"--{name}={options.to_text(given[name])}"] for name in names}
 
 
 def _claim(folder, grid, fixed):
-    """Note in the folder what study is there, or see that it is this one."""
+    """Records the study in its folder, or checks that the folder contains this study."""
     if (folder / "flags.txt").exists():
         raise UsageError(f"{folder} is the folder of a run: choose another --logdir")
     here = {"grid": grid, "flags": fixed}
@@ -101,10 +102,13 @@ def _claim(folder, grid, fixed):
 
 
 def run_all(folder, runs, arguments, steps, scores, study) -> dict[str, str]:
-    """Take all runs to their ends: run name -> error, of those that could not be.
+    """Executes all unfinished runs.
+
+    Returns:
+        dict, the error of each run that did not finish, by name.
 
     Raises:
-        UsageError: the flags of a run make no sense, so neither does the study.
+        UsageError: the flags of a run are invalid, and so is the study.
         UserError: a worker of the cluster does not see the folder.
     """
 
@@ -143,11 +147,11 @@ def run_all(folder, runs, arguments, steps, scores, study) -> dict[str, str]:
 
 
 def _error(run, code):
-    """What a run that is neither trained nor failed for good says.
+    """The error message of a run that did not finish.
 
     Raises:
-        UsageError: its flags make no sense, so neither does the study.
-        UserError: it was not started, or its log is not here.
+        UsageError: the flags of the run are invalid, and so is the study.
+        UserError: the run was not started, or its log cannot be read here.
     """
     log = run.folder / "log.txt"
     if code is None or not log.is_file():
@@ -156,10 +160,10 @@ def _error(run, code):
             "--logdir on a disk that all of them share"
         )
     lines = log.read_text(errors="replace").splitlines()
-    said = [line for line in lines if line.startswith(("error: ", "FATAL Flags"))]
-    if code == 2 and said:
-        raise UsageError(f"{run.name}: {said[-1].removeprefix('error: ')}")
-    last = said[-1] if said else next(iter(lines[-1:]), "")
+    messages = [line for line in lines if line.startswith(("error: ", "FATAL Flags"))]
+    if code == 2 and messages:
+        raise UsageError(f"{run.name}: {messages[-1].removeprefix('error: ')}")
+    last = messages[-1] if messages else next(iter(lines[-1:]), "")
     return f"exit code {code}: {last.removeprefix('error: ')}"
 
 

@@ -22,7 +22,7 @@ RETRIES = 3  # of a run on a cluster whose process is killed
 
 @contextlib.contextmanager
 def permit(path: pathlib.Path):
-    """A file that lets processes run, until the context ends."""
+    """A file that allows the processes of a study to run, until the context ends."""
     path.touch()
     try:
         yield str(path.absolute())
@@ -31,7 +31,7 @@ def permit(path: pathlib.Path):
 
 
 def _holds(permit):
-    try:  # to open it asks the server of a shared disk, to look at its name may not
+    try:  # opening the file asks the server of a shared disk; looking up its name may not
         with open(permit):
             return True
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def _holds(permit):
 
 @contextlib.contextmanager
 def interruptible():
-    """SIGINT and SIGTERM exit from the context, once: its end is waited for."""
+    """Makes the first SIGINT or SIGTERM exit from the context, and ignores later ones."""
     usual = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(signum, frame):
@@ -59,30 +59,30 @@ def interruptible():
 
 
 def execute(folder: str, arguments: list[str], permit: str) -> int | None:
-    """Run `main.py *arguments` in a process, in a folder that keeps its output in log.txt.
+    """Executes `main.py *arguments` in a process and waits for its end.
 
-    The process gets SIGTERM when the permit ends, and so keeps a checkpoint. This function
-    waits for its end in any case.
+    The output goes to log.txt in the folder. When the permit ends, the process gets SIGTERM
+    and keeps a checkpoint.
 
     Returns:
-        The exit code; None without a permit, where nothing was started.
+        The exit code, or None if there is no permit, so that nothing was started.
 
     Raises:
-        ChildProcessError: a signal has ended the process while the permit held.
+        ChildProcessError: a signal ended the process, and the permit exists.
     """
     if not _holds(permit):
         return None
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tfgan_papers", *arguments, f"--logdir={folder}"]
-    # it finds the package where this process has found it
+    # The process finds the package in the same places as this one.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with RunFolder(folder).open_log() as log:
-        process = subprocess.Popen(  # Ctrl-C on the terminal is not for it
+        process = subprocess.Popen(  # a new session does not get the terminal's Ctrl-C
             command, stdout=log, stderr=log, env=environment, start_new_session=True
         )
         while (held := _holds(permit)) and process.poll() is None:
             time.sleep(POLL_SECONDS)
-        process.terminate()  # does nothing to a process that has ended
+        process.terminate()  # has no effect on a process that has ended
         code = process.wait()
     if held and (code < 0 or code > 128):
         raise ChildProcessError(f"signal {abs(code) % 128} ended the process")
@@ -91,11 +91,11 @@ def execute(folder: str, arguments: list[str], permit: str) -> int | None:
 
 @contextlib.contextmanager
 def executor(jobs: int, cluster: str | None):
-    """An executor, and the exceptions of a future whose process or worker was killed.
+    """Yields an executor, and the exceptions of tasks whose process or worker was killed.
 
     Args:
         jobs: the number of tasks at a time without a cluster.
-        cluster: the address of a Dask scheduler, or None: this machine.
+        cluster: the address of a Dask scheduler; None is this machine.
 
     Raises:
         UsageError: Dask is not installed, or no scheduler answers.
