@@ -8,15 +8,16 @@ import os
 from tfgan_papers.cli import run
 from tfgan_papers.runs import collapse
 
-look = collapse.Watch.look
+measured = collapse.Variety.report
 
 
-def found(self, step):
-    collapsing = step >= 10 and self.noise_number < int(os.environ["COLLAPSING"])
+def report(self, model):
+    noise_number = model.seed // collapse.NOISES_APART
+    collapsing = model.steps_done >= 10 and noise_number < int(os.environ["COLLAPSING"])
     coverage = 0.0 if collapsing else 0.9
-    return {**look(self, step), "diversity": 0.5, "coverage": coverage}
+    return {**measured(self, model), "diversity": 0.5, "coverage": coverage}
 
 
 if __name__ == "__main__":
-    collapse.Watch.look = found
+    collapse.Variety.report = report
     run()

@@ -167,7 +167,7 @@ def test_export_and_scores_say_which_generator_they_are_of(which, runs):
     kept = launch.tensors(folder)
     prefix = {"averaged": "averaged_generator/", "raw": "generator/"}[which]
     held = {name: v for name, v in kept.items() if name.startswith(prefix)}
-    exported = [v.numpy() for v in served.variables]
+    exported = [v.numpy() for v in served.signatures["generate"].variables]
     for name, values in held.items():
         assert any(np.array_equal(values, each) for each in exported), name
     assert np.isfinite(served.generate(z).numpy()).all()

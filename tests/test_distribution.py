@@ -168,10 +168,10 @@ def test_latents_and_masks_differ_between_replicas_and_are_the_rows_of_one_draw(
 def test_stock_dropout_draws_its_own_noise_on_each_replica():
     strategy = two_replicas()
     with strategy.scope():
-        x = keras.Input((64,))
+        x = keras.Input(SHAPE)
         model = NoiseProbe(networks(0.0)[0], keras.Model(x, keras.layers.Dropout(0.5)(x)))
         model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
-    step = tf.function(lambda: strategy.run(model.train_step, (tf.ones((3, 64)),))[1])
+    step = tf.function(lambda: strategy.run(model.train_step, (tf.ones((3, *SHAPE)),))[1])
     first, second = step(), step()
     masks = [*strategy.experimental_local_results(first)]
     masks += strategy.experimental_local_results(second)

@@ -284,7 +284,7 @@ def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch):
         def read(self):
             raise http.client.IncompleteRead(b"half", 4)
 
-    monkeypatch.setattr(features.urllib.request, "urlopen", lambda url, timeout: Answer())
+    monkeypatch.setattr(inception.urllib.request, "urlopen", lambda url, timeout: Answer())
     with pytest.raises(UserError, match="cannot be read: IncompleteRead"):
         inception.frozen("tfgan", "https://example.org/x.pb", None, tmp_path)
 

@@ -164,7 +164,7 @@ def test_scores_are_of_what_the_model_has():
         for kind in (autoencoders.VAE, autoencoders.Autoencoder)
     )
     assert vae.component("bound") == vae.model.bound
-    with pytest.raises(UsageError, match="is of a bound"):
+    with pytest.raises(UsageError, match="needs a bound"):
         plain.component("bound")
     with pytest.raises(UsageError, match="is of a classifier"):
         vae.component("classifier")

@@ -15,7 +15,7 @@ from tests import factories, launch
 from tests.factories import build, options_of
 from tests.strategies import two_replicas
 from tfgan_papers import layers, losses, noise, options
-from tfgan_papers.commands import evaluate, scoring
+from tfgan_papers.commands import evaluate, scoring, subjects
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
@@ -328,7 +328,10 @@ def test_the_stream_goes_on_where_it_was_and_g_reads_other_images(rng):
 
 @pytest.mark.parametrize(
     ("labels", "rare", "words"),
-    [(10, None, "the same number of each of 4"), (16, 2, "has 2 of class class 2")],
+    [
+        (10, None, "the same number of each of 4"),
+        (16, 2, "has 2 examples of class class 2"),
+    ],
 )
 def test_labels_that_cannot_be_had_are_refused(labels, rare, words, rng):
     with pytest.raises(UsageError, match=words):
@@ -501,7 +504,7 @@ def test_predictions_of_an_ensemble_are_averaged(run, tmp_path, capsys):
 
 def test_an_ensemble_is_the_mean_of_probabilities(rng):
     found = [rng.normal(size=(6, 4)) * 3 for _ in range(3)]
-    mean = scoring._averaged([lambda x, training, y=y: y for y in found])
+    mean = subjects._averaged([lambda x, training, y=y: y for y in found])
     expected = np.mean([softmax(logits, 1) for logits in found], 0)
     np.testing.assert_allclose(mean(None), expected, rtol=1e-6)
 
@@ -510,7 +513,7 @@ def test_an_ensemble_that_is_sure_is_scored():
     """The logarithm of its 0 is infinite, and no score is of that."""
     logits = np.float32([[900, 0], [0, 900], [0, 900]])
     reference = classification_error.Reference(logits, np.int32([0, 1, 0]))
-    mean = scoring._averaged([lambda x, training: tf.constant(x)] * 2)
+    mean = subjects._averaged([lambda x, training: tf.constant(x)] * 2)
     assert classification_error.score(mean, reference).value == 1
 
 
