@@ -1,4 +1,4 @@
-"""Every recipe trains: two steps with main.py, on random images of the data set's size."""
+"""Every recipe trains: two steps with main.py on random images, some of them smaller."""
 
 import pytest
 
@@ -20,9 +20,13 @@ def flags_of(recipe):
 
 
 def narrow(flags):
-    """Fewer channels, where the networks have a width."""
-    has_width = flags["model"] in ("dcgan", "lsgan", "began")
-    return ["--width=4"] if has_width and flags.get("dataset") != "ring" else []
+    """Fewer channels, where the networks have a width; else small images."""
+    model, dataset = flags["model"], flags.get("dataset")
+    if model == "improved_gan":
+        sides = {"cifar10": 16, "svhn_cropped": 16, "imagenet2012": 32}
+        return [f"--image_size={sides[dataset]}"] if dataset in sides else []
+    has_width = model in ("dcgan", "lsgan", "began")
+    return ["--width=4"] if has_width and dataset != "ring" else []
 
 
 def trained(recipe, folder, *further):
