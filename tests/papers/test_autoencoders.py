@@ -166,7 +166,7 @@ def test_scores_are_of_what_the_model_has():
     assert vae.component("bound") == vae.model.bound
     with pytest.raises(UsageError, match="needs a bound"):
         plain.component("bound")
-    with pytest.raises(UsageError, match="is of a classifier"):
+    with pytest.raises(UsageError, match="needs a classifier"):
         vae.component("classifier")
 
 
