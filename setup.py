@@ -28,7 +28,7 @@ setup(
         "absl-py>=2.1",
         "numpy>=1.26",
         "scipy>=1.11",  # TFD's .mat file; log-sum-exp of the Parzen window
-        "scikit-learn>=1.3",  # the embedded digits
+        "scikit-learn>=1.3",  # the embedded digits; k-means
         "threadpoolctl>=3.1",  # the threads of NumPy's BLAS
         "pillow>=10",  # image folders, sample sheets
         "matplotlib>=3.8",  # pictures of points

@@ -7,7 +7,7 @@ the table, and whether that is what the paper says.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from scipy.stats import fisher_exact
+from scipy.stats import fisher_exact, spearmanr
 
 from reproduction.claims import CLAIMS
 
@@ -130,9 +130,173 @@ def _nearest_real(record):
     return f"{error:.2f}% wrong", abs(error - paper) <= half
 
 
+def _row(record, **setting):
+    """The scores of the setting of a study that has these flags."""
+    (row,) = (
+        row for row in record["settings"] if row["setting"].items() >= setting.items()
+    )
+    return row["scores"]
+
+
+def _below(one, other, score="frechet_distance"):
+    """(both means in words, whether the interval of `one` is below that of `other`)."""
+    one, other = one[score], other[score]
+    words = f"{one['mean']:.4g} against {other['mean']:.4g}"
+    return words, one["interval"][1] < other["interval"][0]
+
+
+def _converges(record):
+    """Log-likelihood of N(0, 1), whose negative entropy is -1.4189 nats, and D at 1/2."""
+    (row,) = record["settings"]
+    value = row["scores"]["parzen_window"]["mean"]
+    d = [row["scores"][f"training {name}"]["mean"] for name in ("d_real", "d_fake")]
+    words = "{:.3f} nats, D is {:.3f} on data and {:.3f} on samples".format(value, *d)
+    return words, value > -1.4189 - 0.05 and all(abs(each - 0.5) < 0.02 for each in d)
+
+
+def _starved(record):
+    """Diversity with 20 updates of G for each of D, against one."""
+    rows = (_row(record, g_steps=steps) for steps in ("20", "1"))
+    words, holds = _below(*rows, "diversity")
+    return f"diversity {words}", holds
+
+
+def _no_copies(record):
+    return f"C_T {record['value']:.1f}", record["value"] >= -3
+
+
+def _two_minibatches(record):
+    low, _, high = record["quartiles"]
+    words = f"{record['value']:.2f} [{low:.2f}, {high:.2f}] times the time"
+    return words, low > 1.5
+
+
+def _techniques(record):
+    """Scores without techniques, with feature matching, with minibatch discrimination."""
+    cells = ("none", "0"), ("mean", "0"), ("none", "100")
+    return [_row(record, feature_matching=m, minibatch_kernels=k) for m, k in cells]
+
+
+def _matching(record):
+    plain, matched, _ = _techniques(record)
+    errors, better = _below(matched, plain, "test_error")
+    distances, worse = _below(plain, matched)
+    return f"errors {errors}, Frechet distance without it {distances}", better and worse
+
+
+def _minibatch(record):
+    _, matched, compared = _techniques(record)
+    distances, better = _below(compared, matched)
+    errors, worse = _below(matched, compared, "test_error")
+    words = f"Frechet distance {distances}, errors of feature matching {errors}"
+    return words, better and worse
+
+
+def _rate(record):
+    """Failures at eight times the rate of the default run, and at that rate."""
+    low, high = (
+        next((r["failures"], r["runs"]) for r in record["settings"] if float(
+            r["setting"]["learning_rate"]) == rate)
+        for rate in (8e-4, 6.4e-3)
+    )  # fmt: skip
+    words = "{} of {} runs fail at 6.4e-3, {} of {} at 8e-4".format(*high, *low)
+    return words, _fewer(low, high) and not low[0]
+
+
+def _carry(record):
+    words, holds = _below(*(_row(record, network=name) for name in ("authors", "plain")))
+    return f"Frechet distance {words}", holds
+
+
+def _by_steps(record):
+    """Rank correlation of M_global and the Frechet distance over all runs."""
+    pairs = [
+        (run["scores"]["training m_global"], run["scores"]["frechet_distance"])
+        for run in record["runs"]
+    ]
+    found = spearmanr(*zip(*pairs, strict=True), alternative="greater")
+    words = f"rank correlation {found.statistic:.2f} over {len(pairs)} runs"
+    return words, found.pvalue < LEVEL
+
+
+def _unbalanced(record):
+    """The Frechet distance with a small code of D, and with a small z of G."""
+    both, small_d, small_g = (
+        _row(record, n_h=n_h, n_z=n_z)
+        for n_h, n_z in (("16", "16"), ("4", "16"), ("16", "4"))
+    )
+    d_words, worse = _below(both, small_d)
+    _, g_is_better = _below(small_g, small_d)
+    g_mean = small_g["frechet_distance"]["mean"]
+    words = f"Frechet distance {d_words} with a small D, {g_mean:.4g} with a small G"
+    return words, worse and g_is_better
+
+
 FACES = "Olivetti faces at 32x32"
 SMALL_MNIST = "MNIST at 16x16, 1,000 steps"
+TINY_MNIST = "MNIST at 16x16, 2,500 steps"
+FULL_MNIST = "3,000 of the authors' 180,000 steps"
 CRITERIA = {
+    "gan-convergence": Criterion(
+        "gan_convergence",
+        "the log-likelihood is within 0.05 of the entropy, -1.419 nats, and D within 0.02 "
+        "of 1/2",
+        _converges,
+        "N(0, 1)",
+    ),
+    "gan-collapse": Criterion(
+        "gan_collapse",
+        "diversity falls with 20 updates of G for each of D, with 95% intervals apart",
+        _starved,
+        "digits at 8x8",
+    ),
+    "gan-samples-mnist": Criterion(
+        "gan_mnist_copying", "the data-copying test C_T is at least -3", _no_copies
+    ),
+    "improved-vbn-cost": Criterion(
+        "virtual_batch_norm",
+        "G's forward pass takes at least 1.5 times as long, at the lower quartile",
+        _two_minibatches,
+    ),
+    "improved-feature-matching": Criterion(
+        "improved_gan_techniques",
+        "fewer errors and a larger Frechet distance than without it, with 95% intervals "
+        "apart",
+        _matching,
+        FULL_MNIST,
+    ),
+    "improved-minibatch": Criterion(
+        "improved_gan_techniques",
+        "a smaller Frechet distance and more errors than feature matching, with 95% "
+        "intervals apart",
+        _minibatch,
+        FULL_MNIST,
+    ),
+    "began-rate": Criterion(
+        "began_rate",
+        "no run fails at the lower rate, and more at the higher, by Fisher's test at 5%",
+        _rate,
+        TINY_MNIST,
+    ),
+    "began-carry": Criterion(
+        "began_carry",
+        "a smaller Frechet distance than without either, with 95% intervals apart",
+        _carry,
+        TINY_MNIST,
+    ),
+    "began-convergence": Criterion(
+        "began_convergence",
+        "M_global and the Frechet distance rise together, by Spearman's test at 5%",
+        _by_steps,
+        "MNIST at 16x16, 500 to 4,000 steps",
+    ),
+    "began-unbalanced": Criterion(
+        "began_unbalanced",
+        "a small D has a larger Frechet distance than both large and than a small G, with "
+        "95% intervals apart",
+        _unbalanced,
+        TINY_MNIST,
+    ),
     "began-gamma": Criterion(
         "began_gamma",
         "diversity rises with gamma, with 95% intervals apart",

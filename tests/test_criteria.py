@@ -49,6 +49,73 @@ def neighbours(value):
     return {"value": value, "paper_value": 3.1, "details": {"test_examples": 10_000}}
 
 
+def study(*rows, **more):
+    """As a record of a study: (setting, scores, failures of eight runs) per row; a score is
+    a mean, with an interval of +- 1."""
+
+    def shown(means):
+        return {k: {"mean": v, "interval": [v - 1, v + 1]} for k, v in means.items()}
+
+    settings = [
+        {"setting": setting, "scores": shown(means), "failures": failures, "runs": 8}
+        for setting, means, failures in rows
+    ]
+    return {"settings": settings, **more}
+
+
+def convergence(likelihood, d_real, d_fake):
+    d = {"training d_real": d_real, "training d_fake": d_fake}
+    return study(({"k": "5"}, {"parzen_window": likelihood, **d}, 0))
+
+
+def collapse(one, twenty):
+    return study(
+        *(({"g_steps": k}, {"diversity": v}, 0) for k, v in (("1", one), ("20", twenty)))
+    )
+
+
+def techniques(plain, matched, compared):
+    """(errors, Frechet distance) of each."""
+    settings = (("none", "0"), ("mean", "0"), ("none", "100"))
+    names, rows = ("test_error", "frechet_distance"), []
+    for (matching, kernels), scores in zip(
+        settings, (plain, matched, compared), strict=True
+    ):
+        setting = {"feature_matching": matching, "minibatch_kernels": kernels}
+        rows.append((setting, dict(zip(names, scores, strict=True)), 0))
+    return study(*rows)
+
+
+def rates(low, high):
+    rows = (("0.0008", low), ("0.0064", high))
+    return study(*(({"learning_rate": rate}, {}, failed) for rate, failed in rows))
+
+
+def networks(authors, plain):
+    pairs = (("authors", authors), ("plain", plain))
+    return study(*(({"network": n}, {"frechet_distance": v}, 0) for n, v in pairs))
+
+
+def by_steps(distances):
+    runs = (
+        {"scores": {"training m_global": m, "frechet_distance": distance}}
+        for m, distance in enumerate(distances)
+    )
+    return {"runs": list(runs)}
+
+
+def codes(both, small_d, small_g):
+    cells = {("16", "16"): both, ("4", "16"): small_d, ("16", "4"): small_g}
+    cells |= {("4", "4"): 70.0}
+    return study(
+        *(({"n_h": h, "n_z": z}, {"frechet_distance": v}, 0) for (h, z), v in cells.items())
+    )
+
+
+def cost(low, middle, high):
+    return {"value": middle, "quartiles": [low, middle, high]}
+
+
 EVEN = (0.3, 0.5, 0.7)
 FEWER, SAME = stability_study(both(6), both(0)), stability_study(both(3), both(1))
 CASES = {  # claim -> a record that shows it, records that do not
@@ -71,6 +138,28 @@ CASES = {  # claim -> a record that shows it, records that do not
         stability_study({"adam": 5, "rmsprop": 4}, both(1)),
     ),
     "real-1nn-50k": (neighbours(3.4), neighbours(3.5)),
+    "gan-convergence": (
+        convergence(-1.45, 0.51, 0.49),
+        convergence(-1.48, 0.51, 0.49),
+        convergence(-1.45, 0.53, 0.49),
+    ),
+    "gan-collapse": (collapse(9.0, 5.0), collapse(9.0, 7.5), collapse(5.0, 9.0)),
+    "gan-samples-mnist": ({"value": 12.0}, {"value": -3.1}),
+    "improved-vbn-cost": (cost(1.9, 2.0, 2.1), cost(1.4, 2.0, 2.1)),
+    "improved-feature-matching": (
+        techniques((300, 20), (200, 30), (290, 10)),
+        techniques((300, 20), (299, 30), (290, 10)),
+        techniques((300, 20), (200, 21), (290, 10)),
+    ),
+    "improved-minibatch": (
+        techniques((300, 20), (200, 30), (290, 10)),
+        techniques((300, 20), (200, 30), (290, 29)),
+        techniques((300, 20), (200, 30), (201, 10)),
+    ),
+    "began-rate": (rates(0, 6), rates(0, 1), rates(1, 8)),
+    "began-carry": (networks(10, 20), networks(19, 20), networks(20, 10)),
+    "began-convergence": (by_steps((1, 3, 2, 5, 8)), by_steps((4, 3, 2, 5, 1))),
+    "began-unbalanced": (codes(10, 30, 12), codes(10, 11, 12), codes(10, 30, 31)),
 }
 
 

@@ -12,15 +12,17 @@ import pytest
 import scipy.linalg
 from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
+from scipy.stats import mannwhitneyu
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import (
     blocks,
     classifier_score,
+    data_copying,
     diversity,
     frechet_distance,
     kernel_distance,
@@ -263,6 +265,39 @@ def test_two_sample_accuracy_of_exact_copies_is_zero_and_ties_count_by_their_sha
     assert two_sample.score(seen(one), one).value == pytest.approx(49 / 99)
 
 
+def test_the_data_copying_test_is_mann_whitneys_on_scikit_learns_distances(monkeypatch):
+    monkeypatch.setattr(data_copying, "CELLS", 1)
+    train, test, fake = np.random.default_rng(8).normal(size=(3, 150, 3))
+    found = data_copying.score(seen(fake), data_copying.reference(seen(train), seen(test)))
+    search = NearestNeighbors(n_neighbors=1).fit(train)
+    of_fake, of_test = (search.kneighbors(x)[0][:, 0] for x in (fake, test))
+    u = mannwhitneyu(of_fake, of_test).statistic
+    assert found.value == pytest.approx((u - 150**2 / 2) / np.sqrt(150**2 * 301 / 12))
+    assert (found.cells, found.unjudged) == (1, 0)
+
+
+def test_the_data_copying_test_knows_copies_new_data_and_poor_samples():
+    draw = np.random.default_rng(9)
+    middles = np.repeat(50.0 * np.eye(4), 250, axis=0)
+    train, test, new = (middles + draw.normal(size=(1000, 4)) for _ in range(3))
+    reference = data_copying.reference(seen(train), seen(test))
+    copies = train + draw.normal(scale=0.01, size=train.shape)
+    poor = middles + draw.normal(scale=3, size=train.shape)
+    values = [data_copying.score(seen(x), reference).value for x in (copies, new, poor)]
+    assert values[0] < -3 and abs(values[1]) < 2 and values[2] > 3
+    ranked = [data_copying.selection(seen(x), reference) for x in (new, copies, poor)]
+    assert ranked[0] == max(ranked)
+    one_place = np.repeat(train[:1], 100, axis=0)
+    found = data_copying.score(seen(one_place), reference)
+    assert found.value < -3 and found.unjudged == pytest.approx(0.75, abs=0.2)
+
+
+def test_the_data_copying_test_refuses_too_few_images():
+    few = np.random.default_rng(10).normal(size=(19, 3))
+    with pytest.raises(UserError, match="fewer than 20 images"):
+        data_copying.reference(seen(few), seen(few))
+
+
 def test_nearest_class_errors_equal_scikit_learns(monkeypatch):
     monkeypatch.setattr(nearest_class.neighbours, "ROWS", 64)
     monkeypatch.setattr(blocks, "ROWS", 70)
@@ -303,6 +338,7 @@ def test_diversity_of_data_that_lie_class_by_class_is_that_of_all_of_them():
 
 def references(features):
     return {
+        data_copying: data_copying.reference(seen(features), seen(features)),
         frechet_distance: frechet_distance.reference(seen(features)),
         kernel_distance: features,
         precision_recall: precision_recall.reference(seen(features)),
@@ -311,7 +347,8 @@ def references(features):
 
 
 @pytest.mark.parametrize(
-    "metric", [frechet_distance, kernel_distance, precision_recall, two_sample]
+    "metric",
+    [data_copying, frechet_distance, kernel_distance, precision_recall, two_sample],
 )
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_features_that_are_not_finite_are_refused(metric, bad):

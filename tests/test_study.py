@@ -85,6 +85,12 @@ def test_what_counts_as_a_failure_is_named(runs):
     ]
 
 
+def test_a_negative_score_is_no_failure(tmp_path):
+    """A log-likelihood below 0 once counted as fewer modes than none."""
+    run = made(tmp_path, 1, "paper", parzen_window={"value": -1.4, "samples": 100})
+    assert run.failure() is None
+
+
 def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
     paper, code = (findings.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code"))
     assert (paper["failures"], paper["runs"], paper["failure_rate"]) == (3, 4, 0.75)

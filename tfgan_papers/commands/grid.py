@@ -49,7 +49,7 @@ class StudyRun(NamedTuple):
             varies = collapse.measured(watch, digits=3)
             return f"{watch['verdict']}: {varies} at step {watch['step']:,}"
         for entry in self.folder.scores().values():
-            if entry["value"] < entry.get("modes", 0):
+            if "modes" in entry and entry["value"] < entry["modes"]:
                 return f"{entry['value']:.0f} of {entry['modes']} modes"
         return None
 

@@ -161,9 +161,12 @@ class Scorer:
             self._look_at_data({kind for m in of_features for kind in m.SPLITS})
         self.references = {n: self._reference(m) for n, m in self.metrics.items()}
 
+    def _split(self, kind):
+        return getattr(self.of, f"{kind}_split")
+
     def load(self, kind):
         """Returns the examples of the train, validation or test split."""
-        split = getattr(self.of, f"{kind}_split")
+        split = self._split(kind)
         if split not in self.loaded:
             self.loaded[split] = data.load(split, self.of)
         examples = self.loaded[split]
@@ -188,14 +191,15 @@ class Scorer:
             **self.network.facts,
         }
         self.seen = {}
-        for kind in sorted(kinds):
+        for kind in sorted(kinds):  # "test" before "train"
             self.seen[kind], digest = features.of_examples(
                 self.network, self.load(kind), REFERENCE_EXAMPLES,
                 self.scores.score_batch_size, cache,
             )  # fmt: skip
+            prefix = "" if kind == min(kinds) else f"{kind}_"
             self.facts |= {
-                "reference": f"{self.of.dataset} {getattr(self.of, f'{kind}_split')}",
-                "reference_sha256": digest,
+                f"{prefix}reference": f"{self.of.dataset} {self._split(kind)}",
+                f"{prefix}reference_sha256": digest,
             }
 
     def _reference(self, metric):
