@@ -54,7 +54,7 @@ def test_every_argument_is_described_with_its_default(cls):
     assert "**kwargs: see" not in cls.__doc__
     for name, parameter in expected.items():
         entry = " ".join(entries[name].split())
-        default = re.search(r'Default: ("?[\w.-]+?"?)\.$', entry)
+        default = re.search(r'Default: ("?[\w.-]+?"?|\(\))\.$', entry)
         if parameter.default is inspect.Parameter.empty:
             assert default is None and "functional model" in entry, entry
         else:

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import losses
-from tfgan_papers.models import adversarial
+from tfgan_papers import losses, noise
+from tfgan_papers.models import adversarial, augmentation
 
 
 class ScalarCriticModel(adversarial.AdversarialModel):
@@ -23,11 +23,14 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         matching: name in `losses.MATCHING`, or a function in it: (real features, fake
             features) -> scalar, which G minimizes instead of its loss. The features are
             the output of D's layer named "features". None uses the loss. Default: None.
+        augmentations: names in `augmentation.AUGMENTATIONS`, the differentiable
+            augmentations of what D sees in training, for images in [-1, 1] (Zhao et al.
+            2020). Default: ().
         **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: the loss is unknown, or `matching` is given and D has no layer
-            "features".
+        ValueError: the loss or an augmentation is unknown, the data to augment are not
+            images, or `matching` is given and D has no layer "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -38,9 +41,11 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         discriminator,
         loss="non_saturating",
         matching=None,
+        augmentations=(),
         **kwargs,
     ):
         super().__init__(generator, discriminator, **kwargs)
+        self.augmentations = augmentation.check(augmentations, discriminator)
         self.loss_terms = losses.get(loss)
         named = isinstance(matching, str)
         self.matching = losses.MATCHING[matching] if named else matching
@@ -53,6 +58,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
             **super().get_config(),
             "loss": self.loss_terms.config,
             "matching": losses.name_of(losses.MATCHING, self.matching),
+            "augmentations": self.augmentations,
         }
 
     def critic_output(self, images, labels=None):
@@ -72,7 +78,13 @@ class ScalarCriticModel(adversarial.AdversarialModel):
 
     def scores(self, images, labels):
         """D's raw scores in training mode, (batch, 1)."""
-        return self.discriminator(self.with_labels(images, labels), training=True)
+        return self.discriminator(self.seen_by_d(images, labels), training=True)
+
+    def seen_by_d(self, images, labels):
+        """D's inputs in training: augmented images, with the labels if it takes any."""
+        if self.augmentations:
+            images = augmentation.augment(images, self.augmentations, noise.active())
+        return self.with_labels(images, labels)
 
     def discriminator_loss(self, real, fake, labels):
         """D's loss on a batch.
@@ -104,7 +116,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
             scores = self.scores(fake, labels) if scores is None else scores
             return ops.mean(self.loss_terms.generator(scores))
         of_real, of_fake = (
-            self.features(self.with_labels(x, labels), training=True) for x in (real, fake)
+            self.features(self.seen_by_d(x, labels), training=True) for x in (real, fake)
         )
         return self.matching(of_real, of_fake)
 

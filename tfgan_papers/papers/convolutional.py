@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import keras
 
+from tfgan_papers.models.augmentation import AUGMENTATIONS
 from tfgan_papers.options import Options, option
 
 WEIGHT_STD = 0.02  # DCGAN, Sec. 4
@@ -23,6 +24,17 @@ class WidthOptions(Options):
 
     width: int = option(
         0, "Channels of the layer next to the image; 0: the network's own number.", low=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationOptions(Options):
+    """Differentiable augmentation."""
+
+    diff_augment: tuple[str, ...] = option(
+        (),
+        "Augmentations of all images that D sees in training (Zhao et al. 2020), for "
+        f"example {','.join(AUGMENTATIONS)}; for few training images. None by default.",
     )
 
 

@@ -58,6 +58,7 @@ from tfgan_papers.papers.convolutional import (
     LEAK,
     PORT,
     WEIGHT_STD,
+    AugmentationOptions,
     Style,
     WidthOptions,
     dense,
@@ -323,7 +324,7 @@ FLAT_EPOCHS = 100  # mnist/train_cond_dcgan.py: niter; the decay takes as many
 
 
 @dataclasses.dataclass(frozen=True)
-class DCGANOptions(WidthOptions, BorrowedOptions, LeastSquaresOptions):
+class DCGANOptions(WidthOptions, AugmentationOptions, BorrowedOptions, LeastSquaresOptions):
     """Options of the model `dcgan`."""
 
 
@@ -346,6 +347,7 @@ def create(settings, options, experiment, draw):
         weight_decay=experiment.weight_decay,
         port=settings.network == "port",
         seed=settings.seed,
+        augmentations=options.diff_augment,
         classes=sum(classes),
         **arguments,
     )

@@ -304,7 +304,8 @@ class ImageNetGAN(critics.ScalarCriticModel):
         labels = ops.cast(labels, "int32")
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(z, training=True)
-            logits = self.discriminator(ops.concatenate([real, fake]), training=True)
+            seen = [self.seen_by_d(images, None) for images in (real, fake)]
+            logits = self.discriminator(ops.concatenate(seen), training=True)
             real_scores, fake_scores = score(logits[:n]), score(logits[n:])
             of_class = keras.losses.sparse_categorical_crossentropy(
                 labels, logits[:n], from_logits=True

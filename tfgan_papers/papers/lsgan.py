@@ -210,7 +210,9 @@ NETWORK_OF_DATASET = {
 
 
 @dataclasses.dataclass(frozen=True)
-class LSGANOptions(shared.WidthOptions, BorrowedOptions, LeastSquaresOptions):
+class LSGANOptions(
+    shared.WidthOptions, shared.AugmentationOptions, BorrowedOptions, LeastSquaresOptions
+):
     """Options of the model `lsgan`."""
 
     batch_norm: str = option(
@@ -272,6 +274,7 @@ def create(settings, options, experiment, draw):
         simultaneous=on_mixture,
         prior=experiment.prior,
         seed=settings.seed,
+        augmentations=options.diff_augment,
         classes=classes,
         **arguments,
     )

@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.util import tensor_util
 
 from tfgan_papers.errors import UserError
+from tfgan_papers.options import to_text
 
 HISTOGRAM_VALUES = 2**14  # values of a weight in its histogram, at most
 LOSSES = ("d_loss", "g_loss", "error", "bound", "divergence")
@@ -155,7 +156,8 @@ def flags(writer: Writer, values: dict, trial: dict, name: str):
     rows = "\n".join(f"| {k} | {v} |" for k, v in values.items() if v is not None)
     with writer.as_default(0):
         tf.summary.text("flags", f"| flag | value |\n|---|---|\n{rows}")
-        hparams.hparams(trial, trial_id=name)
+        of_trial = {k: to_text(v) if isinstance(v, tuple) else v for k, v in trial.items()}
+        hparams.hparams(of_trial, trial_id=name)
 
 
 def read_scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
