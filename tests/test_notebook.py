@@ -55,7 +55,7 @@ def test_its_settings_are_those_of_the_command_line(notebook):
     assert given.pop("std") == OURS["weight_std"]
     assert given == {name: OURS[name] for name in given} and len(given) >= 6
     rates = OURS["d_rate"] * OURS["learning_rate"], OURS["learning_rate"]
-    assert f"for rate in ({rates[0]:.0e}".replace("e-0", "e-") in source
+    assert f"for rate in ({rates[0]:.1e}".replace("e-0", "e-") in source
     assert f"falling(rate, {OURS['halving_steps']}, 0.5, staircase=True)" in source
 
 

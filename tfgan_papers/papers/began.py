@@ -307,9 +307,10 @@ OURS_ON_DIGITS = {  # BEGAN-8
     "weight_std": 0.08,  # about 1 / sqrt(9 n), which preserves the scale of activations
     "n_h": 16,  # with 64 elements, D could copy the 64 pixels of any image
     "batch_size": 32,  # less noise in L, for a run of few steps
-    "image_noise": 0.2,
-    "d_rate": 0.25,
+    "image_noise": 0.25,
+    "d_rate": 0.15,
     "learning_rate": 8e-4,
+    "learning_rate_floor": 1e-6,  # a longer run stays as varied as it is
     "lambda_k": 0.1,  # this and below: for a run of a hundredth of the author's steps
     "carry_steps": 300,
     "halving_steps": 600,
