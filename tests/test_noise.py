@@ -17,6 +17,7 @@ LAWS = {
     "uniform_01": stats.uniform(0, 1),
     "uniform_sqrt3": stats.uniform(-ROOT3, 2 * ROOT3),
     "normal": stats.norm(),
+    "spherical": stats.beta(49.5, 49.5, -1, 2),  # an element of a point in 100 dimensions
 }
 # Rows of the table of seed (0, 0) that begin with a word of 24 leading zeros or ones.
 ROW_OF_ZERO, ROW_OF_ONES = 7926043, 2387329
@@ -122,6 +123,12 @@ def test_latents_follow_their_law(prior, law):
     spread = variance * ((kurtosis + 2) / z.size) ** 0.5  # of the sample variance
     assert z.var() == pytest.approx(variance, abs=5 * spread)
     assert 1e-3 < stats.kstest(z, law.cdf).pvalue < 1 - 1e-3
+
+
+def test_spherical_latents_have_norm_one():
+    z = noise.latents("spherical", pair(), (200, 7)).numpy()
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-6)
+    assert np.abs(z.mean(0)).max() < 0.15
 
 
 @pytest.mark.parametrize("prior", ["uniform", "uniform_01", "uniform_sqrt3"])

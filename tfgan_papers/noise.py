@@ -29,6 +29,7 @@ PRIORS = {  # name -> bounds of each element of a latent vector
     "uniform_01": (0.0, 1.0),
     "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
     "normal": (-np.inf, np.inf),
+    "spherical": (-1.0, 1.0),
 }
 
 
@@ -143,17 +144,29 @@ def latents(
 
     Args:
         prior: name of their distribution. `uniform` is U(-1, 1), `uniform_01` is U(0, 1),
-            `uniform_sqrt3` is U(-sqrt 3, sqrt 3), which has unit variance, and `normal` is
-            N(0, 1).
+            `uniform_sqrt3` is U(-sqrt 3, sqrt 3), which has unit variance, `normal` is
+            N(0, 1), and `spherical` is uniform on the unit sphere (goodfeli/adversarial,
+            __init__.py: noise).
         seed, shape, first_row, compiled: see `bits`.
     """
-    if prior == "normal":
-        return normal(seed, shape, first_row, compiled)
+    if prior in ("normal", "spherical"):
+        z = normal(seed, shape, first_row, compiled)
+        return z if prior == "normal" else _on_sphere(z)
     return uniform(seed, shape, *PRIORS[prior], first_row, compiled)
+
+
+def _on_sphere(z):
+    """Scales rows to norm 1. The norm is computed in float64, so that the order in which a
+    device adds the squares does not change the result in float32."""
+    wide = tf.cast(z, tf.float64)
+    norm = tf.sqrt(tf.reduce_sum(tf.square(wide), -1, keepdims=True))
+    return tf.cast(wide / norm, tf.float32)
 
 
 def describe(prior: str) -> str:
     """Describes the distribution of an element of a latent vector."""
+    if prior == "spherical":
+        return "uniform on the unit sphere"
     low, high = PRIORS[prior]
     return "N(0, 1)" if prior == "normal" else f"U({low:.4g}, {high:.4g})"
 

@@ -28,8 +28,8 @@ class GenerativeModel(keras.Model):
             width, channels) or points (batch, dimensions).
         partner: functional model that trains with the generator.
         prior: the distribution of each element of a latent: "uniform" on [-1, 1],
-            "uniform_01" on [0, 1], "uniform_sqrt3" on [-sqrt 3, sqrt 3] or "normal".
-            Default: "uniform".
+            "uniform_01" on [0, 1], "uniform_sqrt3" on [-sqrt 3, sqrt 3] or "normal"; or
+            "spherical", uniform on the unit sphere. Default: "uniform".
         seed: int, at least 0, the seed of all random draws in training. Default: 0.
         classes: int, at least 0, the number of classes on which both networks are
             conditioned, for DCGAN and LSGAN only. With classes, each network takes int32

@@ -48,7 +48,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfgan_papers import files, losses
+from tfgan_papers import files, losses, noise
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
@@ -203,6 +203,11 @@ class GANOptions(BorrowedOptions, LeastSquaresOptions):
     """Options of the model `gan`."""
 
     k: int = option(1, "Steps of D before each step of G (Algorithm 1).", low=1)
+    prior: str | None = option(
+        None,
+        "Distribution of z. By default that of the authors' experiment.",
+        choices=tuple(noise.PRIORS),
+    )
     init_from: str | None = option(
         None,
         "Run folder of --network=tfd_pretrain whose generator --network=tfd continues.",
@@ -220,9 +225,10 @@ def create(settings, options, experiment, draw):
     Raises:
         UsageError: k is more than 1 with the authors' update.
     """
+    prior = options.prior or experiment.prior
     generator, discriminator, arguments = borrowed.apply_techniques(
         *experiment.networks(settings.shape, settings.mean, draw),
-        *(settings, options, draw, experiment.prior),
+        *(settings, options, draw, prior),
     )
     simultaneous = settings.fidelity == "code"
     if simultaneous and options.k > 1:
@@ -232,7 +238,7 @@ def create(settings, options, experiment, draw):
         discriminator,
         k=options.k,
         simultaneous=simultaneous,
-        prior=experiment.prior,
+        prior=prior,
         seed=settings.seed,
         **arguments,
     )
