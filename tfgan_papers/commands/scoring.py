@@ -228,6 +228,7 @@ class Scorer:
                     "features": lambda n=n: seen.first(n),
                     "classifier": lambda: subject.component("classifier"),
                     "bound": lambda: subject.component("bound"),
+                    "discriminator": lambda: subject.component("discriminator"),
                 }[self.metrics[name].OF](),
             )
 

@@ -126,7 +126,7 @@ class GeneratorSamples:
         Raises:
             UsageError: the model has none.
         """
-        component = getattr(self.model, name)
+        component = getattr(self.model, name, None)
         if component is None:
             raise UsageError(
                 f"this score needs a {name}, and the model has none: use another score"

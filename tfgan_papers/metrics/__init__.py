@@ -8,8 +8,8 @@ A score is a module with these names:
                   "labelled samples": (samples, the labels given to the generator);
                   "features": the outputs of a feature network for samples as 8-bit
                   images, `features.Activations`;
-                  "classifier", "bound": the part of the model of this name, see
-                  `GenerativeModel`
+                  "classifier", "bound", "discriminator": the part of the model of this
+                  name, see `GenerativeModel`
     SAMPLES       the number of samples; absent if OF is a part of the model
     SPLITS        the splits that the score needs, of "train", "validation", "test"
     NETWORKS      optional, if OF is "features": the networks that the score allows
@@ -34,6 +34,7 @@ from tfgan_papers.metrics import (
     inception_score,
     kde_modes,
     kernel_distance,
+    linear_features,
     mode_coverage,
     nearest_class,
     parzen_window,
@@ -55,6 +56,7 @@ METRICS = {
     "two_sample": two_sample,
     "data_copying": data_copying,
     "nearest_class": nearest_class,
+    "linear_features": linear_features,
     "class_accuracy": class_accuracy,
     "diversity": diversity,
     "coverage": coverage,
