@@ -29,6 +29,7 @@ NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--model=wgan_gp": "tests/test_add_a_paper.py",
     "--mode=study": "tests/test_study.py",
     "--mode=infer": "tests/test_inference.py",
+    "--mode=inpaint": "tests/test_inpainting.py",
     "--formats=": "tests/test_formats.py: formats need extras",
     "--votes=": "tests/test_compare.py has raters",
     "--mode=ledger": "it rewrites the pages of this checkout",

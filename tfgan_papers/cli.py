@@ -23,6 +23,7 @@ from tfgan_papers.commands import (
     evaluate,
     export,
     inference,
+    inpainting,
     report,
     sample,
     scoring,
@@ -62,6 +63,7 @@ MODES = {
     "evaluate": Mode(evaluate.evaluate, scoring.ScoreOptions),
     "export": Mode(export.export_run, export.ExportOptions),
     "infer": Mode(inference.infer, inference.InferenceOptions),
+    "inpaint": Mode(inpainting.inpaint, inpainting.InpaintingOptions),
 }
 GROUPS = {  # heading of the help -> its option classes
     "Data": (data.DataOptions,),
@@ -70,6 +72,7 @@ GROUPS = {  # heading of the help -> its option classes
     "Scores": (scoring.ScoreOptions,),
     "Samples": (sample.SampleOptions,),
     "Inference": (inference.InferenceOptions,),
+    "Inpainting": (inpainting.InpaintingOptions,),
     "Exports": (export.ExportOptions,),
     "Studies": (study.StudyOptions,),
     "Reports": (report.ReportOptions,),

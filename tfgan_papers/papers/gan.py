@@ -38,6 +38,9 @@ Differs: GAN-8 | pooling in the convolutional D | not stated | windows may exten
 Differs: GAN-9 | inference network | may be trained after G (Sec. 7) | trained beside the
     pair, for z or for a hidden layer of G | --mode=infer | for z, after G: no gradient
     reaches G in either case.
+Differs: GAN-10 | inpainting | a model of x_S given the rest (Sec. 7) | the right half of
+    CIFAR-10's images | --mode=inpaint --part | any half, or the centre; dense networks as
+    of mnist.yaml and Adam, which suit any images.
 """
 
 import dataclasses
