@@ -259,14 +259,14 @@ CRITERIA = {
         _two_minibatches,
     ),
     "improved-feature-matching": Criterion(
-        "improved_gan_techniques",
+        "improved_gan_mnist_techniques",
         "fewer errors and a larger Frechet distance than without it, with 95% intervals "
         "apart",
         _matching,
         FULL_MNIST,
     ),
     "improved-minibatch": Criterion(
-        "improved_gan_techniques",
+        "improved_gan_mnist_techniques",
         "a smaller Frechet distance and more errors than feature matching, with 95% "
         "intervals apart",
         _minibatch,

@@ -339,7 +339,7 @@ def test_the_model_refuses_them_too(given):
         ({"dataset": "ring", "value_range": "raw"}, "8 times a power of two"),
         ({"network": "unet"}, "authors, plain"),
         ({"loss": "minimax"}, "l1, l2"),
-        ({"learning_rate": 1e-6}, "--learning_rate_floor=2e-05 is above"),
+        ({"learning_rate": 1e-7}, "--learning_rate_floor=1e-06 is above"),
     ],
     ids=str,
 )
