@@ -70,6 +70,7 @@ def main():
             ROOT / own.record,
             **dict.fromkeys(names),
             quantity="time of G's forward pass, virtual to batch normalization",
+            dataset="none: the inputs are latents",
             unit="times",
             value=middle,
             spread=None,
@@ -77,6 +78,7 @@ def main():
             ms_batch=milliseconds[0],
             ms_virtual=milliseconds[1],
             steps=TURNS * PASSES,
+            seeds=[0],
             command=records.command(),
         )
 
