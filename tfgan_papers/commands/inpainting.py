@@ -16,6 +16,7 @@ from tfgan_papers.runs.run import Run
 
 BATCH_SIZE = 100  # ours, as the next two
 LEARNING_RATE, BETA_1 = 2e-4, 0.5
+PERIOD = 500  # steps between two lines of progress; the number of steps is rounded up
 SAMPLES = 2  # rows of samples on the sheet
 
 
@@ -51,7 +52,11 @@ def inpaint(run: Run, options: InpaintingOptions):
     model.compile(*(keras.optimizers.Adam(LEARNING_RATE, BETA_1) for _ in range(2)))
     batch_size = min(BATCH_SIZE, examples.size)
     batches = examples.stream(batch_size, seed, of.value_range)
-    model.fit(batches, steps_per_epoch=options.inpainting_steps, verbose=2)
+    period = min(PERIOD, options.inpainting_steps)
+    epochs = -(-options.inpainting_steps // period)
+    model.fit(
+        batches, steps_per_epoch=period, epochs=epochs, shuffle=False, verbose=2
+    )  # prints a line per period
     images = held_out(run)
     drawn = [model.completed(images, _values(seed, i, images)) for i in range(SAMPLES)]
     inside, middle = model.inside.numpy(), images.mean(0)
@@ -63,7 +68,7 @@ def inpaint(run: Run, options: InpaintingOptions):
     model.generator.save(run.folder / "inpainting.keras")
     facts = {
         "part": options.part,
-        "steps": options.inpainting_steps,
+        "steps": period * epochs,
         "images": len(images),
         "error": float(np.mean([_error(images, each, inside) for each in drawn])),
         "error_of_mean_image": _error(images, middle, inside),
