@@ -24,9 +24,6 @@ from sklearn.neighbors import KNeighborsClassifier
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 SAMPLES, NEIGHBOURS, SHARE = 500, 5, 0.02
-NO_CLAIM = (
-    *("claim", "paper", "paper_value", "paper_spread", "spread", "budget_share", "verdict"),
-)
 
 
 def names(images: np.ndarray) -> np.ndarray:
@@ -60,7 +57,8 @@ def train(arguments, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    parser.add_argument("--first_seed", type=int, default=1)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--record")
     parser.add_argument("--folder", help="keep the runs in this folder")
@@ -73,9 +71,10 @@ def main():
     fields = settings.all_fields()
     given = {k: v if k == "model" else from_text(fields[k], v) for k, v in pairs}
     steps, runs = settings.resolve(given).training.steps, []
+    seeds = list(range(own.first_seed, own.first_seed + own.seeds))
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(own.folder or temporary)
-        for seed in range(1, own.seeds + 1):
+        for seed in seeds:
             folder = root / f"seed-{seed}"
             arguments = [*flags, f"--seed={seed}"]
             for factor in dict.fromkeys((1, own.times)):
@@ -95,14 +94,13 @@ def main():
                 )
                 print(f"seed {seed}, {summary['steps']} steps: {digits} digits {counts}")
     if own.record:
-        records.write(
+        records.write_value(
             own.record,
-            **dict.fromkeys(NO_CLAIM),
             quantity="digits with 2% of the samples or more, the least of all runs",
             dataset="digits",
             unit="of ten digits",
             value=min(run["digits"] for run in runs),
-            seeds=list(range(1, own.seeds + 1)),
+            seeds=seeds,
             steps=own.times * steps,
             run_id=f"{given.get('model', 'gan')}-digits-default",
             runs=runs,

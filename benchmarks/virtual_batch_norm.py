@@ -65,15 +65,12 @@ def main():
     print("ms: {:.1f} batch, {:.1f} virtual".format(*milliseconds))
     print(f"ratio {middle:.2f} [{low:.2f}, {high:.2f}]")
     if own.record:
-        names = ("claim", "paper", "paper_value", "paper_spread", "budget_share", "verdict")
-        records.write(
+        records.write_value(
             ROOT / own.record,
-            **dict.fromkeys(names),
             quantity="time of G's forward pass, virtual to batch normalization",
             dataset="none: the inputs are latents",
             unit="times",
             value=middle,
-            spread=None,
             quartiles=quartiles,
             ms_batch=milliseconds[0],
             ms_virtual=milliseconds[1],

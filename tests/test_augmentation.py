@@ -108,7 +108,9 @@ def test_unknown_names_and_points_are_refused(tmp_path):
     ended = launch.within(*short, "--diff_augment=blur")
     assert ended.code == 2 and "'blur' is none of color, translation, cutout" in ended.err
     ended = launch.within(*short, "--diff_augment=color", "--dataset=ring")
-    assert ended.code == 2 and "augmentations are for images" in ended.err
+    assert ended.code == 2 and "is for images in [-1, 1]" in ended.err
+    ended = launch.within(*short, "--diff_augment=color", "--value_range=unit")
+    assert ended.code == 2 and "set --value_range=symmetric" in ended.errors[0]
     ended = launch.within("--model=began", "--diff_augment=color", *short[1:])
     assert ended.errors == ["error: --model=began does not take --diff_augment"]
 

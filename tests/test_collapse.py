@@ -87,6 +87,23 @@ def test_three_reports_in_a_row_are_a_verdict(found, verdict, since):
     assert collapse.first_low(found) == since
 
 
+@pytest.mark.parametrize(
+    ("found", "lack"),
+    [
+        (reports(), None),
+        (reports(0.9, 0.1), "low_diversity"),  # a run of two reports, once no failure
+        (reports(0.1, 0.9), None),
+        (reports(0.1, 0.1, 0.1), "low_diversity"),
+        (reports(0.9, 0.1, 0.1, 0.1), "collapsed"),
+        (reports(0.9, 0.9, 0.9, 0.1), None),  # healthy so far: one low report of four
+    ],
+)
+def test_the_last_report_decides_where_there_are_too_few_for_a_diagnosis(found, lack):
+    last = found[-1] if found else {}
+    summary = {"verdict": collapse.diagnose(found), **last}
+    assert collapse.lack_of_variety(summary) == lack
+
+
 class Folder:
     """In place of a `RunFolder`."""
 

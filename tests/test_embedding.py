@@ -10,8 +10,7 @@ from PIL import Image
 from tests import launch
 from tfgan_papers.commands import embedding
 
-FREE = (-np.inf, np.inf)
-CUBE = (-1.0, 1.0)
+FREE, CUBE = "normal", "uniform"  # priors without bounds, and with [-1, 1]
 
 
 def columns(z):
@@ -20,8 +19,8 @@ def columns(z):
     return tf.repeat(z[:, None, :, None], 5, axis=1)
 
 
-def embedded(images, starts, support=FREE, generate=columns, **options):
-    return embedding.embed(generate, images, np.float32(starts), support, **options)
+def embedded(images, starts, prior=FREE, generate=columns, **options):
+    return embedding.embed(generate, images, np.float32(starts), prior, **options)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +73,12 @@ def test_z_stays_where_the_prior_is(draw):
     found = embedded(image, draw.uniform(-1, 1, (2, 4)), CUBE)
     np.testing.assert_array_equal(found.z, np.ones((1, 4)))
     np.testing.assert_allclose(found.error, [0.5])
+
+
+def test_z_of_a_spherical_prior_stays_on_the_sphere(draw):
+    image = np.full((1, 5, 4, 1), 1.5, np.float32)
+    found = embedded(image, draw.uniform(0, 1, (2, 4)), "spherical")
+    np.testing.assert_allclose(np.linalg.norm(found.z), 1, rtol=1e-6)
 
 
 def test_an_image_is_embedded_as_if_alone_and_under_xla_as_without(images, draw):

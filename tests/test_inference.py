@@ -53,6 +53,14 @@ def test_the_network_of_a_normal_prior_is_not_bounded(rng):
     np.testing.assert_allclose(found, [[5.0, -5.0, 9.0]])
 
 
+def test_the_network_of_a_spherical_prior_gives_points_on_the_sphere(rng):
+    model = Linear(rng)
+    model.prior_name = "spherical"
+    network = inference.inference_network(model)
+    found = network(rng.normal(size=(7, 4, 4, 1)).astype("float32")).numpy()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inference") / "run"

@@ -131,6 +131,17 @@ def test_spherical_latents_have_norm_one():
     assert np.abs(z.mean(0)).max() < 0.15
 
 
+def test_latents_are_moved_onto_the_support_of_their_prior():
+    z = np.float32([[3.0, -4.0], [0.3, 0.4]])
+    for prior, expected in {
+        "normal": z,
+        "uniform": [[1, -1], [0.3, 0.4]],
+        "uniform_01": [[1, 0], [0.3, 0.4]],
+        "spherical": [[0.6, -0.8], [0.6, 0.8]],
+    }.items():
+        np.testing.assert_allclose(noise.onto_support(prior, z), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("prior", ["uniform", "uniform_01", "uniform_sqrt3"])
 def test_uniform_latents_fill_their_interval(prior):
     low, high = (np.float32(end) for end in LAWS[prior].support())

@@ -29,7 +29,7 @@ PRIORS = {  # name -> bounds of each element of a latent vector
     "uniform_01": (0.0, 1.0),
     "uniform_sqrt3": (-np.sqrt(3.0), np.sqrt(3.0)),
     "normal": (-np.inf, np.inf),
-    "spherical": (-1.0, 1.0),
+    "spherical": (-1.0, 1.0),  # and a norm of 1: see `onto_support`
 }
 
 
@@ -161,6 +161,12 @@ def _on_sphere(z):
     wide = tf.cast(z, tf.float64)
     norm = tf.sqrt(tf.reduce_sum(tf.square(wide), -1, keepdims=True))
     return tf.cast(wide / norm, tf.float32)
+
+
+def onto_support(prior: str, z: tf.Tensor) -> tf.Tensor:
+    """Moves latents (n, latent_dim) to the support of their distribution: onto the sphere
+    if it is `spherical`, else to within its bounds."""
+    return _on_sphere(z) if prior == "spherical" else tf.clip_by_value(z, *PRIORS[prior])
 
 
 def describe(prior: str) -> str:

@@ -5,8 +5,8 @@ This is the experiment of BEGAN, 2017, Sec. 4.3 and Fig. 4, for any generator of
     z_r = argmin |x_r - G(z)|
 
 The paper uses Adam and gives no number. Here, several latents from G's prior are optimized
-for each image and the best is chosen. z is clipped to the support of the prior, outside of
-which G was not trained.
+for each image and the best is chosen. z is kept within the support of the prior, outside
+of which G was not trained.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfgan_papers import noise
 
 STARTS = 8  # ours
 STEPS = 500  # ours
@@ -40,7 +42,7 @@ def embed(
     generate: Callable,
     images: np.ndarray,
     starts: np.ndarray,
-    support: tuple[float, float],
+    prior: str,
     jit_compile: bool = False,
 ) -> Embedding:
     """Embeds all images from all starts at once, in one graph.
@@ -49,7 +51,7 @@ def embed(
         generate: function from z (m, latent_dim) to images (m, ...), row by row.
         images: (n, ...) in the value range of the generator.
         starts: (k, latent_dim), the initial latents for each image.
-        support: (low, high), the bounds of the elements of z.
+        prior: name of the distribution of z, one of `noise.PRIORS`.
         jit_compile: whether to compile the optimization with XLA.
 
     Returns:
@@ -73,7 +75,7 @@ def embed(
             with tf.GradientTape() as tape:
                 total = tf.reduce_sum(error())  # each row has its own gradient
             adam.apply([tape.gradient(total, z.value)], [z])
-            z.assign(tf.clip_by_value(z.value, *support))
+            z.assign(noise.onto_support(prior, z.value))
         return before, error()
 
     before, after = (e.numpy().reshape(n, k) for e in descend())

@@ -211,9 +211,8 @@ def _record(run, scores, name, metric, entry, found, ids):
 def _record_of_images(of, scores, metric, found):
     """Writes a record of a score of --images, without a claim."""
     spread, spread_is = _spread(found)
-    records.write(
+    records.write_value(
         scores.record,
-        **dict.fromkeys(("claim", "paper", "paper_value", "paper_spread", "verdict")),
         quantity=metric.NAME,
         dataset=of.dataset,
         unit=metric.UNIT,
@@ -223,7 +222,6 @@ def _record_of_images(of, scores, metric, found):
         details=found,
         seeds=[],
         steps=0,
-        budget_share=None,
         run_id=f"images of {pathlib.Path(scores.images).name}",
         command=records.command(),
     )

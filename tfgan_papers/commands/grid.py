@@ -45,9 +45,9 @@ class StudyRun(NamedTuple):
         if failed := self.folder.read("failure.json"):
             return failed["reason"]
         watch = self.folder.read("summary.json").get("collapse", {})
-        if watch.get("verdict") in ("collapsed", "low_diversity", "unvaried"):
+        if lack := collapse.lack_of_variety(watch):
             varies = collapse.measured(watch, digits=3)
-            return f"{watch['verdict']}: {varies} at step {watch['step']:,}"
+            return f"{lack}: {varies} at step {watch['step']:,}"
         for entry in self.folder.scores().values():
             if "modes" in entry and entry["value"] < entry["modes"]:
                 return f"{entry['value']:.0f} of {entry['modes']} modes"

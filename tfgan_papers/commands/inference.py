@@ -65,9 +65,7 @@ def infer(run: Run, options: InferenceOptions):
         (embedding.STARTS, model.latent_dim),
     )
     optimized, optimizing = timed(
-        lambda: embedding.embed(
-            model.generate, images, starts.numpy(), noise.PRIORS[model.prior_name]
-        )
+        lambda: embedding.embed(model.generate, images, starts.numpy(), model.prior_name)
     )
     copies = [model.generate(z).numpy() for z in (predicted, optimized.z)]
     errors = [float(np.abs(images - copy).mean()) for copy in copies]
@@ -113,7 +111,7 @@ def held_out(run: Run) -> np.ndarray:
 
 def inference_network(model) -> keras.Model:
     """A multilayer perceptron: images (batch, height, width, channels) -> z (batch,
-    latent_dim), within the bounds of the prior."""
+    latent_dim), within the support of the prior."""
     low, high = noise.PRIORS[model.prior_name]
     draw = keras.initializers.GlorotUniform
     x = images = keras.Input(model.generator.output_shape[1:], name="images")
@@ -122,12 +120,15 @@ def inference_network(model) -> keras.Model:
         kernel = draw(seed=model.seed + i)
         x = keras.layers.Dense(units, "relu", kernel_initializer=kernel)(x)
     last = draw(seed=model.seed + len(UNITS))
-    bounded = np.isfinite(high)
+    spherical = model.prior_name == "spherical"
+    bounded = np.isfinite(high) and not spherical
     x = keras.layers.Dense(
         model.latent_dim, "sigmoid" if bounded else None, kernel_initializer=last, name="z"
     )(x)
     if bounded:
         x = keras.layers.Rescaling(high - low, low, name="in_bounds")(x)
+    if spherical:
+        x = keras.layers.UnitNormalization(name="on_sphere")(x)
     return keras.Model(images, x, name="inference")
 
 

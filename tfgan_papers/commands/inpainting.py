@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tfgan_papers import data, figures, noise
 from tfgan_papers.commands.inference import IMAGES, held_out
@@ -16,7 +17,7 @@ from tfgan_papers.runs.run import Run
 
 BATCH_SIZE = 100  # ours, as the next two
 LEARNING_RATE, BETA_1 = 2e-4, 0.5
-PERIOD = 500  # steps between two lines of progress; the number of steps is rounded up
+PERIOD = 500  # steps between two lines of progress
 SAMPLES = 2  # rows of samples on the sheet
 
 
@@ -51,12 +52,13 @@ def inpaint(run: Run, options: InpaintingOptions):
     model = gan_inpainting.InpaintingGAN(*pair, part=options.part, seed=seed)
     model.compile(*(keras.optimizers.Adam(LEARNING_RATE, BETA_1) for _ in range(2)))
     batch_size = min(BATCH_SIZE, examples.size)
-    batches = examples.stream(batch_size, seed, of.value_range)
-    period = min(PERIOD, options.inpainting_steps)
-    epochs = -(-options.inpainting_steps // period)
-    model.fit(
-        batches, steps_per_epoch=period, epochs=epochs, shuffle=False, verbose=2
-    )  # prints a line per period
+    total = options.inpainting_steps
+    for first in range(0, total, PERIOD):
+        steps = min(PERIOD, total - first)
+        batches = examples.stream(batch_size, seed, of.value_range, first)
+        found = model.fit(batches.take(steps), shuffle=False, verbose=0).history
+        scalars = "  ".join(f"{name} {values[-1]:.4f}" for name, values in found.items())
+        logging.info("inpainting, step %d of %d: %s", first + steps, total, scalars)
     images = held_out(run)
     drawn = [model.completed(images, _values(seed, i, images)) for i in range(SAMPLES)]
     inside, middle = model.inside.numpy(), images.mean(0)
@@ -68,7 +70,7 @@ def inpaint(run: Run, options: InpaintingOptions):
     model.generator.save(run.folder / "inpainting.keras")
     facts = {
         "part": options.part,
-        "steps": period * epochs,
+        "steps": total,
         "images": len(images),
         "error": float(np.mean([_error(images, each, inside) for each in drawn])),
         "error_of_mean_image": _error(images, middle, inside),

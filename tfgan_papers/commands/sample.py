@@ -266,7 +266,7 @@ class Pictures:
             lambda z: self.images(z, label),
             images,
             self.latents(embedding.STARTS),
-            noise.PRIORS[self.model.prior_name],
+            self.model.prior_name,
         )
         for file, error, start in zip(
             files, embedded.error, embedded.error_of_starts, strict=True

@@ -165,12 +165,8 @@ def _errors(votes):
 
 
 def _write(path, ballot, total, details):
-    records.write(
+    records.write_value(  # no claim: a page of a few raters is no study of a paper's size
         path,
-        claim=None,  # one page of a few raters is no study of a paper's size
-        paper=None,
-        paper_value=None,
-        paper_spread=None,
         quantity=_quantity(ballot),
         dataset=ballot["dataset"],
         unit="% of votes",
@@ -180,7 +176,6 @@ def _write(path, ballot, total, details):
         details={"interval_is": f"Wilson, {CONFIDENCE:.0%}", **details},
         seeds=[ballot["seed"]],
         steps=max(ballot["steps"]),
-        verdict=None,
         run_id=" and ".join(ballot["subjects"]),
         command=records.command(),
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import keras
 
+from tfgan_papers.errors import UsageError
 from tfgan_papers.models.augmentation import AUGMENTATIONS
 from tfgan_papers.options import Options, option
 
@@ -36,6 +37,21 @@ class AugmentationOptions(Options):
         "Augmentations of all images that D sees in training (Zhao et al. 2020), for "
         f"example {','.join(AUGMENTATIONS)}; for few training images. None by default.",
     )
+
+
+def check_range(options: Options, value_range: str):
+    """Checks that images have the range for which the augmentations are defined.
+
+    Raises:
+        UsageError: there are augmentations, and the range is not [-1, 1].
+    """
+    augmented = isinstance(options, AugmentationOptions) and options.diff_augment
+    if augmented and value_range != "symmetric":
+        raise UsageError(
+            "--diff_augment is for images in [-1, 1], not for "
+            f"--value_range={value_range}: set --value_range=symmetric, or leave out "
+            "--diff_augment"
+        )
 
 
 class Style(NamedTuple):

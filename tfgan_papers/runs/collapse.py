@@ -69,6 +69,19 @@ def is_low(report: dict) -> bool:
     return report["diversity"] < LEAST or report.get("coverage", 1.0) < LEAST
 
 
+def lack_of_variety(summary: dict) -> str | None:
+    """Returns "collapsed" or "low_diversity" if the samples of a run vary too little at its
+    end, else None. In a run with fewer than REPORTS reports, the last one decides.
+
+    Args:
+        summary: `Watch.summary`, or {} of a run without a watch.
+    """
+    verdict = summary.get("verdict")
+    if verdict == "too early to tell" and is_low(summary):
+        return "low_diversity"
+    return verdict if verdict in ("collapsed", "low_diversity") else None
+
+
 def measured(report: dict, digits: int = 2) -> str:
     """Returns the diversity and coverage of a report as text."""
     names = (name for name in ("diversity", "coverage") if name in report)

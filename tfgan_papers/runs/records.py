@@ -14,6 +14,9 @@ from tfgan_papers import files
 
 VERDICTS = ("reproduced", "within noise", "not reached")
 UNJUDGED = "not judged"
+NO_CLAIM = dict.fromkeys(
+    ("claim", "paper", "paper_value", "paper_spread", "spread", "budget_share", "verdict")
+)
 PACKAGES = ("tfgan-papers", "tensorflow", "keras", "numpy")  # a result depends on them
 VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # they determine times of steps
 
@@ -89,3 +92,8 @@ def write(path: str | pathlib.Path, **fields):
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     where = {"machine": machine(), "versions": versions(), "commit": commit()}
     files.write_json(path, {**fields, **where, "date": date})
+
+
+def write_value(path: str | pathlib.Path, **fields):
+    """Writes the record of one value. The fields about a claim are None if not given."""
+    write(path, **{**NO_CLAIM, **fields})
