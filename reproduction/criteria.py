@@ -165,6 +165,19 @@ def _no_copies(record):
     return f"C_T {record['value']:.1f}", record["value"] >= -3
 
 
+def _lines(record):
+    words = "{:.2f} times as far off the data, cross-fades {:.2f}; largest step {:.2f}"
+    found = [record[name] for name in ("value", "of_cross_fades", "largest_step")]
+    near, fades, step = found
+    return words.format(*found), near <= 1.1 and near < fades and step <= 0.25
+
+
+def _sharp(record):
+    covered = min(run["images_covered"] for run in record["runs"])
+    words = f"distance {record['value']:.3f}, at least {covered} of ten images"
+    return words, record["value"] < 0.1 and covered >= 5
+
+
 def _two_minibatches(record):
     low, _, high = record["quartiles"]
     words = f"{record['value']:.2f} [{low:.2f}, {high:.2f}] times the time"
@@ -252,6 +265,20 @@ CRITERIA = {
     ),
     "gan-samples-mnist": Criterion(
         "gan_mnist_copying", "the data-copying test C_T is at least -3", _no_copies
+    ),
+    "gan-lines": Criterion(
+        "gan_mnist_lines",
+        "images on a line are at most 1.1 times as far from the training images as those at "
+        "its ends, and nearer than cross-fades of these; no step is more than a quarter of "
+        "the line, on 95% of the lines",
+        _lines,
+    ),
+    "gan-sharp": Criterion(
+        "gan_sharp",
+        "trained on ten images, the median sample is within a tenth of the distance between "
+        "two images from one of them, and at least five are covered, in every run",
+        _sharp,
+        "ten digits at 8x8",
     ),
     "improved-vbn-cost": Criterion(
         "virtual_batch_norm",

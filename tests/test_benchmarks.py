@@ -68,3 +68,30 @@ def test_a_setting_builds_its_model_and_its_stream(name, step_times):
     setting = step_times.SETTINGS[name]()
     assert setting.model(jit_compile=False).generator.count_params() > 0
     next(iter(setting.stream()))
+
+
+def test_a_jump_on_a_line_is_its_largest_step(rng):
+    lines = loaded("straight_lines")
+    ends = rng.normal(size=(2, 3, 4)).astype("float32")
+    even = lines.between(ends, 17)
+    np.testing.assert_allclose(even[:, [0, -1]].swapaxes(0, 1), ends, rtol=1e-6)
+    np.testing.assert_allclose(lines.largest_steps(even), 1 / 16, rtol=1e-4)
+    jump = np.where(np.arange(17)[:, None] < 5, even[:, :1], even[:, -1:])
+    np.testing.assert_allclose(lines.largest_steps(jump), 1)
+
+
+def test_images_in_the_inner_half_of_a_line_may_be_off_the_data(rng):
+    lines = loaded("straight_lines")
+    training = np.array([[0.0, 0.0], [1.0, 0.0]])
+    points = np.stack([np.linspace(0, 1, 17), np.full(17, 0.1)], 1)
+    distances = lines.nearest(points, training)
+    by_hand = np.hypot(np.minimum(points[:, 0], 1 - points[:, 0]), 0.1)
+    np.testing.assert_allclose(distances, by_hand)
+    assert lines.off_the_data(distances[None]) == np.median(by_hand[4:13]) / 0.1
+
+
+def test_samples_that_are_training_images_are_sharp():
+    sharp = loaded("sharp_samples")
+    images = np.uint8([[[[0]], [[0]]], [[[100]], [[0]]], [[[0]], [[200]]]])
+    assert sharp.measured(np.repeat(images[:2], 50, 0), images) == (0.0, 2)
+    assert sharp.measured(images[:1] + np.uint8(10), images) == (np.hypot(10, 10) / 100, 1)

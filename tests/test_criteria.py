@@ -116,6 +116,14 @@ def cost(low, middle, high):
     return {"value": middle, "quartiles": [low, middle, high]}
 
 
+def lines(off, fades, step):
+    return {"value": off, "of_cross_fades": fades, "largest_step": step}
+
+
+def sharp(distance, *covered):
+    return {"value": distance, "runs": [{"images_covered": n} for n in covered]}
+
+
 EVEN = (0.3, 0.5, 0.7)
 FEWER, SAME = stability_study(both(6), both(0)), stability_study(both(3), both(1))
 CASES = {  # claim -> a record that shows it, records that do not
@@ -145,6 +153,13 @@ CASES = {  # claim -> a record that shows it, records that do not
     ),
     "gan-collapse": (collapse(9.0, 5.0), collapse(9.0, 7.5), collapse(5.0, 9.0)),
     "gan-samples-mnist": ({"value": 12.0}, {"value": -3.1}),
+    "gan-lines": (
+        lines(1.05, 1.4, 0.15),
+        lines(1.2, 1.4, 0.15),
+        lines(1.05, 1.0, 0.15),
+        lines(1.05, 1.4, 0.3),
+    ),
+    "gan-sharp": (sharp(0.03, 10, 5), sharp(0.2, 10, 10), sharp(0.03, 10, 4)),
     "improved-vbn-cost": (cost(1.9, 2.0, 2.1), cost(1.4, 2.0, 2.1)),
     "improved-feature-matching": (
         techniques((300, 20), (200, 30), (290, 10)),
