@@ -65,8 +65,8 @@ def main():
     if own.record:
         records.write_value(
             own.record,
-            quantity="median distance of a sample to the nearest of ten training images, to "
-            "the smallest between two of them; the largest of all runs",
+            quantity="median distance of a sample to the nearest of ten training images, "
+            "to the smallest between two of them; the largest of all runs",
             dataset="digits",
             unit="times",
             value=max(run["distance"] for run in runs),

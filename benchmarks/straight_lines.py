@@ -29,7 +29,7 @@ CACHE = "~/.cache/tfgan_papers"
 
 
 def between(ends, points):
-    """`points` equally spaced steps from each ends[0][i] to ends[1][i], (n, points, ...)."""
+    """Equally spaced points from each ends[0][i] to ends[1][i], (n, points, ...)."""
     starts, stops = (np.asarray(end, np.float32)[:, None] for end in ends)
     shares = np.linspace(0, 1, points, dtype=np.float32)
     shares = shares.reshape(1, -1, *(1,) * (starts.ndim - 2))
@@ -109,7 +109,7 @@ def main():
     if own.record:
         records.write_value(
             own.record,
-            quantity="distance to the nearest training image on a line, to that at its ends",
+            quantity="distance to the nearest training image on a line, to its ends'",
             dataset=of.dataset,
             unit="times",
             value=apart[0],

@@ -268,15 +268,15 @@ CRITERIA = {
     ),
     "gan-lines": Criterion(
         "gan_mnist_lines",
-        "images on a line are at most 1.1 times as far from the training images as those at "
-        "its ends, and nearer than cross-fades of these; no step is more than a quarter of "
-        "the line, on 95% of the lines",
+        "images on a line are at most 1.1 times as far from the training images as those "
+        "at its ends, and nearer than cross-fades of these; no step is more than a quarter "
+        "of the line, on 95% of the lines",
         _lines,
     ),
     "gan-sharp": Criterion(
         "gan_sharp",
-        "trained on ten images, the median sample is within a tenth of the distance between "
-        "two images from one of them, and at least five are covered, in every run",
+        "trained on ten images, the median sample is within a tenth of the distance "
+        "between two images from one of them, and at least five are covered, in every run",
         _sharp,
         "ten digits at 8x8",
     ),
