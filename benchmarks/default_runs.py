@@ -1,12 +1,12 @@
 """Counts how many of the ten digits the samples of a default run show.
 
     python benchmarks/default_runs.py --model=began --gamma=0.5 --seeds=5 --times=4 \\
-        --record=results/began_digits.json
+        --record=results/default_began.json
 
 trains the default run of a model with several seeds, for its default number of steps and
-for --times as many. Each time, 500 samples of its export are resized to 8x8 pixels and
-classified by the five nearest of scikit-learn's digits. A digit counts as shown if it is at
-least 2% of the samples. Other flags are passed to main.py.
+for --times as many. Each time, 500 samples of its export are classified by the five nearest
+images of its data set, all resized to 8x8 pixels. A digit counts as shown if it is at least
+2% of the samples. Other flags are passed to main.py.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import sys
 import tempfile
 
 import numpy as np
-import sklearn.datasets
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -26,24 +25,33 @@ sys.path.insert(0, str(ROOT))
 SAMPLES, NEIGHBOURS, SHARE = 500, 5, 0.02
 
 
-def names(images: np.ndarray) -> np.ndarray:
-    """Classifies uint8 images (n, height, width, channels) by nearest neighbours."""
-    small = [
-        np.asarray(Image.fromarray(image[..., 0]).resize((8, 8), Image.Resampling.BOX))
+def small(images: np.ndarray) -> np.ndarray:
+    """Resizes uint8 images (n, height, width, channels) to vectors of 64 pixels."""
+    resized = [
+        Image.fromarray(image[..., 0]).resize((8, 8), Image.Resampling.BOX)
         for image in images
     ]
-    digits = sklearn.datasets.load_digits()
-    neighbours = KNeighborsClassifier(NEIGHBOURS).fit(digits.data, digits.target)
-    return neighbours.predict(np.reshape(small, (len(small), -1)) * (16 / 255))
+    return np.reshape([np.asarray(image) for image in resized], (len(images), -1))
 
 
-def shown(folder: pathlib.Path) -> list[int]:
+def names(images: np.ndarray, dataset: str = "digits") -> np.ndarray:
+    """Classifies uint8 images (n, height, width, channels) by the nearest of a data set of
+    digits. Returns int (n,)."""
+    from tfgan_papers import data
+
+    training, labels = data.load("train", data.DataOptions(dataset)).labelled("unit")
+    training = np.uint8(np.rint(255 * training))
+    neighbours = KNeighborsClassifier(NEIGHBOURS).fit(small(training), labels)
+    return neighbours.predict(small(images))
+
+
+def shown(folder: pathlib.Path, dataset: str) -> list[int]:
     """Draws samples from the export in a run folder and counts those of each digit."""
     import tensorflow as tf
 
     served = tf.saved_model.load(str(folder / "export"))
     images = served.sample(tf.constant(SAMPLES), tf.constant(1, tf.int64)).numpy()
-    counts = collections.Counter(names(images).tolist())
+    counts = collections.Counter(names(images, dataset).tolist())
     return [counts[digit] for digit in range(10)]
 
 
@@ -70,7 +78,8 @@ def main():
     pairs = (flag.removeprefix("--").split("=", 1) for flag in flags)
     fields = settings.all_fields()
     given = {k: v if k == "model" else from_text(fields[k], v) for k, v in pairs}
-    steps, runs = settings.resolve(given).training.steps, []
+    values, runs = settings.resolve(given), []
+    steps, dataset = values.training.steps, values.data.dataset
     seeds = list(range(own.first_seed, own.first_seed + own.seeds))
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(own.folder or temporary)
@@ -79,7 +88,7 @@ def main():
             arguments = [*flags, f"--seed={seed}"]
             for factor in dict.fromkeys((1, own.times)):
                 train([*arguments, f"--steps={factor * steps}"], folder)
-                counts = shown(folder)
+                counts = shown(folder, dataset)
                 digits = sum(count >= SHARE * SAMPLES for count in counts)
                 summary = read_json(folder / "summary.json")
                 runs.append(
@@ -97,12 +106,12 @@ def main():
         records.write_value(
             own.record,
             quantity="digits with 2% of the samples or more, the least of all runs",
-            dataset="digits",
+            dataset=dataset,
             unit="of ten digits",
             value=min(run["digits"] for run in runs),
             seeds=seeds,
             steps=own.times * steps,
-            run_id=f"{given.get('model', 'gan')}-digits-default",
+            run_id=f"{values.model}-{dataset}-default",
             runs=runs,
             flags=flags,
             command=records.command(),

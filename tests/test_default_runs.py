@@ -15,7 +15,8 @@ LEAST = {"began": 8}  # BEGAN-8; the other models show all ten digits
 def test_a_default_run_shows_the_digits(path):
     record = json.loads(path.read_text())
     model = path.stem.removeprefix("default_")
-    assert model in PAPERS and record["run_id"] == f"{model}-digits-default"
+    assert record["dataset"] == PAPERS[model].dataset
+    assert record["run_id"] == f"{model}-{record['dataset']}-default"
     for run in record["runs"]:
         counts = run["samples_of_each_digit"]
         assert sum(counts) == 500

@@ -46,7 +46,7 @@ BRIEF = (
 EXAMPLES = """\
   python main.py --model=began --gamma=0.5
   python main.py --model=dcgan --dataset=folder --data_dir=PICTURES --image_size=64
-  python main.py --mode=evaluate --logdir=runs/began-digits --metrics=diversity
+  python main.py --mode=evaluate --logdir=runs/began-printed_digits --metrics=diversity
 """
 
 
@@ -187,8 +187,7 @@ def describe(error: Exception) -> str:
         return ""
     if text := describe_lost_worker(error):
         return text
-    dataset = FLAGS.dataset or "digits"
-    if text := data.describe_data_error(error, dataset):
+    if text := data.describe_data_error(error, FLAGS.dataset):
         return text
     if reason := describe_disk_error(error):
         file = getattr(error, "filename", None)  # TensorFlow's errors have none

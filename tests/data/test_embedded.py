@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.datasets
+from sklearn.neighbors import KNeighborsClassifier
 
 from tests.data.sets import load, message, pixels
 from tfgan_papers.errors import UsageError
@@ -21,6 +22,18 @@ def test_digits_take_another_size_and_colour():
     assert np.array_equal(found[..., 0], found[..., 2])
     small = pixels(load("train[:20]", dataset="digits"))
     assert np.allclose(found.mean((1, 2, 3)), small.mean((1, 2, 3)), rtol=0, atol=3)
+
+
+def test_printed_digits_are_ten_digits_in_turn():
+    found, labels = load(dataset="printed_digits").labelled("unit")
+    assert found.shape == (2000, 32, 32, 1)
+    assert np.array_equal(labels, np.arange(2000) % 10)
+    ink = found.mean((1, 2, 3))
+    assert 0.08 < ink.min() and ink.max() < 0.45  # white on black
+    border = np.concatenate([found[:, [0, -1]].ravel(), found[:, :, [0, -1]].ravel()])
+    assert (border > 0.5).mean() < 0.01  # a digit touches it rarely
+    nearest = KNeighborsClassifier(5).fit(found[:1800].reshape(1800, -1), labels[:1800])
+    assert nearest.score(found[1800:].reshape(200, -1), labels[1800:]) > 0.99
 
 
 @pytest.mark.parametrize(("kind", "shares"), [("clean", 8), ("authors", 9)])

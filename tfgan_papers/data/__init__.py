@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from absl import logging
 
-from tfgan_papers.data import catalog, crops, embedded, folder, glyphs, hwdb, tfd
+from tfgan_papers.data import catalog, crops, embedded, folder, glyphs, hwdb, printed, tfd
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.given import array, fit_image, images
 from tfgan_papers.data.options import DataOptions
@@ -29,6 +29,7 @@ __all__ = [
 
 SOURCES: dict[str, Callable[[str, DataOptions], Examples]] = {
     "digits": embedded.digits,
+    printed.NAME: printed.load,
     "ring": embedded.ring,
     "gaussian": embedded.gaussian,
     "folder": folder.load,
@@ -87,7 +88,7 @@ def with_held_out_split(options: DataOptions) -> DataOptions:
 
 
 def _has_test_split(options):
-    if options.dataset in ("digits", "ring", "gaussian"):
+    if options.dataset in ("digits", printed.NAME, "ring", "gaussian"):
         return False
     if options.dataset in ("tfd", "glyphs"):
         return True

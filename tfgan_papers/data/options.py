@@ -11,12 +11,12 @@ class DataOptions(Options):
     """Options of a data set, its splits, and the conversion of its images."""
 
     dataset: str = option(
-        "digits",
-        "digits (8x8, embedded), ring or gaussian (synthetic points), folder (your own "
-        "images), tfd (your copy of the Toronto Face Database), hwdb (your copy of CASIA "
-        "HWDB1.0), glyphs (Chinese characters rendered from fonts), or an image set of "
-        "tensorflow-datasets, for example mnist, fashion_mnist, cifar10, svhn_cropped or "
-        "celeb_a.",
+        "digits",  # or the paper's own, see `contract.Paper`
+        "digits (8x8, embedded), printed_digits (drawn from fonts, embedded), ring or "
+        "gaussian (synthetic points), folder (your own images), tfd (your copy of the "
+        "Toronto Face Database), hwdb (your copy of CASIA HWDB1.0), glyphs (Chinese "
+        "characters rendered from fonts), or an image set of tensorflow-datasets, for "
+        "example mnist, fashion_mnist, cifar10, svhn_cropped or celeb_a.",
     )
     data_dir: str | None = option(
         None,

@@ -381,7 +381,8 @@ EXPERIMENTS = {name: Experiment(style, _DEFAULTS) for name, style in NETWORKS.it
 def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     rate = PORT_LEARNING_RATE if fidelity == "code" else LEARNING_RATE
-    return {"learning_rate": rate, **(OURS_ON_DIGITS if dataset == "digits" else {})}
+    ours = OURS_ON_DIGITS if dataset in ("printed_digits", "digits") else {}
+    return {"learning_rate": rate, **ours}
 
 
 def create(settings, options, experiment, draw):
@@ -439,4 +440,5 @@ PAPER = Paper(
     create=create,
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
+    dataset="printed_digits",
 )

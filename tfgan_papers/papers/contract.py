@@ -69,6 +69,7 @@ class Paper(NamedTuple):
         minibatches_per_step: options -> the number of minibatches in a training step.
         batch_dependent: the reason why several replicas do not compute the same step as
             one; "" if they do.
+        dataset: the data set of a run whose user names none.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Paper(NamedTuple):
     batches: Callable | None = None
     minibatches_per_step: Callable = lambda options: 1
     batch_dependent: str = ""
+    dataset: str = "digits"
 
 
 def experiment(paper: Paper, dataset: str, network: str):

@@ -187,8 +187,9 @@ def open_run(given: dict) -> Run:
     """
     logdir = given.get("logdir")
     if logdir is None:
-        dataset = given.get("dataset") or "digits"
-        logdir = settings.default_folder(given.get("model") or "gan", dataset)
+        paper = settings.paper_of(given.get("model"))
+        dataset = given.get("dataset") or paper.dataset
+        logdir = settings.default_folder(paper.name, dataset)
     folder = RunFolder(logdir)
     stored = folder.stored_options()
     return Run(settings.resolve({**given, "logdir": str(folder)}, stored))

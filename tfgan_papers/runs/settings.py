@@ -137,12 +137,13 @@ def all_fields() -> dict[str, dataclasses.Field]:
     return options.fields(*SHARED, *(paper.options for paper in PAPERS.values()))
 
 
-def paper_of(model: str) -> contract.Paper:
-    """Returns the paper of a model.
+def paper_of(model: str | None) -> contract.Paper:
+    """Returns the paper of a model; the first if the user names none.
 
     Raises:
         UsageError: no such model exists.
     """
+    model = model or next(iter(PAPERS))
     if model not in PAPERS:
         raise UsageError(f"--model={model}: choose one of {', '.join(PAPERS)}")
     return PAPERS[model]
@@ -161,12 +162,12 @@ def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Valu
     """
     if stored:  # the first edition read folders in the order of their paths
         stored = {"data_order": "sorted", **stored}
-    paper = paper_of(given.get("model") or stored.get("model") or next(iter(PAPERS)))
+    paper = paper_of(given.get("model") or stored.get("model"))
     fields = options.fields(*SHARED, paper.options)
     if foreign := sorted(name for name in given if name in all_fields().keys() - fields):
         flags = ", ".join(f"--{name}" for name in foreign)
         raise UsageError(f"--model={paper.name} does not take {flags}")
-    values = options.defaults((*SHARED, paper.options))
+    values = {**options.defaults((*SHARED, paper.options)), "dataset": paper.dataset}
     old = _parsed(stored, fields, given.get("logdir"))
     known = {**values, **old, **given}
     special = contract.defaults(
