@@ -10,7 +10,8 @@ improved_gan. It is not part of the test suite because a trial takes several sec
 """
 
 import argparse
-import itertools
+import concurrent.futures
+import functools
 import pathlib
 import random
 import signal
@@ -34,7 +35,10 @@ MODELS = {  # name -> arguments, script, environment
         *(("--model=lsgan", "--dataset=ring", "--on_collapse=rollback"),),
         *("tests/collapsing.py", {"COLLAPSING": "2"}),
     ),
-    "began": (("--model=began", "--width=4", "--batch_size=8"), "main.py", {}),
+    "began": (
+        *(("--model=began", "--dataset=digits", "--width=4", "--batch_size=8"),),
+        *("main.py", {}),
+    ),
     "improved_gan": (("--model=improved_gan", "--batch_size=20"), "main.py", {}),
 }
 WITHIN_WRITE = 5  # every fifth kill
@@ -45,6 +49,7 @@ def started(name, folder):
     return launch.Launched(
         *(*arguments, *COMMON, f"--logdir={folder}"),
         fresh=False,
+        export=False,
         script=script,
         environment=environment,
     )
@@ -94,25 +99,32 @@ def trial(name, root, draw, seconds, within_write):
     return ended.code == 0 and equal(folder, root.parent / name)
 
 
+def result(number, root, seed, seconds):
+    """Makes trials until a kill, number `number`, has hit a running process."""
+    draw = random.Random(f"{seed} {number}")
+    name = list(MODELS)[number % len(MODELS)]
+    within = number % WITHIN_WRITE == WITHIN_WRITE - 1
+    same = None
+    while same is None:
+        with tempfile.TemporaryDirectory(dir=root) as folder:
+            same = trial(name, pathlib.Path(folder), draw, seconds[name], within)
+    print(f"kill {number + 1}, {name}: {same}", flush=True)
+    return {"model": name, "within_write": within, "equal": same}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
     parser.add_argument("--record")
     own = parser.parse_args()
-    draw, results = random.Random(own.seed), []
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         seconds = {name: seconds_of_training(started(name, root / name)) for name in MODELS}
-        names = itertools.cycle(MODELS)
-        while len(results) < own.kills:
-            name, within = next(names), len(results) % WITHIN_WRITE == WITHIN_WRITE - 1
-            with tempfile.TemporaryDirectory(dir=root) as folder:
-                same = trial(name, pathlib.Path(folder), draw, seconds[name], within)
-            if same is None:
-                continue
-            results.append({"model": name, "within_write": within, "equal": same})
-            print(f"kill {len(results)} of {own.kills}, {name}: {same}", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(own.jobs) as pool:
+            job = functools.partial(result, root=root, seed=own.seed, seconds=seconds)
+            results = list(pool.map(job, range(own.kills)))
     failed = sum(not result["equal"] for result in results)
     print(f"{len(results)} kills, {failed} results differ from the uninterrupted run")
     if own.record:

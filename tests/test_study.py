@@ -319,7 +319,7 @@ def test_a_folder_of_another_study_or_of_a_run_is_refused_and_kept(whole, other)
 
 
 def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
-    grid = ("--mode=study", "--grid=loss=non_saturating,wasserstein", "--seeds=3")
+    grid = ("--mode=study", "--grid=loss=non_saturating,wasserstein", "--seeds=1")
     ended = launch.fork(*grid, "--steps=1", f"--logdir={tmp_path}/study")
     assert ended.code == 2 and "Traceback" not in ended.err
     (line,) = ended.errors

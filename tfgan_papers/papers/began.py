@@ -42,12 +42,13 @@ Differs: BEGAN-6 | k | in [0, 1] | tensorpack's port does not clip it; an early 
     the port clipped a copy | none | the stored value is clipped.
 Differs: BEGAN-7 | data | 360,000 faces, not public | the port: celeb_a, 128x128 from (50,
     25), every second pixel | none | any images; --crop=128 crops the centre.
-Differs: BEGAN-8 | digits | 32x32 and larger | the same | --image_noise --d_rate
-    --halving_steps | 16x16, few channels and short schedules, so that the default run takes
-    minutes. With gamma = .5 the error of samples must be half that of data. Clean digits
-    have no texture that samples could lack, so G would generate only the digits with the
-    smallest error. Noise on the data adds such a texture, and a lower learning rate for D
-    keeps the two errors apart.
+Differs: BEGAN-8 | embedded digits | faces, 32x32 and larger | the same | --dataset
+    --image_noise --d_rate --halving_steps | 16x16, few channels and short schedules, so
+    that the default run takes minutes. With gamma = .5 the error of samples must be half
+    that of data. Clean digits have no texture that samples could lack, so G would generate
+    only the digits with the smallest error. Noise on the data adds such a texture, and a
+    lower learning rate for D keeps the two errors apart. The default set is printed digits,
+    which are aligned, as faces are; samples of the 8x8 handwritten ones are blurred.
 Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight lines | the
     port: by default no such step, and great circles | none | as the paper; the numbers in
     embedding.py are ours, and z stays in [-1, 1].

@@ -13,6 +13,7 @@ from tfgan_papers import layers
 from tfgan_papers.layers.initializers import SparseNormal
 
 LATENT_DIM = 100  # mnist.yaml and the other three: nvis: 100
+UNITS = 8000  # tfd_pretrain/*.yaml, cifar10_*.yaml: dim of G's layers
 MAX_COLUMN_NORM = 1.9365  # tfd_pretrain/*.yaml: max_col_norm
 
 
@@ -100,8 +101,8 @@ def tfd_networks(shape, mean_image, draw, front=False):
 
     low = keras.initializers.Constant(-2.0)  # init_bias: -2.0
     body = [
-        dense(8000, "relu"),
-        dense(8000, "sigmoid", bias_initializer=low),
+        dense(UNITS, "relu"),
+        dense(UNITS, "sigmoid", bias_initializer=low),
         dense(
             int(np.prod(shape)),
             "sigmoid",
@@ -112,7 +113,7 @@ def tfd_networks(shape, mean_image, draw, front=False):
     ]
     if front:
         body = [
-            dense(8000, "relu"),
+            dense(UNITS, "relu"),
             dense(LATENT_DIM, "sigmoid", bias_initializer=low),
             generator_from(body, shape, name="pretrained"),
         ]
@@ -129,8 +130,8 @@ def cifar10_dense_networks(shape, mean_image, draw):
     """cifar10_fully_connected.yaml; linear output."""
     generator = generator_from(
         [
-            keras.layers.Dense(8000, "relu", kernel_initializer=draw.uniform(0.05)),
-            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.uniform(0.05)),
+            keras.layers.Dense(UNITS, "relu", kernel_initializer=draw.uniform(0.05)),
+            keras.layers.Dense(UNITS, "sigmoid", kernel_initializer=draw.uniform(0.05)),
             keras.layers.Dense(
                 int(np.prod(shape)), kernel_initializer=draw.uniform(0.5), dtype="float32"
             ),
@@ -150,9 +151,9 @@ def cifar10_conv_networks(shape, mean_image, draw):
         raise ValueError(f"cifar10_convolutional is for 32x32 images, not {shape[:2]}")
     generator = generator_from(
         [
-            keras.layers.Dense(8000, "relu", kernel_initializer=draw.uniform(0.05)),
-            keras.layers.Dense(8000, "sigmoid", kernel_initializer=draw.uniform(0.05)),
-            keras.layers.Reshape((10, 10, 80)),
+            keras.layers.Dense(UNITS, "relu", kernel_initializer=draw.uniform(0.05)),
+            keras.layers.Dense(UNITS, "sigmoid", kernel_initializer=draw.uniform(0.05)),
+            keras.layers.Reshape((10, 10, UNITS // 100)),
             keras.layers.Conv2DTranspose(  # 10 -> 3 (10 - 1) + 5 = 32
                 shape[-1],
                 5,
