@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfgan_papers.data import splits
+from tfgan_papers.data.images import Fitting
 
 NAME = "printed_digits"
 FONTS = (
@@ -19,7 +20,8 @@ FONTS = (
     *("DejaVuSansMono-BoldOblique", "DejaVuSerif-Bold", "DejaVuSerif-BoldItalic"),
     *("STIXGeneralBol", "STIXGeneralBolIta", "cmb10"),
 )
-IMAGES, SIDE, OVERSAMPLING = 2000, 32, 2
+IMAGES, SIDE = 2000, 32
+OVERSAMPLING = 4  # factor by which digits are drawn and transformed larger
 EM = 1.05  # of the side; a digit is about .7 em high
 # The largest changes: degrees; factor of width or height; columns per row; of the side.
 ROTATION, STRETCH, SHEAR, SHIFT = 8, 1.12, 0.12, 0.04
@@ -31,36 +33,36 @@ def load(split, options):
 
     They have 32x32 pixels, or --image_size. The only split is `train`.
     """
-    images, digits = _rendered()
+    images, digits = _rendered(Fitting.of(options).size or SIDE)
     names = tuple(map(str, range(10)))
     return splits.held(NAME, split, options, {"train": images}, {"train": digits}, names)
 
 
-@functools.lru_cache(1)  # for all splits
-def _rendered():
-    """uint8 (IMAGES, SIDE, SIDE, 1) and their digits, int (IMAGES,)."""
+@functools.lru_cache(2)  # for all splits
+def _rendered(side):
+    """uint8 (IMAGES, side, side, 1) and their digits, int (IMAGES,)."""
+    large = side * OVERSAMPLING
     draw, digits = np.random.default_rng(SEED), np.arange(IMAGES) % 10
     fonts, changes = (
         draw.integers(len(FONTS), size=IMAGES),
         draw.uniform(-1, 1, (IMAGES, 6)),
     )
     images = [
-        _drawn(FONTS[font], str(digit))
-        .transform((SIDE * OVERSAMPLING,) * 2, Image.Transform.AFFINE, _affine(change),
+        _drawn(FONTS[font], str(digit), large)
+        .transform((large, large), Image.Transform.AFFINE, _affine(change, large),
                    Image.Resampling.BILINEAR)
-        .resize((SIDE, SIDE), Image.Resampling.BOX)
+        .resize((side, side), Image.Resampling.BOX)
         for font, digit, change in zip(fonts, digits, changes, strict=True)
     ]  # fmt: skip
     return np.stack(images)[..., None], digits
 
 
 @functools.cache
-def _drawn(font, digit):
-    """A digit at OVERSAMPLING times the size, its ink centred."""
+def _drawn(font, digit, side):
+    """A digit in a square of `side` pixels, its ink centred."""
     import matplotlib  # imported here because it is slow
 
     path = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
-    side = SIDE * OVERSAMPLING
     wide = Image.new("L", (2 * side, 2 * side))
     basic = ImageFont.Layout.BASIC
     face = ImageFont.truetype(str(path), round(EM * side), layout_engine=basic)
@@ -70,13 +72,12 @@ def _drawn(font, digit):
     return wide.crop((left, top, left + side, top + side))
 
 
-def _affine(change):
-    """The transform from pixels of the image to pixels of the drawing, about the centre, as
-    Pillow takes it; `change` is float (6,) in [-1, 1)."""
+def _affine(change, side):
+    """The transform from pixels of the image to pixels of the drawing, about the centre of
+    a square of `side` pixels, as Pillow takes it; `change` is float (6,) in [-1, 1)."""
     angle, shear = np.deg2rad(ROTATION) * change[0], SHEAR * change[3]
     turn = [[np.cos(angle), shear - np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     matrix = np.array(turn) / STRETCH ** change[1:3, None]
-    side = SIDE * OVERSAMPLING
     centre = np.full(2, (side - 1) / 2)
     offset = centre + SHIFT * side * change[4:] - matrix @ centre
     return (*matrix[0], offset[0], *matrix[1], offset[1])
