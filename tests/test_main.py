@@ -355,7 +355,9 @@ def test_each_model_has_a_folder_of_its_own_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for model in PAPERS:
         run = open_run({"model": model})
-        assert run.folder.path == pathlib.Path("runs", f"{model}-digits")
+        dataset = "printed_digits" if model == "began" else "digits"
+        assert run.folder.path == pathlib.Path("runs", f"{model}-{dataset}")
+        assert run.values.data.dataset == dataset
     scenes = open_run({"model": "lsgan", "dataset": "lsun/bedroom"})
     assert scenes.folder.path == pathlib.Path("runs", "lsgan-lsun-bedroom")
 
