@@ -197,6 +197,8 @@ def _ours(claim, runs):
     shown = spread if spread is None else float(f"{spread:.2g}")
     if len(values) == len(runs):
         verdict = records.compare_with_paper(mean, *_of_paper(claim), claim.better)
+        if len(runs) < claim.runs and verdict != records.VERDICTS[-1]:
+            verdict += f", {len(runs)} of the paper's {claim.runs} runs"
     return f"{_measured(claim, mean, shown)} {about}", verdict
 
 
