@@ -2,13 +2,15 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
 
 from reproduction.claims import CLAIMS
 from reproduction.protocol import measured_by
-from tests import factories
+from tests import factories, launch
 from tfgan_papers.commands import evaluate, scoring
 from tfgan_papers.metrics import classification_error
 from tfgan_papers.runs import records
@@ -64,6 +66,32 @@ def test_a_written_record_has_every_field_and_names_this_machine(tmp_path):
     assert set(written) == FIELDS | {"versions"}  # which the oldest records lack
     assert written["versions"]["tensorflow"] == tf.__version__
     assert "cores" in written["machine"] and len(written["date"]) == 10
+
+
+def test_the_command_of_a_module_has_its_name_and_not_its_path(tmp_path):
+    code = "from tfgan_papers.runs import records; print(records.command())"
+    for name, text in {
+        "apart": code,
+        "package/__main__": code,
+        "package/__init__": "",
+    }.items():
+        (tmp_path / "package").mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(text)
+    commands = {
+        "-m apart --k=1": "python -m apart --k=1",
+        "-m package --k=1": "python -m package --k=1",
+        "apart.py --k=1": "python apart.py --k=1",
+    }
+    for given, expected in commands.items():
+        ended = subprocess.run(
+            [sys.executable, *given.split()],
+            cwd=tmp_path,
+            env=launch.ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ended.stdout.splitlines()[-1] == expected
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)

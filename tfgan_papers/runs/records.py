@@ -70,8 +70,13 @@ def versions() -> dict[str, str]:
 
 
 def command() -> str:
-    """Returns the command line of this process."""
-    return shlex.join(["python", *sys.argv])
+    """Returns the command line of this process, with `-m` and the name of a module instead
+    of its path, which differs between machines."""
+    script, main = sys.argv[:1], sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec and script == [main.__file__]:
+        script = ["-m", spec.name.removesuffix(".__main__")]
+    return shlex.join(["python", *script, *sys.argv[1:]])
 
 
 def commit() -> str | None:
