@@ -3,6 +3,7 @@
 Links resolve, and phrases that readers found unclear are gone.
 """
 
+import os
 import re
 import shlex
 
@@ -34,8 +35,6 @@ NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--mode=ledger": "it rewrites the pages of this checkout",
     "runs/losses": "of the study",
 }
-
-OF_A_PROCESS = ("--strategy", "--deterministic", "--threads")  # set once for a process
 
 
 def commands():
@@ -90,23 +89,25 @@ def test_every_command_is_tried_or_says_why_not():
         assert ours(line) or line.startswith(OTHER_PROGRAMS), line
 
 
-def test_every_command_runs(place, tmp_path, monkeypatch):
+def test_every_command_runs(place, tmp_path):
     """One after the other, as a reader would, who has the runs of before."""
-    monkeypatch.chdir(place)
-    tried = 0
-    for line in filter(ours, commands()):
-        if any(part in line for part in NOT_HERE):
-            continue
-        arguments = [*cut(line), f"--score_cache={tmp_path}"]
-        if any(part in line for part in OF_A_PROCESS):
+    there = os.getcwd()
+    try:
+        os.chdir(place)
+        tried = 0
+        for line in filter(ours, commands()):
+            if any(part in line for part in NOT_HERE):
+                continue
+            arguments = [*cut(line), f"--score_cache={tmp_path}"]
             script = str(launch.ROOT / "main.py")
-            other = f"--logdir={tmp_path / str(tried)}"  # this process holds the lock
-            ended = launch.fork(*arguments, other, script=script, folder=str(place))
-        else:
-            ended = launch.within(*arguments)
-        assert ended.code == 0, f"{line}\n{ended.err[-2000:]}"
-        tried += 1
-    assert tried >= 12
+            ended = launch.Launched(
+                *arguments, fresh=False, script=script, folder=str(place)
+            ).ended()
+            assert ended.code == 0, f"{line}\n{ended.err[-2000:]}"
+            tried += 1
+        assert tried >= 12
+    finally:
+        os.chdir(there)
 
 
 ARCHAIC = (

@@ -1,17 +1,13 @@
 """Every recipe trains: two steps with main.py on random images, some of them smaller."""
 
-import keras
 import pytest
 
-from tests import launch, stand_in
-from tfgan_papers import data
-from tfgan_papers.papers import gan_networks, improved_gan_experiments
-from tfgan_papers.runs import train
+from tests import launch
 
 RECIPES = sorted(launch.ROOT.glob("flags/*.flags"))
 SHORT = (
     *("--steps=2", "--report_steps=2", "--steps_per_execution=1", "--jit_compile=false"),
-    *("--batch_size=4", "--metrics=", "--record=", "--nodownload", "--threads=0"),
+    *("--batch_size=4", "--metrics=", "--record=", "--nodownload"),
 )
 PICTURES = ("began_fig4", "lsgan_fig2")  # they draw, and train nothing
 STAGES = ("gan_tfd_pretrain", "gan_tfd")  # the second begins with the first's run
@@ -42,27 +38,13 @@ def narrow(flags):
     return ["--width=4"] if has_width and dataset != "ring" else []
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Random data, and fewer units where the networks have no option for their width; the
-    tests of the papers build the networks in full."""
-    monkeypatch.setattr(data, "load", stand_in.made)
-    monkeypatch.setattr(data, "with_held_out_split", lambda options: options)
-    monkeypatch.setattr(gan_networks, "UNITS", 200)
-    for name in ("cifar10", "svhn", "minibatch"):
-        networks = improved_gan_experiments.EXPERIMENTS[name].networks
-        monkeypatch.setitem(networks.keywords, "filters", 8)
-    yield
-    keras.backend.clear_session()
-
-
-def trained(recipe, folder, monkeypatch, *further):
+def trained(recipe, folder, *further):
     exports = recipe in EXPORTING.values()
-    if not exports:
-        monkeypatch.setattr(train.export, "export", lambda *arguments: None)
-    ended = launch.within(
+    ended = launch.fork(
         *(f"--flagfile={recipe}", "--mode=train", *SHORT, *narrow(flags_of(recipe))),
         *(f"--logdir={folder}", *further),
+        script="tests/stand_in.py",
+        export=exports,
     )
     assert ended.code == 0, ended.err[-2000:]
     assert (folder / "checkpoints" / "last").is_dir()
@@ -74,12 +56,12 @@ def trained(recipe, folder, monkeypatch, *further):
     [r for r in RECIPES if r.stem not in (*PICTURES, *STAGES)],
     ids=lambda path: path.stem,
 )
-def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
-    trained(recipe, tmp_path / "run", monkeypatch)
+def test_a_recipe_takes_two_steps(recipe, tmp_path):
+    trained(recipe, tmp_path / "run")
 
 
-def test_the_stages_on_faces_take_two_steps_each(tmp_path, monkeypatch):
+def test_the_stages_on_faces_take_two_steps_each(tmp_path):
     first, second = (launch.ROOT / "flags" / f"{name}.flags" for name in STAGES)
-    trained(first, tmp_path / "first", monkeypatch)
+    trained(first, tmp_path / "first")
     begun = f"--init_from={tmp_path / 'first'}"
-    trained(second, tmp_path / "second", monkeypatch, begun)
+    trained(second, tmp_path / "second", begun)
