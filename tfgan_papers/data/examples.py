@@ -26,6 +26,10 @@ from absl import logging
 from tfgan_papers.data.ranges import RANGES
 from tfgan_papers.errors import UsageError, UserError
 
+# Functions that read have no control flow over tensors. AutoGraph would look for it, which
+# takes half a second at the start of a run.
+no_autograph = tf.autograph.experimental.do_not_convert
+
 IN_MEMORY_BYTES = 2 << 30  # as uint8; larger sets are read from disk, batch by batch
 FINGERPRINTED = 4096  # maximum number of examples in a fingerprint
 CLASSES_SHOWN = 12  # in the log
@@ -126,7 +130,9 @@ class Examples:
             )
         window = -(-min(self.window, self.size) // batch_size) * batch_size
 
+        @no_autograph
         def epoch(number):
+            @no_autograph
             def batches(i, keys):
                 order = tf.random.fold_in(tf.stack([seed, number]), i)
                 keys = tf.random.experimental.stateless_shuffle(keys, order)
@@ -142,7 +148,9 @@ class Examples:
             .flat_map(epoch)
             .skip(skipped)
             .enumerate(first_step)
-            .map(lambda step, keys: read(keys, seed, step), self.parallel_calls)
+            .map(
+                no_autograph(lambda step, keys: read(keys, seed, step)), self.parallel_calls
+            )
         )
 
     def blocks(
@@ -154,9 +162,9 @@ class Examples:
         """Yields the results of `read`, by default `self.read`, for blocks of 1024 keys:
         `keys`, by default the first `limit` or all of the split."""
         done, keys = 0, (keys or self.keys().take(limit or self.size)).batch(1024)
-        progress = Progress()
+        read, progress = no_autograph(read or self.read), Progress()
         try:
-            for block in keys.map(read or self.read, self.parallel_calls):
+            for block in keys.map(read, self.parallel_calls):
                 yield block
                 done += 1024
                 progress("%s: %d examples read", self.name, min(done, self.size))
@@ -376,6 +384,7 @@ class HeldExamples(Examples):
         than a batch: consecutive pieces of an endless sequence of permutations."""
         read, n = self._reader(value_range, labels=True), self.size
 
+        @no_autograph
         def batch(step):
             first, skipped = step * batch_size // n, step * batch_size % n
             orders = [

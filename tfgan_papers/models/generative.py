@@ -93,7 +93,9 @@ class GenerativeModel(keras.Model):
         self.step = self.carried("step", 0, "int64")
         self.sampling_generator = generator  # used by `generate` and the export
         self.means = [keras.metrics.Mean(name) for name in self.scalars]
-        self.generate_in_graph = tf.function(self.generate, reduce_retracing=True)
+        self.generate_in_graph = tf.function(
+            self.generate, reduce_retracing=True, autograph=False
+        )
         self.keras_seed_generators = keras_internals.seed_generators(generator, partner)
         self.built = True
 
@@ -338,7 +340,7 @@ class GenerativeModel(keras.Model):
 
         if self.compiled_functions is not None:
             run = self.compiled_functions.setdefault(
-                function.__name__, tf.function(run, jit_compile=True)
+                function.__name__, tf.function(run, jit_compile=True, autograph=False)
             )
         return run(stream.branch(), stream.replica, *tensors)
 

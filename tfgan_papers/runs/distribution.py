@@ -223,7 +223,7 @@ def _step_seconds(model_of, batch_of, jit_compile):
     """Median time of a training step of a new model."""
     model = model_of(jit_compile)
     batch = batch_of(model)
-    step = tf.function(model.train_step, jit_compile=model.jit_compile)
+    step = tf.function(model.train_step, jit_compile=model.jit_compile, autograph=False)
     seconds = []
     for _ in range(1 + TIMED_STEPS):  # the first one compiles
         start = time.perf_counter()

@@ -74,7 +74,7 @@ class Endpoint(NamedTuple):
 
     def traced(self):
         """Returns the function with a trace for each way to call it."""
-        function = tf.function(self.function)
+        function = tf.function(self.function, autograph=False)
         for inputs in self.ways:
             function.get_concrete_function(**inputs)
         return function
@@ -86,7 +86,7 @@ class Endpoint(NamedTuple):
         def named(*inputs):
             return {self.output: self.function(**dict(zip(names, inputs, strict=True)))}
 
-        return tf.function(named, input_signature=specs)
+        return tf.function(named, input_signature=specs, autograph=False)
 
 
 class Endpoints(Generator):
