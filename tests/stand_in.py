@@ -5,11 +5,15 @@ largest networks, which have no option for their width, have fewer units; the te
 papers build them in full.
 """
 
+import functools
+
 import numpy as np
+import tensorflow as tf
 
 from tfgan_papers import cli, data
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.papers import gan_networks, improved_gan_experiments
+from tfgan_papers.papers import improved_gan_imagenet as imagenet
 
 SIZES = {
     "mnist": (28, 28, 1),
@@ -26,7 +30,6 @@ SIZES = {
     "glyphs": (28, 28, 1),
 }
 CLASSES = 10
-# As many as a recipe needs.
 # As many as a recipe needs.
 LABELLED = {"cifar10": 4000, "svhn_cropped": 1000, "fashion_mnist": 1000}
 load = data.load
@@ -49,7 +52,11 @@ if __name__ == "__main__":
     data.load = made
     data.with_held_out_split = lambda options: options  # `made` has any split
     gan_networks.UNITS = 200
+    experiments = improved_gan_experiments.EXPERIMENTS
     for name in ("cifar10", "svhn", "minibatch"):
-        networks = improved_gan_experiments.EXPERIMENTS[name].networks
-        networks.keywords["filters"] = 8
+        experiments[name].networks.keywords["filters"] = 8
+    imagenet.networks = functools.partial(imagenet.networks, width=8)
+    experiments["imagenet"] = experiments["imagenet"]._replace(networks=imagenet.networks)
+    # Graphs that are executed twice are not worth optimizing.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     cli.run()

@@ -579,7 +579,8 @@ def recipe_options(recipe):
 
 
 @pytest.mark.parametrize("recipe", OF_IMAGES, ids=lambda path: path.stem)
-def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
+def test_a_recipe_has_the_techniques_that_it_names(recipe):
+    """tests/test_recipes.py trains it."""
     run = recipe_options(recipe)
     given, training = run.paper, run.training
     if given.reference_batch:
@@ -590,24 +591,12 @@ def test_a_recipe_takes_two_steps_on_small_images(recipe, rng):
         fidelity=training.fidelity,
     )
     model = build("improved_gan", settings, **vars(given))
-    images = [tf.constant(rng.uniform(-1, 1, (4, 16, 16, 3)), tf.float32) for _ in range(3)]
-    labels = tf.constant([0, 3, 3, 9])
-    improved_gan_data.initialize_by_data(model, images[0], of_generator=True)
-    before = model.generator.get_weights(), model.discriminator.get_weights()
-    batch = (tuple(images), labels) if given.labels else (images[0],)
-    for _ in range(2):
-        logs = model.train_step(batch)
-    assert np.isfinite([float(value) for value in logs.values()]).all()
-    for network, old in zip((model.generator, model.discriminator), before, strict=True):
-        for weight, value in zip(network.weights, old, strict=True):
-            moved = not np.array_equal(weight.numpy(), value)
-            assert moved == weight.trainable or "moving" in weight.path, weight.path
     technique = {type(x).__name__ for x in model.discriminator._flatten_layers()}
     technique |= {type(x).__name__ for x in model.generator._flatten_layers()}
     assert ("MinibatchDiscrimination" in technique) == bool(given.minibatch_kernels)
     assert ("VirtualBatchNormalization" in technique) == bool(given.reference_batch)
     assert bool(model.histories) == bool(given.historical_averaging)
-    assert int(model.g_optimizer.iterations) == 2 * given.g_steps
+    assert model.g_steps == given.g_steps
 
 
 # row: the paper's score, and flags other than those of "our methods"; None: not given
