@@ -1,5 +1,6 @@
 """What every paper's model guarantees: one test per guarantee, over all of `PAPERS`."""
 
+import functools
 import re
 
 import keras
@@ -41,6 +42,18 @@ def uninterrupted():
     return of
 
 
+@pytest.fixture(scope="module")
+def stopped():
+    """name -> the model after STEPS - 1 steps, which no test trains further."""
+    return functools.cache(_stopped)
+
+
+def _stopped(name):
+    model = compiled(name)
+    fit(model, name, STEPS - 1)
+    return model
+
+
 def assert_equal(some, others):
     assert len(some) == len(others)
     for one, other in zip(some, others, strict=True):
@@ -71,10 +84,10 @@ def test_training_moves_every_trainable_weight(name, uninterrupted):
 
 
 @every_model
-def test_restored_from_a_checkpoint_it_trains_on_to_the_bit(name, uninterrupted, tmp_path):
-    model = compiled(name)
-    fit(model, name, STEPS - 1)
-    Checkpoints(tmp_path, model).save(STEPS - 1)
+def test_restored_from_a_checkpoint_it_trains_on_to_the_bit(
+    name, uninterrupted, stopped, tmp_path
+):
+    Checkpoints(tmp_path, stopped(name)).save(STEPS - 1)
     twin = compiled(name)
     assert Checkpoints(tmp_path, twin).restore() == STEPS - 1
     fit(twin, name, 1, first=STEPS - 1)
@@ -82,9 +95,10 @@ def test_restored_from_a_checkpoint_it_trains_on_to_the_bit(name, uninterrupted,
 
 
 @every_model
-def test_saved_and_loaded_by_keras_it_trains_on_to_the_bit(name, uninterrupted, tmp_path):
-    model = compiled(name)
-    fit(model, name, STEPS - 1)
+def test_saved_and_loaded_by_keras_it_trains_on_to_the_bit(
+    name, uninterrupted, stopped, tmp_path
+):
+    model = stopped(name)
     model.save(tmp_path / "model.keras")
     twin = keras.saving.load_model(tmp_path / "model.keras")
     assert type(twin) is type(model)
@@ -110,15 +124,19 @@ def test_two_replicas_take_the_steps_of_one(name, uninterrupted):
 
 
 @every_model
-def test_it_trains_in_mixed_bfloat16(name):
+def test_it_trains_and_serves_in_mixed_bfloat16(name, tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = compiled(name)
         scalars = fit(model, name, 1)
+        export.export(model, tmp_path / "export", "symmetric", {})
     finally:
         keras.config.set_dtype_policy("float32")
     assert all(map(np.isfinite, scalars.values()))
-    assert model.generate(tf.zeros((2, LATENTS))).dtype == tf.float32
+    served = tf.saved_model.load(str(tmp_path / "export"))
+    images = served.generate(tf.zeros((2, LATENTS)))
+    assert images.dtype == tf.float32 and np.isfinite(images).all()
+    assert served.score(images).dtype == tf.float32
 
 
 @every_model
