@@ -11,8 +11,6 @@ from scipy.special import logsumexp
 
 from tfgan_papers.metrics import blocks, frechet_distance, nearest_class, parzen_window
 
-SIGMAS = (0.1, 0.4)
-
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
@@ -39,25 +37,24 @@ def examples(n=90, d=64):
     return draw.normal(size=(n, d)).astype(np.float32), draw.integers(3, size=n)
 
 
-def of_blocks(metric, samples, labels):
-    """The arguments of `of_block` of each block."""
-    parts = [*blocks.of(samples)]
-    if metric is frechet_distance:
-        return [(part,) for part in parts]
+def reference(metric):
+    real, labels = examples()
     if metric is parzen_window:
-        return [(part, examples()[0], SIGMAS) for part in parts]
-    test = nearest_class.Reference(*examples())
-    return [(*part, test) for part in zip(parts, blocks.of(labels), strict=True)]
+        return metric.Reference(real[:40], real[40:])
+    return metric.Reference(real, labels) if metric is nearest_class else None
 
 
 @pytest.mark.parametrize("metric", [frechet_distance, parzen_window, nearest_class])
 def test_any_number_of_workers_gives_the_same_bits(metric):
     """Two threads, of which the first gets its blocks last."""
-    samples, labels = Drawn(430), np.arange(430) % 3
-    arguments = of_blocks(metric, samples, labels)
-    alone = functools.reduce(metric.merge, (metric.of_block(*a) for a in arguments))
+    samples, labels, against = Drawn(430), np.arange(430) % 3, reference(metric)
+    taken = (samples, labels) if metric is nearest_class else samples
+    alone = blocks.state(metric.of_block, metric.merge, taken, against)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        states = [pool.submit(metric.of_block, *a) for a in reversed(arguments)]
+        states = [
+            pool.submit(metric.of_block, blocks.part(taken, first), against)
+            for first in reversed(blocks.starts(430))
+        ]
         merged = functools.reduce(metric.merge, (s.result() for s in reversed(states)))
     assert [np.asarray(part).tobytes() for part in alone] == [
         np.asarray(part).tobytes() for part in merged
@@ -72,7 +69,10 @@ def test_any_number_of_workers_gives_the_same_bits(metric):
         ),
         parzen_window: lambda: np.testing.assert_allclose(
             alone,
-            [logsumexp(-squares(whole) / (2 * sigma**2), axis=1) for sigma in SIGMAS],
+            [
+                logsumexp(-squares(whole) / (2 * sigma**2), axis=1)
+                for sigma in parzen_window.SIGMAS
+            ],
             rtol=1e-10,
         ),
         nearest_class: lambda: np.testing.assert_array_equal(

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 from tfgan_papers import data
+from tfgan_papers.commands import cluster
 from tfgan_papers.commands.scoring import (
     OF_SAMPLES,
     SPREADS,
@@ -49,8 +50,11 @@ def train_and_score(run: Run, scores: ScoreOptions):
         scores: `ScoreOptions`.
     """
     check(scores, run.values.data)
-    if scores.images:
-        raise UsageError("--images needs --mode=evaluate: add it, or leave --images out")
+    for name in ("images", "cluster"):
+        if getattr(scores, name):
+            raise UsageError(
+                f"--{name} needs --mode=evaluate: add it, or leave --{name} out"
+            )
     if not scores.metrics:
         return train(run)
     scorer = None
@@ -76,6 +80,8 @@ def evaluate_images(of: data.DataOptions, scores: ScoreOptions):
     """Computes --metrics for --images."""
     _check_metrics(scores)
     check(scores, of)
+    if scores.cluster:
+        raise UsageError("--cluster draws samples of a run: leave it out with --images")
     of = data.with_held_out_split(of)
     test = data.load(of.test_split, of)
     images = ImageFiles(scores, of, test)
@@ -111,20 +117,21 @@ def score(run, scores, model, step, scorer=None):
     names = run.facts.get("class_names", ())  # absent in old runs
     scorer = scorer or Scorer(scores, run.values.data, class_names=names)
     subject = scorer.subject(model, [classifier for _, classifier in members])
-    for name, metric, found in scorer.score(subject):
-        print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
-        if members:
-            name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
-        entry = {"metric": name, "step": step, "checkpoint": scores.checkpoint}
-        if metric.OF in OF_SAMPLES:
-            entry["generator"] = model.sampling_generator_name
-        entry |= {"seed": scores.score_seed, **found}
-        if members:
-            entry["with"] = ids[1:]
-        stored = run.folder.read("scores.json") or []
-        run.folder.write("scores.json", [*stored, entry])
-        if scores.record:
-            _record(run, scores, name, metric, entry, found, ids)
+    with cluster.states(run, scores, step) as state_of:
+        for name, metric, found in scorer.score(subject, state_of):
+            print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
+            if members:
+                name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
+            entry = {"metric": name, "step": step, "checkpoint": scores.checkpoint}
+            if metric.OF in OF_SAMPLES:
+                entry["generator"] = model.sampling_generator_name
+            entry |= {"seed": scores.score_seed, **found}
+            if members:
+                entry["with"] = ids[1:]
+            stored = run.folder.read("scores.json") or []
+            run.folder.write("scores.json", [*stored, entry])
+            if scores.record:
+                _record(run, scores, name, metric, entry, found, ids)
 
 
 def _seed(run_id):

@@ -10,8 +10,16 @@ import numpy as np
 from tfgan_papers import data
 from tfgan_papers.commands.subjects import GeneratorSamples
 from tfgan_papers.errors import UsageError
-from tfgan_papers.metrics import METRICS, feature_files, features, inception, subsets
+from tfgan_papers.metrics import (
+    METRICS,
+    blocks,
+    feature_files,
+    features,
+    inception,
+    subsets,
+)
 from tfgan_papers.options import Options, option
+from tfgan_papers.runs.execution import ClusterOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +34,7 @@ class CheckpointOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreOptions(CheckpointOptions):
+class ScoreOptions(CheckpointOptions, ClusterOptions):
     """The scores, their subject, and the feature network."""
 
     metrics: tuple[str, ...] = option(
@@ -209,12 +217,13 @@ class Scorer:
         splits = {kind: self.load(kind) for kind in metric.SPLITS}
         return metric.reference(self.of.value_range, **splits)
 
+    def _count(self, name):
+        """The number of samples of a score."""
+        return self.scores.score_samples or getattr(self.metrics[name], "SAMPLES", 0)
+
     def _taken(self, subject, names):
         """Yields (name, subject of the score). The feature network is applied once."""
-        counts = {
-            name: self.scores.score_samples or getattr(self.metrics[name], "SAMPLES", 0)
-            for name in names
-        }
+        counts = {name: self._count(name) for name in names}
         seen = [n for name, n in counts.items() if self.metrics[name].OF == "features"]
         if seen:
             seen = features.activations(self.network, subject.pixels(max(seen)))
@@ -237,14 +246,48 @@ class Scorer:
         ((name, taken),) = self._taken(self.subject(model), list(self.metrics)[:1])
         return self.metrics[name].selection(taken, self.references[name])
 
-    def score(self, subject) -> Iterator:
-        """Yields (name, metric, dict of the score and its details) of each metric."""
-        for name, taken in self._taken(subject, self.metrics):
-            metric = self.metrics[name]
-            values = metric.score(taken, self.references[name])._asdict()
-            of_network = self.facts if metric.OF == "features" else {}
-            of_samples = subject.facts if metric.OF in OF_SAMPLES else {}
-            yield name, metric, values | of_network | of_samples
+    def score(self, subject, state_of=None) -> Iterator:
+        """Yields (name, metric, dict of the score and its details) of each metric.
+
+        Args:
+            subject: from `subject`, or `ImageFiles`.
+            state_of: function (name, number of samples) -> the state of all samples, by
+                which the scores of `metrics.blocks` are computed elsewhere.
+        """
+        divided = [
+            n for n, m in self.metrics.items() if state_of and hasattr(m, "of_state")
+        ]
+        for name in divided:
+            n, reference = self._count(name), self.references[name]
+            found = self.metrics[name].of_state(state_of(name, n), reference, n)
+            yield self._found(subject, name, found)
+        others = [name for name in self.metrics if name not in divided]
+        for name, taken in self._taken(subject, others):
+            found = self.metrics[name].score(taken, self.references[name])
+            yield self._found(subject, name, found)
+
+    def _found(self, subject, name, found):
+        metric = self.metrics[name]
+        of_network = self.facts if metric.OF == "features" else {}
+        of_samples = subject.facts if metric.OF in OF_SAMPLES else {}
+        return name, metric, found._asdict() | of_network | of_samples
+
+    def state_of_block(self, subject, name, n, first):
+        """Returns the state of the block of a score's n samples that begins with `first`.
+
+        Args:
+            subject: from `subject`.
+            name: of a score that has states (`metrics.blocks`).
+        """
+        metric = self.metrics[name]
+        if metric.OF == "features":
+            pixels = subject.pixels(n, [first])
+            block = features.activations(self.network, pixels).features
+        else:
+            of_labels = metric.OF == "labelled samples"
+            taken = subject.labelled(n) if of_labels else subject.samples(n)
+            block = blocks.part(taken, first)
+        return metric.of_block(block, self.references[name])
 
 
 def _feature_network(scores, load, cache):

@@ -14,13 +14,13 @@ from tfgan_papers.commands import findings
 from tfgan_papers.commands.grid import OWN, StudyRun, folder_of, parse_grid, settings_of
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.options import Options, option
+from tfgan_papers.options import option
 from tfgan_papers.runs import execution, records, settings
 from tfgan_papers.runs.folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyOptions(Options):
+class StudyOptions(execution.ClusterOptions):
     """A grid of settings, each run with several seeds."""
 
     grid: tuple[str, ...] = option(
@@ -34,11 +34,6 @@ class StudyOptions(Options):
         "Runs at a time on this machine. They share its processors: give each its part "
         "with --threads.",
         low=1,
-    )
-    cluster: str | None = option(
-        None,
-        "Address of a Dask scheduler, as tcp://host:8786, whose workers execute the runs. "
-        "All of them need the --logdir on a shared disk.",
     )
 
 

@@ -1,5 +1,6 @@
 """The subjects of scores: the samples of a model, or images on disk."""
 
+import itertools
 import tempfile
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from tfgan_papers import data, noise
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.metrics import subsets
+from tfgan_papers.metrics import blocks, subsets
 from tfgan_papers.models.adversarial import AdversarialModel
 
 
@@ -100,15 +101,22 @@ class GeneratorSamples:
         samples = self.samples(n)
         return samples, samples.labels
 
-    def pixels(self, n):
-        """Yields n samples in uint8 batches.
+    def pixels(self, n, starts=None):
+        """Yields n samples in uint8 batches, which begin anew at each block.
+
+        Args:
+            starts: the first samples of the blocks to yield, by default all.
 
         Raises:
             UserError: a sample is not finite.
             UsageError: the samples are points.
         """
         to_pixels = data.RANGES[self.value_range].to_pixels
-        for images in self.samples(n).batches(0, n):
+        samples = self.samples(n)
+        for images in itertools.chain.from_iterable(
+            samples.batches(first, min(first + blocks.ROWS, n))
+            for first in starts or blocks.starts(n)
+        ):
             if images.ndim != 4:
                 raise UsageError(
                     "scores of features need images, and these samples are points: use "

@@ -1,11 +1,17 @@
 """Scores of any number of samples in bounded memory.
 
-A score of this kind computes a state of each block of samples, `of_block`, and makes one
-state of two, `merge`. The blocks are fixed and the states are merged in the order of the
-blocks, so the score is the same to the last bit wherever the states were computed.
+The module of such a score has three functions besides `score`:
+
+    of_block(samples, reference)     the state of a block of samples
+    merge(first, then)               one state of two
+    of_state(state, reference, n)    the score of n samples, whose state is given
+
+The blocks are fixed and the states are merged in the order of the blocks, so the score is
+the same to the last bit wherever the states were computed.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,12 +20,32 @@ from tfgan_papers.errors import UserError
 ROWS = 2000  # of a block, whatever --score_batch_size is
 
 
+def starts(n: int) -> range:
+    """The number of the first sample of each block of n samples."""
+    return range(0, n, ROWS)
+
+
+def part(samples, first: int, rows: int = 0):
+    """The block of ROWS samples, or of `rows`, that begins with sample `first`.
+
+    Args:
+        samples: an array (n, ...), or what draws samples by slices, or a tuple of these.
+    """
+    if isinstance(samples, tuple):
+        return tuple(part(each, first, rows) for each in samples)
+    return samples[first : first + (rows or ROWS)]
+
+
 def of(samples, rows: int = 0) -> Iterator:
-    """Slices of ROWS samples, or of `rows`; `samples` is an array (n, ...), or is drawn by
-    slices."""
-    rows = rows or ROWS
-    for first in range(0, len(samples), rows):
-        yield samples[first : first + rows]
+    """The blocks of ROWS samples, or of `rows`; see `part`."""
+    n = len(samples[0] if isinstance(samples, tuple) else samples)
+    for first in range(0, n, rows or ROWS):
+        yield part(samples, first, rows)
+
+
+def state(of_block: Callable, merge: Callable, samples, reference):
+    """The state of all samples; see `part`."""
+    return functools.reduce(merge, (of_block(block, reference) for block in of(samples)))
 
 
 def finite(samples: np.ndarray) -> np.ndarray:

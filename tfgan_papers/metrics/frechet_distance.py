@@ -12,7 +12,6 @@ Differs: METRICS-1 | reference of Frechet and kernel distances | not in these pa
     published values use --test_split=train.
 """
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +54,8 @@ class Score(NamedTuple):
     reference_examples: int
 
 
-def of_block(features: np.ndarray) -> Sums:
-    """The sums of one block, in float64."""
+def of_block(features: np.ndarray, against: Reference | None = None) -> Sums:
+    """The sums of one block, in float64; `against` is not used."""
     mean = features.mean(0, dtype=np.float64)
     centred = features - mean
     return Sums(len(features), mean, centred.T @ centred)
@@ -79,13 +78,21 @@ def moments(features: np.ndarray) -> Moments:
     Raises:
         UserError: n is not larger than d, or a feature is not finite.
     """
-    n, d = features.shape
+    return of_sums(blocks.state(of_block, merge, features, None))
+
+
+def of_sums(sums: Sums) -> Moments:
+    """Computes the mean and covariance from the sums.
+
+    Raises:
+        UserError: see `moments`.
+    """
+    n, d = sums.n, len(sums.mean)
     if n <= d:
         raise UserError(
             f"{n} images are too few for a covariance of {d} features: it takes at least "
             f"{d + 1}"
         )
-    sums = functools.reduce(merge, map(of_block, blocks.of(features)))
     if not np.isfinite(sums.mean).all():
         raise UserError("the features of these images are not finite: check the images")
     return Moments(sums.mean, sums.scatter / (n - 1), n)
@@ -124,8 +131,14 @@ def score(samples, against: Reference) -> Score:
     Raises:
         UserError: n is not larger than d, or a feature is not finite.
     """
-    value, of_means = distance(moments(samples.features), against)
-    return Score(value, of_means, len(samples.features), against.moments.n)
+    sums = blocks.state(of_block, merge, samples.features, against)
+    return of_state(sums, against, len(samples.features))
+
+
+def of_state(sums: Sums, against: Reference, n: int) -> Score:
+    """Computes the distance from the sums of n features; see `score`."""
+    value, of_means = distance(of_sums(sums), against)
+    return Score(value, of_means, n, against.moments.n)
 
 
 def selection(samples, against: Reference) -> float:

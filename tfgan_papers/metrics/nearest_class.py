@@ -10,7 +10,6 @@ place of the samples.
 A test compares it with scikit-learn's KNeighborsClassifier(1).
 """
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +51,17 @@ def reference(value_range: str, test) -> Reference:
     return Reference(neighbours.flat(images), labels)
 
 
-def of_block(images: np.ndarray, labels: np.ndarray, test: Reference) -> Nearest:
+def of_block(samples: tuple[np.ndarray, np.ndarray], test: Reference) -> Nearest:
     """Finds the nearest sample of a block for each test example.
+
+    Args:
+        samples: (images, labels).
+        test: `reference`.
 
     Raises:
         UserError: a sample is not finite.
     """
+    images, labels = samples
     images = neighbours.flat(blocks.finite(images))
     nearest = Nearest(*np.empty((2, len(test.images))))
     for rows, squares in neighbours.blocks(test.images, images):
@@ -83,10 +87,14 @@ def score(samples: tuple[np.ndarray, np.ndarray], test: Reference) -> Score:
     Raises:
         UserError: a sample is not finite.
     """
-    parts = zip(*map(blocks.of, samples), strict=True)
-    nearest = functools.reduce(merge, (of_block(*part, test) for part in parts))
-    wrong, n = int((nearest.labels != test.labels).sum()), len(test.images)
-    return Score(100.0 * wrong / n, wrong, len(samples[0]), n)
+    nearest = blocks.state(of_block, merge, samples, test)
+    return of_state(nearest, test, len(samples[0]))
+
+
+def of_state(nearest: Nearest, test: Reference, n: int) -> Score:
+    """Computes the error from the nearest of n samples."""
+    wrong, examples = int((nearest.labels != test.labels).sum()), len(test.images)
+    return Score(100.0 * wrong / examples, wrong, n, examples)
 
 
 def selection(samples, test: Reference) -> float:

@@ -16,7 +16,6 @@ Differs: METRICS-3 | examples that choose sigma | the validation set | the first
     be of one class.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -54,7 +53,7 @@ class Score(NamedTuple):
     test_examples: int
 
 
-def of_block(
+def log_sums(
     samples: np.ndarray, examples: np.ndarray, sigmas: Sequence[float]
 ) -> np.ndarray:
     """Computes log sum_j exp(-|x - s_j|^2 / (2 sigma^2)) over a block of samples.
@@ -86,7 +85,30 @@ def of_block(
     return densities
 
 
+def of_block(samples: np.ndarray, examples: Reference) -> np.ndarray:
+    """Computes the log sums of a block of samples for SIGMAS and for all examples, first
+    those of the validation set, so that samples are drawn once.
+
+    Raises:
+        UserError: a sample is not finite.
+    """
+    both = np.concatenate([examples.validation, examples.test])
+    return log_sums(_scaled(samples, examples.limits), neighbours.flat(both), SIGMAS)
+
+
 merge = np.logaddexp  # of two blocks
+
+
+def _scaled(samples, limits):
+    """Flat samples, scaled so that the limits become 0 and 1."""
+    low, high = limits
+    return (neighbours.flat(blocks.finite(samples)) - low) / (high - low)
+
+
+def _densities(log_sums, sigmas, n, dimensions):
+    """The log densities under n kernels, from the log sums over these."""
+    widths = np.log(np.multiply(sigmas, np.sqrt(2 * np.pi)))
+    return log_sums - np.log(n) - dimensions * widths[:, None]
 
 
 def log_likelihoods(
@@ -111,13 +133,13 @@ def log_likelihoods(
     Raises:
         UserError: a sample is not finite.
     """
-    examples, (low, high) = neighbours.flat(examples), limits
-    parts = (neighbours.flat(blocks.finite(part)) for part in blocks.of(samples))
-    log_sums = functools.reduce(
-        merge, (of_block((p - low) / (high - low), examples, sigmas) for p in parts)
-    )
-    widths = np.log(np.multiply(sigmas, np.sqrt(2 * np.pi)))
-    return log_sums - np.log(len(samples)) - examples.shape[1] * widths[:, None]
+    examples = neighbours.flat(examples)
+
+    def of_part(part, against):
+        return log_sums(_scaled(part, limits), against, sigmas)
+
+    sums = blocks.state(of_part, merge, samples, examples)
+    return _densities(sums, sigmas, len(samples), examples.shape[1])
 
 
 def reference(value_range: str, validation, test) -> Reference:
@@ -153,9 +175,15 @@ def score(samples: np.ndarray, examples: Reference) -> Score:
     Raises:
         UserError: a sample is not finite.
     """
-    chosen = len(examples.validation)  # every sigma of all, so that samples pass once
-    both = np.concatenate([examples.validation, examples.test])
-    found = log_likelihoods(samples, both, SIGMAS, examples.limits)
+    return of_state(
+        blocks.state(of_block, merge, samples, examples), examples, len(samples)
+    )
+
+
+def of_state(log_sums: np.ndarray, examples: Reference, n: int) -> Score:
+    """Computes the score from the log sums over n samples."""
+    chosen = len(examples.validation)
+    found = _densities(log_sums, SIGMAS, n, np.prod(examples.test.shape[1:]))
     best = found[:, :chosen].mean(axis=1).argmax()
     if at_grid_edge := bool(best in (0, len(SIGMAS) - 1)):
         logging.warning("sigma is at the edge of its grid: the score is a lower bound")
@@ -165,7 +193,7 @@ def score(samples: np.ndarray, examples: Reference) -> Score:
         standard_error=float(likelihoods.std() / np.sqrt(len(examples.test))),
         sigma=float(SIGMAS[best]),
         at_grid_edge=at_grid_edge,
-        samples=len(samples),
+        samples=n,
         validation_examples=chosen,
         test_examples=len(examples.test),
     )

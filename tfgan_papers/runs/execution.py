@@ -5,6 +5,7 @@ The workers of a cluster import this module, so it imports neither TensorFlow no
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import os
 import pathlib
 import signal
@@ -13,11 +14,24 @@ import sys
 import time
 
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.options import Options, option
 from tfgan_papers.runs.folder import RunFolder
 
 POLL_SECONDS = 0.2  # between two looks at a process and at its permit
 CONNECT_SECONDS = 10
-RETRIES = 3  # of a run on a cluster whose process is killed
+RETRIES = 3  # of a task on a cluster whose process is killed
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions(Options):
+    """The cluster that executes the runs of a study, or computes scores."""
+
+    cluster: str | None = option(
+        None,
+        "Address of a Dask scheduler, as tcp://host:8786. Its workers execute the runs of "
+        "a study, or compute scores of many samples. All of them need the --logdir on a "
+        "shared disk.",
+    )
 
 
 @contextlib.contextmanager
