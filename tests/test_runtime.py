@@ -39,7 +39,7 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
         seconds = {jit: seconds[not jit] for jit in seconds} if not faster else seconds
         steps = {jit: Sleeper(seconds[jit]) for jit in seconds}
         # XLA cannot compile a sleep; only the choice is under test here
-        monkeypatch.setattr(tf, "function", lambda f, jit_compile: f, raising=True)
+        monkeypatch.setattr(tf, "function", lambda f, **options: f, raising=True)
         options, facts = distribution.compile_options(
             tf.distribute.get_strategy(),
             MachineOptions(),
