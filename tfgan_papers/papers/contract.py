@@ -70,6 +70,7 @@ class Paper(NamedTuple):
         batch_dependent: the reason why several replicas do not compute the same step as
             one; "" if they do.
         dataset: the data set of a run whose user names none.
+        check: called with (options, value range); raises UsageError if they do not fit.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Paper(NamedTuple):
     minibatches_per_step: Callable = lambda options: 1
     batch_dependent: str = ""
     dataset: str = "digits"
+    check: Callable = lambda options, value_range: None
 
 
 def experiment(paper: Paper, dataset: str, network: str):

@@ -39,14 +39,13 @@ class AugmentationOptions(Options):
     )
 
 
-def check_range(options: Options, value_range: str):
+def check_range(options: AugmentationOptions, value_range: str):
     """Checks that images have the range for which the augmentations are defined.
 
     Raises:
         UsageError: there are augmentations, and the range is not [-1, 1].
     """
-    augmented = isinstance(options, AugmentationOptions) and options.diff_augment
-    if augmented and value_range != "symmetric":
+    if options.diff_augment and value_range != "symmetric":
         raise UsageError(
             "--diff_augment is for images in [-1, 1], not for "
             f"--value_range={value_range}: set --value_range=symmetric, or leave out "

@@ -61,6 +61,7 @@ from tfgan_papers.papers.convolutional import (
     AugmentationOptions,
     Style,
     WidthOptions,
+    check_range,
     dense,
     image_shape,
     in_width,
@@ -374,4 +375,5 @@ PAPER = Paper(
     dataset_defaults=dataset_defaults,
     initialize=borrowed.initialize,
     batch_dependent="batch normalization uses the statistics of each replica's share",
+    check=check_range,
 )

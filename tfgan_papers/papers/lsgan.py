@@ -323,4 +323,5 @@ PAPER = Paper(
     dataset_defaults=dataset_defaults,
     initialize=borrowed.initialize,
     batch_dependent="batch normalization uses the statistics of each replica's share",
+    check=shared.check_range,
 )

@@ -12,7 +12,7 @@ from tfgan_papers import options
 from tfgan_papers.data import DataOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
-from tfgan_papers.papers import PAPERS, contract, convolutional
+from tfgan_papers.papers import PAPERS, contract
 from tfgan_papers.runs.distribution import MachineOptions
 
 EDITION = 2  # of the format of run folders; run.json of the first edition has none
@@ -180,7 +180,7 @@ def resolve(given: Mapping[str, object], stored: Mapping[str, str] = {}) -> Valu
     built = (options.build(of, chosen) for of in (paper.options, *SHARED))
     resolved = Values(paper.name, *built)
     contract.loss(paper, resolved.training.loss, resolved.paper)
-    convolutional.check_range(resolved.paper, resolved.data.value_range)
+    paper.check(resolved.paper, resolved.data.value_range)
     if stored and (contradicted := contradictions(resolved, stored)):
         raise UsageError(
             f"the run in {chosen['logdir']} was started with other options: "
