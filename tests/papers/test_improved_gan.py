@@ -1,21 +1,17 @@
 """Improved GAN: its counts, its losses, its step against one written out, its runs."""
 
-import dataclasses
-import signal
 import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
-from tests import factories, launch
-from tests.factories import build, options_of
+from tests import factories
+from tests.factories import options_of
 from tests.strategies import two_replicas
-from tfgan_papers import layers, losses, noise, options
-from tfgan_papers.commands import evaluate, scoring, subjects
+from tfgan_papers import layers, losses, noise
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
@@ -27,8 +23,11 @@ from tfgan_papers.papers import (
     improved_gan_experiments,
     improved_gan_networks,
 )
-from tfgan_papers.runs.run import ensemble_member, open_run
-from tfgan_papers.runs.settings import all_fields, lines, resolve
+
+
+def settings_of(shape=(16, 16, 3), **given):
+    given = {"classes": 10, "batch_size": 4, "steps_per_epoch": 10, **given}
+    return factories.settings("improved_gan", shape, **{"learning_rate": 3e-4, **given})
 
 
 def counts(networks):
@@ -350,280 +349,6 @@ def test_test_error_counts_what_the_classifier_gets_wrong(rng):
     assert (
         classification_error.selection(lambda images, training: images, reference) == -wrong
     )
-
-
-# Runs from the command line.
-
-RUN = (
-    *("--model=improved_gan", "--deterministic", "--labels=50", "--batch_size=20"),
-    *("--report_steps=3", "--checkpoint_steps=3"),
-)
-STEPS = 9
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Folder of a run, and of one that was killed on its way and went on."""
-    folders = [tmp_path_factory.mktemp("improved") / name for name in ("whole", "parts")]
-    straight = launch.POOL.submit(
-        launch.fork, *RUN, "--metrics=test_error", f"--steps={STEPS}",
-        f"--logdir={folders[0]}",
-    )  # fmt: skip
-    parts = (*RUN, f"--steps={STEPS}", f"--logdir={folders[1]}")
-    process = launch.Launched(*parts, fresh=False)
-    process.reported(6)  # so the checkpoint of step 3 is whole
-    process.signal(signal.SIGKILL)
-    assert process.ended().code == -signal.SIGKILL
-    ended = launch.fork(*parts)
-    assert ended.code == 0 and ended.restarted_from, ended
-    assert straight.result().code == 0, straight.result().err
-    return folders, straight.result()
-
-
-def test_a_killed_run_that_went_on_is_the_uninterrupted_one(run):
-    whole, parts = (launch.tensors(folder) for folder in run[0])
-    assert whole.keys() == parts.keys()
-    assert any(name.startswith("averaged/") for name in whole)
-    for name, values in whole.items():
-        np.testing.assert_array_equal(values, parts[name], err_msg=name)
-
-
-def held_out_digits():
-    """Images and labels of the test split."""
-    import sklearn.datasets
-
-    stored = sklearn.datasets.load_digits()
-    images = np.float32(np.uint8(np.rint(stored.images * 255 / 16)) / 255)[..., None]
-    first = round(0.8 * len(images))
-    return images[first:], stored.target[first:]
-
-
-def probabilities(folder, images):
-    served = tf.saved_model.load(str(folder / "export"))
-    return served.classify(tf.constant(images)).numpy()
-
-
-def wrong(p, labels):
-    return (p.argmax(1) != labels).sum()
-
-
-def test_test_error_is_taken_at_the_last_step_of_the_averaged_network(run):
-    (folder, _), ended = run
-    (line,) = [line for line in ended.out.splitlines() if "test error" in line]
-    assert line.startswith(f"test error at step {STEPS}: ") and "images wrong" in line
-    images, labels = held_out_digits()
-    p = probabilities(folder, images)
-    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
-    assert f": {wrong(p, labels):.2f} images wrong" in line
-
-
-def test_classify_is_of_the_averaged_weights(run, rng):
-    folder = run[0][0]
-    images = tf.constant(rng.uniform(size=(5, 8, 8, 1)), tf.float32)
-    served = tf.saved_model.load(str(folder / "export"))
-    logits = served.score(images).numpy()
-    assert logits.shape == served.classify(images).shape == (5, 10)
-    assert np.abs(softmax(logits, 1) - served.classify(images)).max() > 1e-4
-    assert "classify" in (folder / "export" / "manifest.json").read_text()
-
-
-@pytest.fixture
-def pictures(tmp_path, rng):
-    """A folder of images without labels."""
-    for i in range(20):
-        pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    return tmp_path
-
-
-def test_a_folder_of_images_without_labels_is_refused_unless_told_to_use_none(pictures):
-    data, run = (f"--data_dir={pictures}", "--dataset=folder"), pictures / "run"
-    of_run = ("--model=improved_gan", *data, "--batch_size=5", f"--logdir={run}")
-    ended = launch.within(*of_run)
-    assert ended.code == 2 and len(ended.errors) == 1
-    assert "--dataset=folder has none: --labels=0 does without" in ended.errors[0]
-    assert not run.exists()
-    ended = launch.within(*of_run, "--labels=0", "--steps=2", "--jit_compile=false")
-    assert ended.code == 0, ended.err
-    assert launch.kept_steps(run) == [2]
-
-
-ONE_SCORE = "one score: add --labels=0, and do not use --network=imagenet"
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"labels": 95}, "the same number of each of 10 classes"),
-        ({"labels": 1500}, "fewer than the 150 of each class"),
-        ({"dataset": "ring", "value_range": "raw"}, "--dataset=ring has none"),
-        ({"network": "resnet"}, "has the networks mnist, cifar10"),
-        ({"network": "cifar10"}, "sides must be divisible by 8 and 16 or more"),
-        ({"minibatch_kernels": 9, "batch_size": 1}, "each device has 1"),
-        ({"loss": "wasserstein"}, "takes minimax, non_saturating, least_squares"),
-        ({"loss": "least_squares"}, ONE_SCORE),
-        ({"loss": "least_squares", "network": "imagenet"}, ONE_SCORE),
-        ({"labels": 100, "network": "imagenet"}, "takes all the labels: leave out"),
-    ],
-    ids=str,
-)
-def test_a_run_that_makes_no_sense_is_refused(given, words):
-    assert words in factories.refusal("improved_gan", **given)
-
-
-def test_without_labels_d_gives_one_score_which_least_squares_takes(rng):
-    loss = losses.least_squares(-1.0, 1.0, 0.0)
-    settings = settings_of(loss=loss, dataset="cifar10", network="mnist")
-    model = build("improved_gan", settings, labels=0)
-    real = tf.constant(rng.uniform(size=(4, 16, 16, 3)), tf.float32)
-    base = noise.Stream.of_step(1, tf.constant(0, tf.int64), 0).branch()
-    with noise.use(noise.Stream(base, 0)):
-        fake = model.samples_for(real, None)
-        of_real, of_fake = model.scores(real, None), model.scores(fake, None)
-    expected = np.mean((of_real - 1) ** 2) / 2 + np.mean((of_fake + 1) ** 2) / 2
-    logs = model.train_step(real)
-    np.testing.assert_allclose(logs["d_loss"], expected, rtol=1e-4)
-    assert np.isfinite(logs["g_loss"])
-
-
-def test_predictions_of_an_ensemble_are_averaged(run, tmp_path, capsys):
-    folders = run[0][0], tmp_path / "other"
-    ended = launch.fork(*RUN, "--seed=2", f"--steps={STEPS}", f"--logdir={folders[1]}")
-    assert ended.code == 0, ended.err
-    scores = scoring.ScoreOptions(metrics=("test_error",), ensemble=(str(folders[1]),))
-    evaluate.evaluate(open_run({"logdir": str(folders[0])}), scores)
-    said = capsys.readouterr().out
-    images, labels = held_out_digits()
-    found = [probabilities(folder, images) for folder in folders]
-    alone = [wrong(p, labels) for p in found]
-    expected = wrong(np.mean(found, 0), labels)
-    assert expected not in alone
-    line = f"test error of 2 runs at step {STEPS}: {expected:.2f} images wrong"
-    assert any(each.startswith(line) for each in said.splitlines()), said
-
-
-def test_an_ensemble_is_the_mean_of_probabilities(rng):
-    found = [rng.normal(size=(6, 4)) * 3 for _ in range(3)]
-    mean = subjects._averaged([lambda x, training, y=y: y for y in found])
-    expected = np.mean([softmax(logits, 1) for logits in found], 0)
-    np.testing.assert_allclose(mean(None), expected, rtol=1e-6)
-
-
-def test_an_ensemble_that_is_sure_is_scored():
-    """The logarithm of its 0 is infinite, and no score is of that."""
-    logits = np.float32([[900, 0], [0, 900], [0, 900]])
-    reference = classification_error.Reference(logits, np.int32([0, 1, 0]))
-    mean = subjects._averaged([lambda x, training: tf.constant(x)] * 2)
-    assert classification_error.score(mean, reference).value == 1
-
-
-def test_runs_at_another_step_are_no_ensemble(monkeypatch):
-    model = types.SimpleNamespace(classifier=None)
-    other = types.SimpleNamespace(
-        restored=lambda kind: (model, 6), facts={"run_id": "improved_gan-mnist-1-seed2"}
-    )
-
-    def ensemble_member(folder, run, except_for):
-        assert set(except_for) == {"seed"}
-        return other
-
-    monkeypatch.setattr(evaluate, "ensemble_member", ensemble_member)
-    scores = scoring.ScoreOptions(ensemble=("b",))
-    found = evaluate._ensemble(None, scores, 6)
-    assert found == [("improved_gan-mnist-1-seed2", None)]
-    with pytest.raises(UsageError, match="b is at step 6 and --logdir at 9"):
-        evaluate._ensemble(None, scores, 9)
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [({"labels": 20, "seed": 9}, "--labels=50 (there: 20)"),
-     ({"label_seed": 2}, "--label_seed=1 (there: 2)")],
-)  # fmt: skip
-def test_runs_of_another_kind_are_no_ensemble(given, words, tmp_path):
-    run = factories.run(tmp_path / "run", "improved_gan", labels=50)
-    other = factories.run(tmp_path / "other", "improved_gan", **{"labels": 50, **given})
-    other.folder.write_text("flags.txt", lines(other.values, 9))
-    with pytest.raises(UsageError) as caught:
-        ensemble_member(str(other.folder), run, except_for=("seed",))
-    assert str(caught.value).endswith(f"has other options than the run: {words}")
-
-
-# The recipes.
-
-RECIPES = sorted(launch.ROOT.glob("flags/improved_gan_*.flags"))
-OF_IMAGES = [
-    path for path in RECIPES if path.stem.split("_")[2] not in ("mnist", "imagenet")
-]
-
-
-def flags_of(recipe):
-    lines = recipe.read_text().splitlines()
-    return dict(line[2:].split("=") for line in lines if line.startswith("--"))
-
-
-def settings_of(shape=(16, 16, 3), **given):
-    given = {"classes": 10, "batch_size": 4, "steps_per_epoch": 10, **given}
-    return factories.settings("improved_gan", shape, **{"learning_rate": 3e-4, **given})
-
-
-def recipe_options(recipe):
-    """All options of a run of the recipe."""
-    fields = all_fields()
-    given = {
-        name: options.from_text(fields[name], text)
-        for name, text in flags_of(recipe).items()
-        if name in fields
-    }
-    return resolve({"model": "improved_gan", **given})
-
-
-@pytest.mark.parametrize("recipe", OF_IMAGES, ids=lambda path: path.stem)
-def test_a_recipe_has_the_techniques_that_it_names(recipe):
-    """tests/test_recipes.py trains it."""
-    run = recipe_options(recipe)
-    given, training = run.paper, run.training
-    if given.reference_batch:
-        given = dataclasses.replace(given, reference_batch=3)
-    settings = settings_of(
-        dataset=run.data.dataset,
-        network=training.network,
-        fidelity=training.fidelity,
-    )
-    model = build("improved_gan", settings, **vars(given))
-    technique = {type(x).__name__ for x in model.discriminator._flatten_layers()}
-    technique |= {type(x).__name__ for x in model.generator._flatten_layers()}
-    assert ("MinibatchDiscrimination" in technique) == bool(given.minibatch_kernels)
-    assert ("VirtualBatchNormalization" in technique) == bool(given.reference_batch)
-    assert bool(model.histories) == bool(given.historical_averaging)
-    assert model.g_steps == given.g_steps
-
-
-# row: the paper's score, and flags other than those of "our methods"; None: not given
-TABLE_3 = {
-    "ours": ("8.09 +- .07", {}),
-    "bn": ("7.54 +- .07", {"reference_batch": None}),
-    "unlabelled_history": ("6.86 +- .06", {"labels": "0", "historical_averaging": "1"}),
-    "hard_labels": ("6.83 +- .06", {"label_smoothing": None}),
-    "unlabelled": ("4.36 +- .04", {"labels": "0"}),
-    "no_minibatch": ("3.87 +- .03", {"minibatch_kernels": "0"}),
-}
-
-
-def test_table_3_has_its_six_rows_each_without_its_technique():
-    rows = {p.stem.partition("table3_")[2]: p for p in RECIPES if "table3" in p.stem}
-    assert rows.keys() == TABLE_3.keys()
-    given = {name: flags_of(path) for name, path in rows.items()}
-    ours = given["ours"]
-    techniques = {"labels": "4000", "label_smoothing": "0.1", "reference_batch": "100"}
-    assert techniques.items() <= ours.items() and "minibatch_kernels" not in ours
-    path = launch.ROOT / "flags" / "improved_gan_table3_ours.flags"
-    assert recipe_options(path).paper.minibatch_kernels > 0
-    for name, (score, change) in TABLE_3.items():
-        head = " ".join(rows[name].read_text().replace("\n#", "").split())
-        assert f"Inception Score of {score}." in head
-        of_all = {**ours, **change, "logdir": f"runs/improved_gan_table3_{name}"}
-        assert given[name] == {n: v for n, v in of_all.items() if v is not None}, name
 
 
 def test_the_first_pass_standardizes_what_weight_normalization_puts_out(rng):
