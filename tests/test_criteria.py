@@ -87,7 +87,7 @@ def techniques(plain, matched, compared):
 
 
 def rates(low, high):
-    rows = (("0.0008", low), ("0.0064", high))
+    rows = (("0.0002", low), ("0.0064", high))
     return study(*(({"learning_rate": rate}, {}, failed) for rate, failed in rows))
 
 
