@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.neighbors import KernelDensity
 
 from tests import factories
-from tfgan_papers import figures
+from tfgan_papers import data, figures
 from tfgan_papers.commands import sample
 from tfgan_papers.metrics import kde_modes
 
@@ -165,3 +165,23 @@ def test_samples_are_sorted_by_the_class_that_the_classifier_gives_them():
         first = np.rint((values[:columns] + 1) * 127.5)
         expected[: len(first)] = first
         np.testing.assert_allclose(row, expected, atol=1)
+
+
+def test_lines_between_spherical_latents_are_arcs_on_the_sphere():
+    seen = []
+
+    def generate(z):
+        seen.append(np.asarray(z))
+        return tf.zeros((len(z), 8, 8, 1))
+
+    model = types.SimpleNamespace(
+        prior_name="spherical", latent_dim=3, classes=0, generate=generate
+    )
+    options = sample.SampleOptions()
+    pictures = sample.Pictures(data.DataOptions(value_range="unit"), model, options)
+    starts, ends = np.eye(3, dtype=np.float32)[:2], np.eye(3, dtype=np.float32)[1:]
+    assert pictures.on_lines(starts, ends, 5).shape == (2, 5, 8, 8, 1)
+    (z,) = seen
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(z[[0, 4, 5, 9]], [*starts[:1], ends[0], starts[1], ends[1]])
+    np.testing.assert_allclose(z[2], np.array([1, 1, 0]) / 2**0.5, rtol=1e-6)

@@ -218,7 +218,8 @@ class Pictures:
         return 0 if self.model.classes and self.options.label is None else None
 
     def on_lines(self, starts, ends, images):
-        """Generates images on the lines between pairs of latents.
+        """Generates images on the lines between pairs of latents; if their distribution is
+        spherical, on the arcs of great circles.
 
         Args:
             starts: (pairs, latent_dim).
@@ -231,6 +232,7 @@ class Pictures:
         steps = np.linspace(0, 1, images, dtype=np.float32)[:, None]
         pairs = zip(starts, ends, strict=True)
         z = np.concatenate([a + steps * (b - a) for a, b in pairs])
+        z = noise.onto_support(self.model.prior_name, z)
         drawn = self.to_pixels(self.images(z, self.one_label()))
         return drawn.reshape(len(starts), images, *drawn.shape[1:])
 
