@@ -17,7 +17,7 @@ setup(
         "tfgan_papers": ["commands/*.html", "py.typed", "pretrained/README.md"],
         "tfgan_papers.pretrained": ["*/*.json", "*/*.npz"],
     },
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15",

@@ -48,7 +48,9 @@ def _rises(record):
         for low, high in zip(scores, scores[1:], strict=False)
     )
     means = ", ".join(f"{score['mean']:.2f}" for score in scores)
-    return f"diversity {means} of the data's at gamma {', '.join(by_gamma)}", apart
+    failed = ", ".join(f"{row['failures']} of {row['runs']}" for row in record["settings"])
+    words = f"diversity {means} of the data's at gamma {', '.join(by_gamma)}"
+    return f"{words}, where {failed} runs collapse", apart
 
 
 def _equilibrium(record):
@@ -58,7 +60,7 @@ def _equilibrium(record):
     ratios = {gamma: fake[gamma]["mean"] / real[gamma]["mean"] for gamma in fake}
     holds = all(abs(ratio - float(gamma)) < 0.05 for gamma, ratio in ratios.items())
     said = ", ".join(f"{ratio:.2f}" for ratio in ratios.values())
-    return f"ratio {said} at gamma {', '.join(ratios)}", holds
+    return f"ratio {said} at gamma {', '.join(ratios)} at the end", holds
 
 
 def _fewer(some, others) -> bool:
@@ -162,7 +164,7 @@ def _starved(record):
 
 
 def _no_copies(record):
-    return f"C_T {record['value']:.1f}", record["value"] >= -3
+    return f"C_T {record['value']:.1f}, which says nothing of quality", record["value"] >= -3
 
 
 def _lines(record):

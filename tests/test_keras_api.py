@@ -213,7 +213,7 @@ def test_a_mistake_gets_one_line(mistake, words):
 
 def test_every_call_that_the_page_lists_has_its_test():
     page = (launch.ROOT / "docs" / "keras.md").read_text()
-    named = re.findall(r"`(test_\w+\.py)::(\w+)`", page)
+    named = re.findall(r"`tests/(test_\w+\.py)::(\w+)`", page)
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert len(rows) > 20 and len(named) >= len(rows) - 2  # two are headings
     for file, name in named:

@@ -207,7 +207,7 @@ def _record(run, scores, name, metric, entry, found, ids):
         ),
         run_id=ids[0],
         ensemble=ids[1:],
-        trained_by=summary.get("command"),
+        trained_by=run.facts.get("command"),
         command=records.command(),
     )
     picture = run.folder.sheets().get(step)
