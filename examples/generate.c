@@ -5,12 +5,13 @@
        $TF/libtensorflow_cc.so.2 $TF/libtensorflow_framework.so.2 -Wl,-rpath,$TF
    python -c 'import numpy as np; np.random.uniform(-3**.5, 3**.5, (16, 100))
        .astype("float32").tofile("latents")'
-   ./generate runs/gan-digits/export serving_default_z StatefulPartitionedCall:0 \
+   ./generate runs/gan-digits/export serving_default_z StatefulPartitionedCall_3:0 \
        16 100 < latents > images
 
-   reads 16 x 100 float32 latents and writes the float32 images, one after the other.
-   `saved_model_cli show --all --dir runs/gan-digits/export` prints the names of the input
-   and the output of the signature serving_default. */
+   reads 16 x 100 float32 latents and writes the float32 images, one after the other, of a
+   model without classes. The names of the input and the output of the signature
+   serving_default are printed by
+   `saved_model_cli show --all --dir runs/gan-digits/export`. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: %s EXPORT INPUT OUTPUT N LATENT_DIM\n", argv[0]);
     return 2;
   }
+  int64_t shape[] = {atoll(argv[4]), atoll(argv[5])};
+  if (shape[0] < 1 || shape[1] < 1) {
+    fprintf(stderr, "error: N and LATENT_DIM are whole numbers of at least 1\n");
+    return 2;
+  }
   TF_Status *status = TF_NewStatus();
   TF_Graph *graph = TF_NewGraph();
   TF_SessionOptions *options = TF_NewSessionOptions();
@@ -47,7 +53,6 @@ int main(int argc, char **argv) {
                                                      NULL, status);
   check(status);
 
-  int64_t shape[] = {atoll(argv[4]), atoll(argv[5])};
   size_t count = (size_t)(shape[0] * shape[1]);
   TF_Tensor *z = TF_AllocateTensor(TF_FLOAT, shape, 2, count * sizeof(float));
   if (fread(TF_TensorData(z), sizeof(float), count, stdin) != count) {
@@ -58,7 +63,11 @@ int main(int argc, char **argv) {
   TF_Tensor *images = NULL;
   TF_SessionRun(session, NULL, &input, &z, 1, &output, &images, 1, NULL, 0, NULL, status);
   check(status);
-  fwrite(TF_TensorData(images), 1, TF_TensorByteSize(images), stdout);
+  size_t size = TF_TensorByteSize(images);
+  if (fwrite(TF_TensorData(images), 1, size, stdout) != size || fflush(stdout)) {
+    perror("error: the images cannot be written");
+    return 1;
+  }
 
   TF_DeleteTensor(images);
   TF_DeleteTensor(z);

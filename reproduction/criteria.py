@@ -164,7 +164,8 @@ def _starved(record):
 
 
 def _no_copies(record):
-    return f"C_T {record['value']:.1f}, which says nothing of quality", record["value"] >= -3
+    words = f"C_T {record['value']:.1f}, which says nothing of quality"
+    return words, record["value"] >= -3
 
 
 def _lines(record):

@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import threadpoolctl
 from scipy.special import logsumexp
 
 from tfgan_papers.metrics import blocks, frechet_distance, nearest_class, parzen_window
@@ -80,6 +81,19 @@ def test_any_number_of_workers_gives_the_same_bits(metric):
         ),
     }
     check[metric]()
+
+
+@pytest.mark.parametrize("metric", [frechet_distance, parzen_window])
+def test_the_number_of_threads_does_not_change_the_bits(metric):
+    real, _ = examples(d=784)
+    against = metric.Reference(real[:40], real[40:]) if metric is parzen_window else None
+    found = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads, "blas"):
+            drawn = Drawn(300, 784)
+            found.append(blocks.state(metric.of_block, metric.merge, drawn, against))
+    one, two = ([np.asarray(part).tobytes() for part in state] for state in found)
+    assert one == two
 
 
 def squares(samples):

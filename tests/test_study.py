@@ -328,7 +328,8 @@ def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
     assert "loss=wasserstein seed 1: --loss=wasserstein: --model=gan takes" in line
     mended = ("--mode=study", "--grid=loss=non_saturating", "--seeds=1")
     ended = launch.fork(*mended, "--steps=1", f"--logdir={tmp_path}/study")
-    assert ended.code == 0, ended.err  # nothing of the other run was lost
+    assert ended.code == 0, ended.err
+    assert "[1/1]" not in ended.out  # the other run is not trained again
 
 
 def test_of_two_runs_that_make_no_sense_the_first_to_end_is_named(tmp_path, monkeypatch):

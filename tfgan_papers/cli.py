@@ -45,7 +45,7 @@ BRIEF = (
 )
 EXAMPLES = """\
   python main.py --model=began --gamma=0.5
-  python main.py --model=dcgan --dataset=folder --data_dir=PICTURES --image_size=32 --width=32
+  python main.py --model=dcgan --dataset=folder --data_dir=PICTURES --image_size=32
   python main.py --mode=evaluate --logdir=runs/began-printed_digits --metrics=diversity
 """
 

@@ -187,6 +187,12 @@ def test_step_is_one_of_d_and_then_one_of_g(matching, minibatch_features, rng):
         np.testing.assert_allclose(mine.numpy(), theirs, rtol=1e-3, atol=1e-8)
 
 
+def test_g_moves_as_often_in_a_step_as_it_is_told(rng):
+    model = compiled(improved_gan.ImprovedGAN(*small_networks(), matching=None, g_steps=3))
+    model.train_step(batch_of(rng))
+    assert (int(model.d_optimizer.iterations), int(model.g_optimizer.iterations)) == (1, 3)
+
+
 def test_without_an_average_the_classifier_is_d(rng):
     """The options build it, and every step leaves both equal."""
     wanted = factories.settings("improved_gan", (8, 8, 1), classes=2, network="mnist")

@@ -9,54 +9,54 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import pickle
+import threading
 
-from tfgan_papers.commands.scoring import Scorer
+from tfgan_papers.commands.scoring import Scorer, divisible
 from tfgan_papers.data.examples import Progress
-from tfgan_papers.errors import UserError
+from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS, blocks
-from tfgan_papers.runs import execution
+from tfgan_papers.runs import distribution, execution
 from tfgan_papers.runs.run import Run
 
-AHEAD = 32  # blocks that are submitted and not merged yet, which bounds the memory
+AHEAD = 64  # blocks that are submitted and not merged yet, which bounds the memory
+SHARE = "put it on a disk that all of them share"
+_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def states(run: Run, scores, step: int):
+def states(run: Run, scorer: Scorer, step: int):
     """Yields a function (name of a score, number of samples) -> the state of all samples,
     or None without --cluster.
 
     Args:
         run: `Run`.
-        scores: `ScoreOptions`.
+        scorer: its `Scorer`.
         step: the step of the checkpoint.
 
     Raises:
-        UsageError: see `execution.executor`.
-        UserError: see `execution.executor`; a worker was killed too often, or does not see
-            the run.
+        UsageError: no score can be divided; see also `execution.executor`.
+        UserError: a worker sees another run, other data or another feature network, or was
+            killed too often; see also `execution.executor`.
     """
+    scores = scorer.scores
     if scores.cluster is None:
         yield None
         return
+    if not (divided := divisible(scores.metrics)):
+        raise UsageError(
+            f"--cluster computes {', '.join(divisible(METRICS))}, and --metrics has none "
+            "of them: leave --cluster out"
+        )
     folder = str(pathlib.Path(run.folder.path).absolute())
     training = dataclasses.replace(run.values.training, logdir=folder)
     values = run.values._replace(training=training)
+    scores = dataclasses.replace(scores, metrics=tuple(divided))
+    known = run.facts["run_id"], step, scorer.fingerprint()
+    order = pickle.dumps((values, scores, known))
     with execution.executor(1, scores.cluster) as (pool, killed):
-
-        def state(name, n):
-            pending, merged, progress = collections.deque(), None, Progress()
-            for first in blocks.starts(n):
-                order = values, scores, step, name, n, first
-                pending.append(pool.submit(state_of_block, *order))
-                if len(pending) == AHEAD:
-                    merged = _merge(METRICS[name], merged, pending.popleft())
-                progress("%s: %d of %d samples", name, first, n)
-            while pending:
-                merged = _merge(METRICS[name], merged, pending.popleft())
-            return merged
-
         try:
-            yield state
+            yield functools.partial(_state, pool, order)
         except killed as error:
             raise UserError(
                 f"the workers of the cluster were killed {execution.RETRIES} times at the "
@@ -64,39 +64,70 @@ def states(run: Run, scores, step: int):
             ) from error
 
 
-def _merge(metric, merged, future):
-    state = future.result()
-    return state if merged is None else metric.merge(merged, state)
+def _state(pool, order, name, n):
+    """Submits the blocks and merges their states."""
+    pending, merged, done, progress = collections.deque(), None, 0, Progress()
+    starts = iter(blocks.starts(n))
+    try:
+        while True:
+            while len(pending) < AHEAD and (first := next(starts, None)) is not None:
+                task = execution.state_of_block, order, name, n, first
+                pending.append(pool.submit(*task))
+            if not pending:
+                return merged
+            state = pending.popleft().result()
+            if isinstance(state, UserError):
+                raise state
+            merged = state if merged is None else METRICS[name].merge(merged, state)
+            done = min(n, done + blocks.ROWS)
+            progress("%s: %d of %d samples", name, done, n)
+    finally:
+        for future in pending:
+            future.cancel()
 
 
-def state_of_block(values, scores, step, name, n, first):
+def state_of_block(order: bytes, name: str, n: int, first: int):
     """Computes the state of a block, in a worker.
 
     Args:
-        values: `settings.Values` of the run, with the absolute path of its folder.
-        scores: `ScoreOptions`.
-        step: the step of the checkpoint.
+        order: of `states`.
         name: of the score.
         n: the number of samples.
         first: the first sample of the block.
 
-    Raises:
-        UserError: this worker does not see the run at this step.
+    Returns:
+        The state, or the UserError that prevents it, which must not be tried again.
     """
-    scorer, subject = _opened(values, scores, step)
-    return scorer.state_of_block(subject, name, n, first)
+    try:
+        with _lock:
+            scorer, subject = _opened(order)
+        return scorer.state_of_block(subject, name, n, first)
+    except UserError as error:
+        return error
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(values, scores, step):
-    """The `Scorer` and the subject, which stay in the worker until another is asked for."""
+def _opened(order):
+    """The `Scorer` and the subject, which stay in the worker until others are asked for."""
+    values, scores, (run_id, step, known) = pickle.loads(order)
+    distribution.grow_memory()
     run = Run(values)
+    if run.facts.get("run_id") != run_id:
+        raise UserError(
+            f"a worker of the cluster does not see the run in {run.folder}: {SHARE}"
+        )
     model, reached = run.restored(scores.checkpoint)
     if reached != step:
         raise UserError(
-            f"a worker of the cluster sees {run.folder} at step {reached:,} instead of "
-            f"{step:,}: put it on a shared disk"
+            f"a worker of the cluster sees step {reached:,} in {run.folder} instead of "
+            f"{step:,}: {SHARE}"
         )
     names = run.facts.get("class_names", ())
     scorer = Scorer(scores, values.data, class_names=names)
+    found = scorer.fingerprint()
+    if other := [name for name in found if found[name] != known[name]]:
+        raise UserError(
+            f"a worker of the cluster has other data or features ({', '.join(other)}): "
+            "put --data_dir and --score_cache on a disk that all of them share"
+        )
     return scorer, scorer.subject(model)

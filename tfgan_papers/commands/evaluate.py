@@ -117,7 +117,7 @@ def score(run, scores, model, step, scorer=None):
     names = run.facts.get("class_names", ())  # absent in old runs
     scorer = scorer or Scorer(scores, run.values.data, class_names=names)
     subject = scorer.subject(model, [classifier for _, classifier in members])
-    with cluster.states(run, scores, step) as state_of:
+    with cluster.states(run, scorer, step) as state_of:
         for name, metric, found in scorer.score(subject, state_of):
             print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
             if members:

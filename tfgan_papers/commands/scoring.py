@@ -254,9 +254,7 @@ class Scorer:
             state_of: function (name, number of samples) -> the state of all samples, by
                 which the scores of `metrics.blocks` are computed elsewhere.
         """
-        divided = [
-            n for n, m in self.metrics.items() if state_of and hasattr(m, "of_state")
-        ]
+        divided = divisible(self.metrics) if state_of else []
         for name in divided:
             n, reference = self._count(name), self.references[name]
             found = self.metrics[name].of_state(state_of(name, n), reference, n)
@@ -287,7 +285,19 @@ class Scorer:
             of_labels = metric.OF == "labelled samples"
             taken = subject.labelled(n) if of_labels else subject.samples(n)
             block = blocks.part(taken, first)
-        return metric.of_block(block, self.references[name])
+        with blocks.one_thread():
+            return metric.of_block(block, self.references[name])
+
+    def fingerprint(self) -> dict[str, str]:
+        """Identifies the feature network and the examples, which all processes that compute
+        a score must share."""
+        digests = {split: of.fingerprint() for split, of in self.loaded.items()}
+        return {**digests, "features": self.facts.get("features_sha256", "")}
+
+
+def divisible(names) -> list[str]:
+    """Those of the scores whose samples can be divided into blocks."""
+    return [name for name in names if hasattr(METRICS[name], "of_state")]
 
 
 def _feature_network(scores, load, cache):

@@ -6,14 +6,15 @@ The module of such a score has three functions besides `score`:
     merge(first, then)               one state of two
     of_state(state, reference, n)    the score of n samples, whose state is given
 
-The blocks are fixed and the states are merged in the order of the blocks, so the score is
-the same to the last bit wherever the states were computed.
+The blocks are fixed, BLAS has one thread, and the states are merged in the order of the
+blocks, so the score is the same to the last bit wherever the states were computed.
 """
 
 import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import threadpoolctl
 
 from tfgan_papers.errors import UserError
 
@@ -45,7 +46,15 @@ def of(samples, rows: int = 0) -> Iterator:
 
 def state(of_block: Callable, merge: Callable, samples, reference):
     """The state of all samples; see `part`."""
-    return functools.reduce(merge, (of_block(block, reference) for block in of(samples)))
+    with one_thread():
+        parts = (of_block(block, reference) for block in of(samples))
+        return functools.reduce(merge, parts)
+
+
+def one_thread():
+    """The context in which states are computed: with more threads, BLAS sums in another
+    order."""
+    return threadpoolctl.threadpool_limits(1, "blas")
 
 
 def finite(samples: np.ndarray) -> np.ndarray:

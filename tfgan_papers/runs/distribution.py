@@ -66,6 +66,12 @@ class MachineOptions(Options):
 TIMED_STEPS = 7  # for each way, with --jit_compile=auto
 
 
+def grow_memory():
+    """Makes TensorFlow take the memory of GPUs as it needs it."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
 def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
     """Configures TensorFlow before its first operation, and returns the strategy.
 
@@ -90,8 +96,7 @@ def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
         device = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration()] * machine.cpu_devices
         tf.config.set_logical_device_configuration(device, parts)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    grow_memory()
     if machine.strategy == "multi_worker":
         return _multi_worker()
     if machine.strategy == "mirrored":

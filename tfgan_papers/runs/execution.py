@@ -29,8 +29,8 @@ class ClusterOptions(Options):
     cluster: str | None = option(
         None,
         "Address of a Dask scheduler, as tcp://host:8786. Its workers execute the runs of "
-        "a study, or compute scores of many samples. All of them need the --logdir on a "
-        "shared disk.",
+        "a study, or with --mode=evaluate compute frechet_distance, parzen_window and "
+        "nearest_class. All of them need the --logdir on a shared disk.",
     )
 
 
@@ -103,6 +103,14 @@ def execute(folder: str, arguments: list[str], permit: str) -> int | None:
     return code
 
 
+def state_of_block(order: bytes, *block):
+    """Calls `cluster.state_of_block` in a worker. The scheduler imports the module of a
+    task as well, and need not have TensorFlow."""
+    from tfgan_papers.commands import cluster
+
+    return cluster.state_of_block(order, *block)
+
+
 @contextlib.contextmanager
 def executor(jobs: int, cluster: str | None):
     """Yields an executor, and the exceptions of tasks whose process or worker was killed.
@@ -135,8 +143,8 @@ def executor(jobs: int, cluster: str | None):
             yield pool, killed
     except concurrent.futures.CancelledError as error:
         raise UserError(
-            f"the Dask scheduler at {cluster} has gone: start it again, and the same "
-            "command continues"
+            f"the Dask scheduler at {cluster} has gone: start it, and then the same "
+            "command again"
         ) from error
     except ModuleNotFoundError as error:
         raise UserError(
