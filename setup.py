@@ -46,6 +46,8 @@ setup(
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
         "litert": ["ai-edge-litert>=2.0"],  # the interpreter; TensorFlow has the converter
         "serve": ["fastapi>=0.110", "uvicorn>=0.29"],
+        "wandb": ["wandb>=0.20"],
+        "mlflow": ["mlflow-skinny>=3"],
         "bench": ["torch>=2.2", "torch-fidelity>=0.4", "psutil>=5.9"],
     },
     entry_points={"console_scripts": ["tfgan-papers = tfgan_papers.__main__:run"]},

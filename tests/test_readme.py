@@ -28,6 +28,7 @@ NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--strategy=multi_worker": "tests/test_distribution.py has worker processes",
     "--model=wgan_gp": "tests/test_add_a_paper.py",
     "--mode=study": "tests/test_study.py",
+    "--track=": "tests/test_tracking.py: services need extras",
     "--cluster=": "tests/test_cluster_scores.py has workers",
     "--mode=infer": "tests/test_inference.py",
     "--mode=inpaint": "tests/test_inpainting.py",

@@ -122,11 +122,11 @@ class Reporter(StopOnNonFinite):
             if not compiled_before:  # shows soon that a resumed run is alive
                 self.show(step, images_per_second)
             return
-        with self.writer.as_default(step):
+        with self.writer.at(step) as events:
             for name, value in logs.items():
-                tensorboard.scalar(name, value)
+                events.scalar(name, value)
             if compiled_before:
-                tensorboard.scalar("images_per_s", images_per_second)
+                events.scalar("images_per_s", images_per_second)
         self.writer.flush()
         self.show(step, images_per_second)
         if self.model.status_message() != self.status_message:
@@ -256,8 +256,8 @@ class SampleSheets(keras.callbacks.Callback):
         self.keep_points(samples)
         if self.writer is None:
             return
-        with self.writer.as_default(step):
-            tensorboard.image("samples", picture)
+        with self.writer.at(step) as events:
+            events.image("samples", picture)
             tensorboard.histograms(*self.model.networks)
 
     def keep_points(self, samples):
@@ -336,8 +336,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         """Scores the model, and writes it as the best checkpoint if no score was higher."""
         score = self.score(model)
         logging.info("step %d: %.4g by the score that selects the best", step, score)
-        with self.writer.as_default(step):
-            tensorboard.scalar("selection", score)
+        with self.writer.at(step) as events:
+            events.scalar("selection", score)
         self.writer.flush()
         if score > float(self.checkpoints.best_score):
             self.checkpoints.best_score.assign(score)

@@ -30,7 +30,6 @@ from tfgan_papers import noise
 from tfgan_papers.errors import TrainingFailure, UsageError
 from tfgan_papers.metrics import coverage
 from tfgan_papers.metrics.diversity import mean_distance
-from tfgan_papers.runs import tensorboard
 
 EXAMPLES = 128  # number of samples and of examples: 8,128 pairs of each
 SEED = 0  # of samples and examples, the same in every run
@@ -244,9 +243,9 @@ class Watch(keras.callbacks.Callback):
             return
         before, report = diagnose(self.reports), self.variety.report(self.model)
         self.reports.append(report)
-        with self.writer.as_default(step):
+        with self.writer.at(step) as events:
             for name in report.keys() - {"step"}:
-                tensorboard.scalar(name, report[name])
+                events.scalar(name, report[name])
         now = diagnose(self.reports)
         if is_change(before, now):
             logging.warning(self.sentence())

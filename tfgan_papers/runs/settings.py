@@ -78,12 +78,17 @@ class TrainingOptions(Options):
         low=0,
         high=65_535,
     )
+    track: str | None = option(
+        None,
+        "Service that gets the scalars and sheets of the run, besides TensorBoard.",
+        choices=("wandb", "mlflow"),
+    )
 
 
 # Options that define where a run is stored and how long it is, not what it computes.
 LOCATION = {
     "logdir", "steps", "report_steps", "checkpoint_steps", "tensorboard_port", "data_dir",
-    "download",
+    "download", "track",
 }  # fmt: skip
 # Options that may change when a run continues: these, and those of scores and machine.
 FREE = LOCATION | {

@@ -6,11 +6,14 @@ weights/generator/03_conv2d/kernel            histograms, last
 """
 
 import atexit
+import contextlib
 import pathlib
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -65,16 +68,25 @@ def place(name: str) -> tuple[int, str]:
     return ORDER.index(group(name)), name
 
 
-def scalar(name: str, value: float):
-    """Writes a scalar under its group, with its description."""
-    tag = f"{group(name)}/{name}"
-    tf.summary.scalar(tag, value, description=DESCRIPTIONS.get(name))
+class Events(NamedTuple):
+    """Writes the events of a step."""
 
+    step: int
+    track: Callable | None
 
-def image(name: str, picture: np.ndarray):
-    """Writes one uint8 picture (height, width, 3), with its description."""
-    tag = f"Sheets/{name}"
-    tf.summary.image(tag, picture[None], description=DESCRIPTIONS[name])
+    def scalar(self, name: str, value: float):
+        """Writes a scalar under its group, with its description."""
+        tag = f"{group(name)}/{name}"
+        tf.summary.scalar(tag, value, description=DESCRIPTIONS.get(name))
+        if self.track:
+            self.track(self.step, tag, float(value))
+
+    def image(self, name: str, picture: np.ndarray):
+        """Writes one uint8 picture (height, width, 3), with its description."""
+        tag = f"Sheets/{name}"
+        tf.summary.image(tag, picture[None], description=DESCRIPTIONS[name])
+        if self.track:
+            self.track(self.step, tag, picture)
 
 
 def histograms(*networks: keras.Model):
@@ -107,10 +119,12 @@ class Writer:
     Args:
         folder: path of the event files; None writes nothing.
         step: int, the step from which the run resumes.
+        track: function (step, tag, number or picture) that gets the same scalars and
+            sheets, or None.
     """
 
-    def __init__(self, folder: pathlib.Path | None, step: int = 0):
-        self.folder = folder
+    def __init__(self, folder: pathlib.Path | None, step: int = 0, track=None):
+        self.folder, self.track = folder, track
         self.writer = tf.summary.create_noop_writer()
         if folder is not None:
             self.restart(step)
@@ -123,9 +137,11 @@ class Writer:
             _note_restart(self.folder, step)
         self.writer = tf.summary.create_file_writer(str(self.folder))
 
-    def as_default(self, step: int):
-        """Returns the context in which `tf.summary` writes events of `step`."""
-        return self.writer.as_default(step)
+    @contextlib.contextmanager
+    def at(self, step: int):
+        """Yields the `Events` of `step`, in a context in which `tf.summary` writes them."""
+        with self.writer.as_default(step):
+            yield Events(step, self.track)
 
     def flush(self):
         self.writer.flush()
@@ -154,7 +170,7 @@ def flags(writer: Writer, values: dict, trial: dict, name: str):
     """Writes the options `values` as text, and those of `trial` as the hyper-parameters of
     the trial `name`."""
     rows = "\n".join(f"| {k} | {v} |" for k, v in values.items() if v is not None)
-    with writer.as_default(0):
+    with writer.at(0):
         tf.summary.text("flags", f"| flag | value |\n|---|---|\n{rows}")
         of_trial = {k: to_text(v) if isinstance(v, tuple) else v for k, v in trial.items()}
         hparams.hparams(of_trial, trial_id=name)

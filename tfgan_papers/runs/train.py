@@ -21,6 +21,7 @@ from tfgan_papers.runs import (
     sheets,
     summary,
     tensorboard,
+    tracking,
 )
 from tfgan_papers.runs.checkpoints import Checkpoints
 from tfgan_papers.runs.run import Run
@@ -83,6 +84,7 @@ def check(values: settings.Values, strategy, minibatches_per_step: int):
     training, steps = values.training, values.machine.steps_per_execution
     distribution.check(strategy, training.batch_size * minibatches_per_step, steps)
     collapse.check(strategy, training.on_collapse)
+    tracking.check(training.track)
     if training.report_steps % (steps or 1):
         raise UsageError(
             f"--report_steps={training.report_steps} is not a multiple of "
@@ -161,7 +163,8 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
     if training.tensorboard_port:
         address = tensorboard.serve(run.folder.path, training.tensorboard_port)
         print(f"TensorBoard: {address}", flush=True)
-    writer = tensorboard.Writer(run.folder / "tensorboard", done)
+    track = tracking.tracker(run) if training.track else None
+    writer = tensorboard.Writer(run.folder / "tensorboard", done, track)
     bar = sys.stdout.isatty() and callbacks.Progress(training.steps, done, images)
     reporter, watch, keeper, watchers = _watchers(
         run, model, examples, checkpoints, score, writer, bar, images
@@ -216,8 +219,8 @@ def _draw_examples(run, examples, writer):
     picture = None if path.is_file() else sheets.of_examples(examples)
     if picture is not None:
         figures.save(picture, path)
-        with writer.as_default(0):
-            tensorboard.image("real", picture)
+        with writer.at(0) as events:
+            events.image("real", picture)
 
 
 def _watched_examples(model, examples, value_range):
