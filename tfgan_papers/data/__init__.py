@@ -5,7 +5,17 @@ from collections.abc import Callable
 
 from absl import logging
 
-from tfgan_papers.data import catalog, crops, embedded, folder, glyphs, hwdb, printed, tfd
+from tfgan_papers.data import (
+    catalog,
+    crops,
+    embedded,
+    folder,
+    glyphs,
+    hwdb,
+    printed,
+    strokes,
+    tfd,
+)
 from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.given import array, fit_image, images
 from tfgan_papers.data.options import DataOptions
@@ -36,6 +46,7 @@ SOURCES: dict[str, Callable[[str, DataOptions], Examples]] = {
     "tfd": tfd.load,
     "hwdb": hwdb.load,
     "glyphs": glyphs.load,
+    "strokes": strokes.load,
 }
 LICENCES = {  # as the sets' own pages state them
     "digits": "CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
@@ -90,7 +101,7 @@ def with_held_out_split(options: DataOptions) -> DataOptions:
 def _has_test_split(options):
     if options.dataset in ("digits", printed.NAME, "ring", "gaussian"):
         return False
-    if options.dataset in ("tfd", "glyphs"):
+    if options.dataset in ("tfd", "glyphs", "strokes"):
         return True
     if options.dataset in ("folder", "hwdb"):
         return {"folder": folder, "hwdb": hwdb}[options.dataset].has_test_split(options)

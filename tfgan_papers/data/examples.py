@@ -34,8 +34,8 @@ IN_MEMORY_BYTES = 2 << 30  # as uint8; larger sets are read from disk, batch by 
 FINGERPRINTED = 4096  # maximum number of examples in a fingerprint
 CLASSES_SHOWN = 12  # in the log
 LABELLED = (
-    "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, hwdb, and "
-    "a folder with all images in two or more subfolders"
+    "digits, mnist, fashion_mnist, cifar10, svhn_cropped, imagenet2012, glyphs, strokes, "
+    "hwdb, and a folder with all images in two or more subfolders"
 )
 
 

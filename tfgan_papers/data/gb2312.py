@@ -1,4 +1,4 @@
-"""The Chinese characters of the data sets `hwdb` and `glyphs`."""
+"""The Chinese characters of the data sets `hwdb`, `glyphs` and `strokes`."""
 
 # The 3,755 characters of level 1, rows 16 to 55 of the standard, in the order of codes.
 LEVEL_1 = "".join(

@@ -15,14 +15,15 @@ class DataOptions(Options):
         "digits (8x8, embedded), printed_digits (drawn from fonts, embedded), ring or "
         "gaussian (synthetic points), folder (your own images), tfd (your copy of the "
         "Toronto Face Database), hwdb (your copy of CASIA HWDB1.0), glyphs (Chinese "
-        "characters rendered from fonts), or an image set of tensorflow-datasets, for "
+        "characters rendered from fonts), strokes (the same, drawn from centre lines by "
+        "made-up writers), or an image set of tensorflow-datasets, for "
         "example mnist, fashion_mnist, cifar10, svhn_cropped or celeb_a.",
     )
     data_dir: str | None = option(
         None,
         "Folder of the data: your images for folder, TFD_48x48.mat for tfd, GNT files for "
-        "hwdb, otherwise the folder of tensorflow-datasets. Default: $TFDS_DATA_DIR or "
-        "~/tensorflow_datasets.",
+        "hwdb, JSON files for strokes, otherwise the folder of tensorflow-datasets. "
+        "Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
     )
     download: bool = option(
         True, "Let tensorflow-datasets download a set that is not on disk."
@@ -63,14 +64,14 @@ class DataOptions(Options):
     )
     characters: int = option(
         3740,
-        "Number of characters of glyphs, from the start of GB2312 level 1.",
+        "Number of characters of glyphs and strokes, from the start of GB2312 level 1.",
         low=1,
         high=3755,
     )
     renderings: int = option(
         32,
-        "Renderings of each character of glyphs in the train split; the test split has a "
-        "quarter as many.",
+        "Renderings of each character of glyphs, or writers of strokes, in the train "
+        "split; the test split has a quarter as many.",
         low=1,
     )
     font: str | None = option(

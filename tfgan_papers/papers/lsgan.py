@@ -206,6 +206,7 @@ NETWORK_OF_DATASET = {
     "gaussian": "mixture",
     "hwdb": "characters",
     "glyphs": "characters",
+    "strokes": "characters",
 }
 
 
