@@ -248,6 +248,20 @@ def _unbalanced(record):
     return words, worse and g_is_better
 
 
+def _no_overfitting(record):
+    """The gap between training and test bound by N_z, and the test bound's fall."""
+    gaps, falls = {}, {}
+    for run in record["runs"]:
+        tested = [value for _, value in run["selection"]]
+        latents = int(run["setting"]["latent_dim"])
+        gaps[latents] = run["training"][-1][1] - tested[-1]
+        falls[latents] = max(tested) - tested[-1]
+    words = ", ".join(f"{gaps[latents]:.1f}" for latents in sorted(gaps))
+    words += f" nats between the bounds at {', '.join(map(str, sorted(gaps)))} latents"
+    words += f"; the test bound ends {max(falls.values()):.1f} below its best or less"
+    return words, gaps[200] <= gaps[20] + 1 and max(falls.values()) <= 1
+
+
 FACES = "Olivetti faces at 32x32"
 SMALL_MNIST = "MNIST at 16x16, 1,000 steps"
 TINY_MNIST = "MNIST at 16x16, 2,500 steps"
@@ -365,6 +379,12 @@ CRITERIA = {
         "RMSProp fails less often than Adam, by Fisher's test at 5%",
         _optimizers,
         SMALL_MNIST,
+    ),
+    "vae-overfitting": Criterion(
+        "vae_fig2",
+        "with 200 latents the training bound is above the test bound by at most 1 nat more "
+        "than with 20, and no test bound ends more than 1 nat below its best",
+        _no_overfitting,
     ),
     "real-1nn-50k": Criterion(
         "real_neighbours",

@@ -124,6 +124,19 @@ def sharp(distance, *covered):
     return {"value": distance, "runs": [{"images_covered": n} for n in covered]}
 
 
+def bounds(of_20, of_200):
+    """(training bound at the end, test bounds) of each."""
+    runs = [
+        {
+            "setting": {"latent_dim": latents},
+            "training": [[1000, trained]],
+            "selection": [[1000 + i, value] for i, value in enumerate(tested)],
+        }
+        for latents, (trained, tested) in {"20": of_20, "200": of_200}.items()
+    ]
+    return {"runs": runs}
+
+
 EVEN = (0.3, 0.5, 0.7)
 FEWER, SAME = stability_study(both(6), both(0)), stability_study(both(3), both(1))
 CASES = {  # claim -> a record that shows it, records that do not
@@ -174,6 +187,11 @@ CASES = {  # claim -> a record that shows it, records that do not
     "began-rate": (rates(0, 6), rates(0, 1), rates(1, 8)),
     "began-carry": (networks(10, 20), networks(19, 20), networks(20, 10)),
     "began-convergence": (by_steps((1, 3, 2, 5, 8)), by_steps((4, 3, 2, 5, 1))),
+    "vae-overfitting": (
+        bounds((-99, [-110, -101]), (-102, [-110, -104.5])),
+        bounds((-99, [-110, -101]), (-102, [-110, -105.5])),
+        bounds((-99, [-110, -101]), (-102, [-103, -104.5])),
+    ),
     "began-unbalanced": (codes(10, 30, 12), codes(10, 11, 12), codes(10, 30, 31)),
 }
 

@@ -88,7 +88,8 @@ WITHOUT_NUMBERS = set(
     lsgan-characters lsgan-characters-labels lsgan-late-collapse began-equilibrium
     began-no-alternation began-beside-ebgan began-fast began-carry began-carry-identity
     began-rate began-hours began-faces began-gamma began-continuity began-convergence
-    began-unbalanced vae-mnist vae-frey""".split()
+    began-unbalanced vae-mnist vae-overfitting
+    vae-frey""".split()
 )
 
 

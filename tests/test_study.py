@@ -137,12 +137,14 @@ def test_the_score_by_step_is_in_the_record_and_drawn_a_line_a_run(tmp_path):
         for step in (50, 100):
             with writer.as_default(step):
                 tf.summary.scalar("selection", step / 10 + run.seed)
+                tf.summary.scalar("mode_coverage", step / 100)
         writer.close()
     scores = ScoreOptions(metrics=("mode_coverage",))
     findings.report(RunFolder(tmp_path), {"fidelity": ["paper"]}, {}, runs, {}, scores)
     record = json.loads((tmp_path / "study.json").read_text())
     curves = [run["selection"] for run in record["runs"]]
     assert curves == [[[50, 6.0], [100, 11.0]], [[50, 7.0], [100, 12.0]]]
+    assert [run["training"] for run in record["runs"]] == [[[50, 0.5], [100, 1.0]]] * 2
     picture = np.asarray(Image.open(tmp_path / "selection.png")).reshape(-1, 3)
     coloured = picture[np.ptp(picture.astype(int), axis=1) > 60]
     assert len(np.unique(coloured // 64, axis=0)) >= 2  # a colour a run

@@ -188,22 +188,27 @@ def study(rows: list[dict]) -> np.ndarray:
     return _picture(figure)
 
 
-def selection(curves: dict[str, list[dict[int, float]]], metric: str) -> np.ndarray:
+def selection(curves: dict[str, list[dict[str, dict]]], metric: str) -> np.ndarray:
     """The score that selects the best checkpoint, by step; higher is better.
 
-    The figure has one panel per setting of a study, and one curve per run.
+    The figure has one panel per setting of a study, and one curve per run. A dashed curve
+    is the same quantity on the training data, for metrics that training reports as well.
 
     Args:
-        curves: setting -> list with {step: score} of each run.
+        curves: setting -> list with {"selection": {step: score}, "training": {step:
+            value}} of each run.
         metric: name of the score.
     """
     size = 4 * len(curves), 3
     figure = Figure(figsize=size)
     panels = figure.subplots(1, len(curves), sharex=True, sharey=True, squeeze=False)
     for axes, (setting, lines) in zip(panels[0], curves.items(), strict=True):
-        for line in lines:
-            steps = sorted(line)
-            axes.plot(steps, [line[step] for step in steps], ".-", alpha=0.7)
+        for number, line in enumerate(lines):
+            for name, style in (("selection", ".-"), ("training", "--")):
+                values = dict(sorted(line[name].items()))
+                axes.plot(
+                    [*values], [*values.values()], style, color=f"C{number}", alpha=0.7
+                )
         axes.set(title=setting.replace(", ", "\n"), xlabel="step")
     panels[0, 0].set_ylabel(f"selection by\n{metric.replace('_', ' ')}")
     return _picture(figure)

@@ -26,7 +26,8 @@ def report(folder, grid, flags, runs, errors, scores):
     summary = [summarize(s, runs, errors) for s in settings_of(grid)]
     failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
     summaries = [run.folder.read("summary.json") or {} for run in runs]
-    curves = {run.name: run.selection() for run in runs}
+    metric = scores.metrics[0] if scores.metrics else ""
+    curves = {run.name: run.curves(metric) for run in runs}
     commits = {(run.folder.read("run.json") or {}).get("commit") for run in runs}
     machines = sorted({*map(_machine, summaries)} - {""})
     fields = {
@@ -44,7 +45,7 @@ def report(folder, grid, flags, runs, errors, scores):
                 "steps": run.folder.steps(),
                 "failure": failed[run.name],
                 "scores": run.quantities(),
-                "selection": sorted(curves[run.name].items()),
+                **{name: sorted(c.items()) for name, c in curves[run.name].items() if c},
             }
             for run in runs
         ],
@@ -60,11 +61,11 @@ def report(folder, grid, flags, runs, errors, scores):
     text = markdown(summary, {name: why for name, why in failed.items() if why}, machines)
     files.write_text(folder / "study.md", text)
     figures.save(figures.study(summary), folder / "study.png")
-    if any(len(curve) > 1 for curve in curves.values()):
+    if any(len(curve["selection"]) > 1 for curve in curves.values()):
         drawn = {}
         for run in runs:
             drawn.setdefault(named(run.setting), []).append(curves[run.name])
-        figures.save(figures.selection(drawn, scores.metrics[0]), folder / "selection.png")
+        figures.save(figures.selection(drawn, metric), folder / "selection.png")
     records.write(folder / "study.json", **fields)
     if scores.record:
         records.write(scores.record, **fields)

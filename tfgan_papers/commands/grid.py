@@ -53,9 +53,12 @@ class StudyRun(NamedTuple):
                 return f"{entry['value']:.0f} of {entry['modes']} modes"
         return None
 
-    def selection(self) -> dict[int, float]:
-        """The score that selects the best checkpoint, by step; empty without --metrics."""
-        return tensorboard.read_scalars(self.folder / "tensorboard").get("selection", {})
+    def curves(self, metric: str) -> dict[str, dict[int, float]]:
+        """By step, the score that selects the best checkpoint, which is empty without
+        --metrics, and the training scalar with the name of the metric, if there is one."""
+        scalars = tensorboard.read_scalars(self.folder / "tensorboard")
+        named = {"selection": "selection", "training": metric}
+        return {name: scalars.get(tag, {}) for name, tag in named.items()}
 
     def quantities(self) -> dict[str, float]:
         """The measured quantities of the run, by name.
