@@ -65,7 +65,8 @@ def test_the_network_of_a_spherical_prior_gives_points_on_the_sphere(rng):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inference") / "run"
     arguments = [a for a in launch.BASE if a != "--deterministic"]
-    for further in ((*arguments,), ("--mode=infer", "--inference_steps=3")):
+    infer = ("--mode=infer", "--inference_steps=3", f"--record={folder.parent}/found.json")
+    for further in ((*arguments,), infer):
         ended = launch.within(*further, f"--logdir={folder}")
         assert ended.code == 0, ended.err[-2000:]
     return folder
@@ -78,6 +79,17 @@ def test_the_sheet_has_held_out_images_and_both_reconstructions(folder):
     facts = json.loads((folder / "inference.json").read_text())
     assert facts["images"] == inference.IMAGES and facts["steps"] == 3
     assert facts["optimization_error"] < facts["network_error"]
+
+
+def test_the_record_has_the_errors_and_the_run_and_its_sheet_is_beside_it(folder):
+    record = json.loads((folder.parent / "found.json").read_text())
+    facts = json.loads((folder / "inference.json").read_text())
+    assert record["details"] == facts and record["value"] == facts["network_error"]
+    assert (record["steps"], record["claim"], record["dataset"]) == (20, None, "digits")
+    run = json.loads((folder / "run.json").read_text())
+    assert record["run_id"] == run["run_id"] and record["trained_by"] == run["command"]
+    sheet = (folder / "samples" / "inference.png").read_bytes()
+    assert (folder.parent / "found.png").read_bytes() == sheet
 
 
 def test_the_network_is_saved(folder):

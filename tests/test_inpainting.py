@@ -92,6 +92,7 @@ def test_the_mode_writes_sheet_generator_and_errors(tmp_path, monkeypatch):
     arguments = [a for a in launch.BASE if a != "--deterministic"]
     folder = tmp_path / "run"
     inpaint = ("--mode=inpaint", "--part=bottom", "--inpainting_steps=3")
+    inpaint = (*inpaint, f"--record={tmp_path}/found.json")
     for further in (arguments, inpaint):
         ended = launch.within(*further, f"--logdir={folder}")
         assert ended.code == 0, ended.err[-2000:]
@@ -99,6 +100,9 @@ def test_the_mode_writes_sheet_generator_and_errors(tmp_path, monkeypatch):
     facts = json.loads((folder / "inpainting.json").read_text())
     assert (facts["part"], facts["steps"], facts["images"]) == ("bottom", 3, 10)
     assert facts["error"] > 0 and facts["difference_of_samples"] > 0
+    record = json.loads((tmp_path / "found.json").read_text())
+    assert record["value"] == facts["error"] and record["steps"] == 3
+    assert (tmp_path / "found.png").is_file()
     with Image.open(folder / "samples" / "inpainting.png") as page:
         assert page.width > page.height  # ten columns, four rows
     network = keras.saving.load_model(folder / "inpainting.keras")

@@ -2,7 +2,6 @@
 
 import importlib.util
 import pathlib
-import shutil
 
 from tfgan_papers import data
 from tfgan_papers.commands import cluster
@@ -169,30 +168,27 @@ def _record(run, scores, name, metric, entry, found, ids):
 
     The record names the claim of the paper about this score, if there is one.
     """
-    of_run = run.values.defining()
     claim = _claim(name, {**run.values.flat(), **vars(scores)})
-    fields = {"claim": None, "paper": None, "paper_value": None, "paper_spread": None}
-    part, unit = "value", metric.UNIT
+    fields, part, unit = {}, "value", metric.UNIT
     if claim:
-        fields = {field: getattr(claim, field) for field in fields}
+        names = ("claim", "paper", "paper_value", "paper_spread")
+        fields = {name: getattr(claim, name) for name in names}
         part, unit = (claim.metric.split()[1:] or ["value"])[0], claim.unit
     spread, spread_is = _spread(found)
     step = entry["step"]
-    seed, label_seed = of_run.pop("seed"), of_run.pop("label_seed", None)
     steps, summary = claim and claim.paper_steps, run.folder.read("summary.json") or {}
-    records.write(
+    records.write_of_run(
         scores.record,
+        run,
+        run.folder.sheets().get(step),
         **fields,
         quantity=metric.NAME,
-        dataset=run.values.data.dataset,
         unit=unit,
         value=found[part],
         spread=spread,
         spread_is=spread_is,
         details=found,
-        seeds=[seed, *map(_seed, ids[1:])],
-        label_seed=label_seed,
-        flags=of_run,
+        seeds=[run.values.training.seed, *map(_seed, ids[1:])],
         steps=step,
         checkpoint=entry["checkpoint"],
         generator=entry.get("generator"),
@@ -207,12 +203,7 @@ def _record(run, scores, name, metric, entry, found, ids):
         ),
         run_id=ids[0],
         ensemble=ids[1:],
-        trained_by=run.facts.get("command"),
-        command=records.command(),
     )
-    picture = run.folder.sheets().get(step)
-    if picture:
-        shutil.copyfile(picture, pathlib.Path(scores.record).with_suffix(".png"))
 
 
 def _record_of_images(of, scores, metric, found):

@@ -18,10 +18,11 @@ from absl import logging
 
 from tfgan_papers import data, figures, noise
 from tfgan_papers.commands import embedding
-from tfgan_papers.commands.scoring import CheckpointOptions
+from tfgan_papers.commands.scoring import CheckpointOptions, RecordOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import subsets
 from tfgan_papers.options import option
+from tfgan_papers.runs import records
 from tfgan_papers.runs.run import Run
 
 UNITS = (1200, 1200)  # as G's of mnist.yaml, in reverse; ours, as are the next three
@@ -32,7 +33,7 @@ STEPS_PER_CALL = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class InferenceOptions(CheckpointOptions):
+class InferenceOptions(CheckpointOptions, RecordOptions):
     """Options of --mode=infer."""
 
     inference_steps: int = option(
@@ -84,6 +85,17 @@ def infer(run: Run, options: InferenceOptions):
         **_facts("optimization", errors[1], per_image[1]),
     }
     run.folder.write("inference.json", facts)
+    if options.record:
+        records.write_of_run(
+            options.record,
+            run,
+            path,
+            quantity="mean |x - G(z)| of held-out images, z from the inference network",
+            unit="in the value range of the networks",
+            value=errors[0],
+            details=facts,
+            steps=step,
+        )
     for name, error, ms in zip(("network", "optimization"), errors, per_image, strict=True):
         print(f"{name}: mean |x - G(z)| {error:.4f}, {ms:.2f} ms per image")
     print(path)

@@ -9,10 +9,12 @@ from absl import logging
 
 from tfgan_papers import data, figures, noise
 from tfgan_papers.commands.inference import IMAGES, held_out
+from tfgan_papers.commands.scoring import RecordOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.options import Options, option
+from tfgan_papers.options import option
 from tfgan_papers.papers import gan_inpainting
+from tfgan_papers.runs import records
 from tfgan_papers.runs.run import Run
 
 BATCH_SIZE = 100  # ours, as the next two
@@ -22,7 +24,7 @@ SAMPLES = 2  # rows of samples on the sheet
 
 
 @dataclasses.dataclass(frozen=True)
-class InpaintingOptions(Options):
+class InpaintingOptions(RecordOptions):
     """Options of --mode=inpaint."""
 
     part: str = option(
@@ -77,6 +79,17 @@ def inpaint(run: Run, options: InpaintingOptions):
         "difference_of_samples": _error(*drawn, inside),
     }
     run.folder.write("inpainting.json", facts)
+    if options.record:
+        records.write_of_run(
+            options.record,
+            run,
+            path,
+            quantity=f"mean |x - completed x| in the {options.part} part, held-out images",
+            unit="in the value range of the networks",
+            value=facts["error"],
+            details=facts,
+            steps=total,
+        )
     print(
         f"mean |x - completed x| in the part: {facts['error']:.4f}, of the mean image "
         f"{facts['error_of_mean_image']:.4f}; between two samples "

@@ -34,7 +34,18 @@ class CheckpointOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreOptions(CheckpointOptions, ClusterOptions):
+class RecordOptions(Options):
+    """The record of a result."""
+
+    record: str | None = option(
+        None,
+        "File for a record of the result, for example results/NAME.json; the picture of "
+        "the run is written beside it.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreOptions(CheckpointOptions, RecordOptions, ClusterOptions):
     """The scores, their subject, and the feature network."""
 
     metrics: tuple[str, ...] = option(
@@ -86,11 +97,6 @@ class ScoreOptions(CheckpointOptions, ClusterOptions):
         None,
         "With --mode=evaluate: images to score instead of a run's samples, a folder or an "
         "array in a .npy file. They are compared with the splits of --dataset.",
-    )
-    record: str | None = option(
-        None,
-        "File for a record of the score, for example results/NAME.json; the picture of the "
-        "run is written beside it.",
     )
     ensemble: tuple[str, ...] = option(
         (),

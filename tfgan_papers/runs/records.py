@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -102,3 +103,28 @@ def write(path: str | pathlib.Path, **fields):
 def write_value(path: str | pathlib.Path, **fields):
     """Writes the record of one value. The fields about a claim are None if not given."""
     write(path, **{**NO_CLAIM, **fields})
+
+
+def write_of_run(path: str | pathlib.Path, run, picture: pathlib.Path | None, **fields):
+    """Writes the record of a value of a run, and copies a picture beside it.
+
+    Args:
+        path: the record.
+        run: `Run`.
+        picture: a PNG file, or None.
+        **fields: see `write_value`; they replace those that follow from the run.
+    """
+    flags = run.values.defining()
+    seed, label_seed = flags.pop("seed"), flags.pop("label_seed", None)
+    of_run = {
+        "dataset": run.values.data.dataset,
+        "seeds": [seed],
+        "label_seed": label_seed,
+        "flags": flags,
+        "run_id": run.facts.get("run_id"),
+        "trained_by": run.facts.get("command"),
+        "command": command(),
+    }
+    write_value(path, **{**of_run, **fields})
+    if picture:
+        shutil.copyfile(picture, pathlib.Path(path).with_suffix(".png"))
