@@ -188,12 +188,7 @@ class Autoencoder(GenerativeModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, of_encoder, of_decoder = self.run_compiled(
-            self.joint_gradients, noise, images
-        )
-        self.apply_gradients("encoder", of_encoder)
-        self.apply_gradients("generator", of_decoder)
-        return self.report(**scalars)
+        return self.report(**self.update_both(noise, images))
 
     def joint_gradients(self, images):
         """(scalars, gradients of the encoder, gradients of the decoder)."""

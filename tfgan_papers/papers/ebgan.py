@@ -236,12 +236,7 @@ class EBGAN(adversarial.AdversarialModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, d_gradients, g_gradients = self.run_compiled(
-            self.joint_gradients, noise, images
-        )
-        self.apply_gradients("discriminator", d_gradients)
-        self.apply_gradients("generator", g_gradients)
-        return self.report(**scalars)
+        return self.report(**self.update_both(noise, images))
 
     def joint_gradients(self, real):
         """The losses, the mean energies and the gradients of both networks.

@@ -287,12 +287,7 @@ class ImageNetGAN(critics.ScalarCriticModel):
 
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
-        scalars, d_gradients, g_gradients = self.run_compiled(
-            self.joint_gradients, noise, images, labels
-        )
-        self.apply_gradients("discriminator", d_gradients)
-        self.apply_gradients("generator", g_gradients)
-        return self.report(**scalars)
+        return self.report(**self.update_both(noise, images, labels))
 
     def joint_gradients(self, real, labels):
         """The gradients of both networks (build_model.py: build_model_single_gpu).

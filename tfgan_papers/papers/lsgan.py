@@ -120,22 +120,18 @@ class LSGAN(critics.ScalarCriticModel):
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
         if self.simultaneous:
-            scalars, d_gradients, g_gradients = self.run_compiled(
-                self.joint_gradients, noise, images, labels
-            )
-            self.apply_gradients("discriminator", d_gradients)
-        else:
-            with tf.GradientTape() as tape:  # over the only pass of G
-                fake = self.run_compiled(self.samples_for, noise, images, labels)
-            scalars, d_gradients = self.run_compiled(
-                self.d_gradients, noise, images, labels, fake
-            )
-            self.apply_gradients("discriminator", d_gradients)
-            scalars["g_loss"], upstream = self.run_compiled(
-                self.sample_gradients, noise, fake, images, labels
-            )
-            weights = self.generator.trainable_variables
-            g_gradients = tape.gradient(fake, weights, output_gradients=upstream)
+            return self.report(**self.update_both(noise, images, labels))
+        with tf.GradientTape() as tape:  # over the only pass of G
+            fake = self.run_compiled(self.samples_for, noise, images, labels)
+        scalars, d_gradients = self.run_compiled(
+            self.d_gradients, noise, images, labels, fake
+        )
+        self.apply_gradients("discriminator", d_gradients)
+        scalars["g_loss"], upstream = self.run_compiled(
+            self.sample_gradients, noise, fake, images, labels
+        )
+        weights = self.generator.trainable_variables
+        g_gradients = tape.gradient(fake, weights, output_gradients=upstream)
         self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 
