@@ -31,7 +31,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgan_papers import layers, optimizers
-from tfgan_papers.models import critics
+from tfgan_papers.models import critics, surgery
 
 LATENT_DIM = 8192  # train_imagenet.py: z_dim
 WIDTH = 64  # model.py: gf_dim, df_dim
@@ -281,9 +281,9 @@ class ImageNetGAN(critics.ScalarCriticModel):
 
     def __init__(self, generator, discriminator, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
-        classes = Part(0, (discriminator.output.shape[-1] - 1,), dtype="float32")
-        of_classes = classes(discriminator.output)
-        self.classifier = keras.Model(discriminator.input, of_classes)
+        (logits,) = discriminator.outputs
+        classes = Part(0, (logits.shape[-1] - 1,), dtype="float32")
+        self.classifier = surgery.part_of(discriminator, classes(logits))
 
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
