@@ -57,10 +57,11 @@ def _errors(place, dataset, singles, ensembles, part="", **shared):
         place: the table or figure.
         dataset: name of the data set.
         singles, ensembles: number of labels -> (error, spread).
-        part: the part of the score, " percent" or "".
+        part: the part of the score: " percent", or "" for the errors of 10,000 images.
         **shared: fields of all claims.
     """
     name, rows = DATA_NAMES[dataset], []
+    unit = "% wrong" if part else "of 10,000 wrong"
     short = dataset.removesuffix("_cropped")
     for numbers, kind, of_ten in ((singles, "", ""), (ensembles, "ensemble-", "_of_10")):
         for labels, (error, spread) in numbers.items():
@@ -83,7 +84,7 @@ def _errors(place, dataset, singles, ensembles, part="", **shared):
                 **({"runs": 100} if kind else {}),
             }
             rows.append((f"improved-{kind}{short}-{labels}", says, error, spread, fields))
-    return claims_of(place, *rows, better="lower", runs=10, **shared)  # fmt: skip
+    return claims_of(place, *rows, unit=unit, better="lower", runs=10, **shared)
 
 
 IMPROVED_MNIST = _errors(
@@ -91,7 +92,6 @@ IMPROVED_MNIST = _errors(
     "mnist",
     {20: (1677, 452), 50: (221, 136), 100: (93, 6.5), 200: (90, 4.2)},
     {20: (1134, 445), 50: (142, 96), 100: (86, 5.6), 200: (81, 4.3)},
-    unit="of 10,000 wrong",
     paper_steps=180_000,
     step="improved_gan_mnist",
     code="train_mnist_feature_matching.py",
@@ -114,7 +114,6 @@ IMPROVED_CIFAR10 = _errors(
     {1000: (21.83, 2.01), 2000: (19.61, 2.09), 4000: (18.63, 2.32), 8000: (17.72, 1.82)},
     {1000: (19.22, 0.54), 2000: (17.25, 0.66), 4000: (15.59, 0.47), 8000: (14.87, 0.89)},
     " percent",
-    unit="% wrong",
     paper_steps=600_000,
     step="improved_gan_cifar10",
     code="train_cifar_feature_matching.py",
@@ -131,7 +130,6 @@ IMPROVED_SVHN = _errors(
     {500: (18.44, 4.8), 1000: (8.11, 1.3), 2000: (6.16, 0.58)},
     {1000: (5.88, 1.0)},
     " percent",
-    unit="% wrong",
     paper_steps=658_800,
     code="train_svhn_feature_matching.py",
 )

@@ -16,18 +16,13 @@ from tfgan_papers.papers import gan_networks, improved_gan_experiments
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 
 SIZES = {
-    "mnist": (28, 28, 1),
-    "fashion_mnist": (28, 28, 1),
-    "cifar10": (32, 32, 3),
-    "svhn_cropped": (32, 32, 3),
+    **dict.fromkeys(("mnist", "fashion_mnist", "hwdb", "glyphs"), (28, 28, 1)),
+    **dict.fromkeys(("cifar10", "svhn_cropped"), (32, 32, 3)),
+    **dict.fromkeys(("lsun/bedroom", "lsun/church_outdoor"), (256, 256, 3)),
     "celeb_a": (218, 178, 3),
-    "lsun/bedroom": (256, 256, 3),
-    "lsun/church_outdoor": (256, 256, 3),
     "imagenet2012": (128, 128, 3),
     "folder": (64, 64, 1),
     "tfd": (48, 48, 1),
-    "hwdb": (28, 28, 1),
-    "glyphs": (28, 28, 1),
 }
 CLASSES = 10
 # As many as a recipe needs.

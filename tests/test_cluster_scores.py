@@ -9,7 +9,7 @@ import distributed
 import pytest
 
 from tests import launch
-from tfgan_papers.commands import cluster
+from tfgan_papers.commands import worker
 from tfgan_papers.commands.scoring import ScoreOptions, Scorer
 from tfgan_papers.errors import UserError
 from tfgan_papers.runs import execution
@@ -109,7 +109,7 @@ def test_a_worker_that_sees_other_things_says_so(change, words):
             (known.pop("run_id"), known.pop("step"), known),
         )
     )
-    error = cluster.state_of_block(order, "parzen_window", 10, 0)
+    error = worker.state_of_block(order, "parzen_window", 10, 0)
     assert isinstance(error, UserError) and re.search(words, str(error)), error
 
 

@@ -1,5 +1,6 @@
 """The models as Keras users call them. Guarantees of all models are in test_contract.py."""
 
+import math
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.tiny_models import (
 )
 from tfgan_papers import keras_internals
 from tfgan_papers.optimizers import HeavyBall
+from tfgan_papers.papers.autoencoders import Autoencoder
 from tfgan_papers.papers.began import BEGAN
 from tfgan_papers.papers.ebgan import EBGAN
 from tfgan_papers.papers.gan import GAN
@@ -34,6 +36,37 @@ def images(rng):
 
 def tiny():
     return GAN(generator(), critic(), seed=1)
+
+
+def chain(inputs, outputs, name):
+    """A Sequential with one hidden layer of this name."""
+    return keras.Sequential(
+        [
+            *(keras.Input(inputs), keras.layers.Flatten()),
+            keras.layers.Dense(6, activation="tanh", name=name),
+            *(keras.layers.Dense(math.prod(outputs)), keras.layers.Reshape(outputs)),
+        ]
+    )
+
+
+SEQUENTIAL = {
+    "matching": lambda g: GAN(g, chain(SHAPE, (1,), "features"), matching="squared"),
+    "began": lambda g: BEGAN(g, chain(SHAPE, SHAPE, "code")),
+    "ebgan": lambda g: EBGAN(g, chain(SHAPE, SHAPE, "code")),
+    "autoencoder": lambda g: Autoencoder(g, chain(SHAPE, (LATENTS,), "hidden")),
+}
+
+
+@pytest.mark.parametrize("make", SEQUENTIAL.values(), ids=SEQUENTIAL)
+def test_networks_may_be_sequential(make, images, tmp_path):
+    model = make(chain((LATENTS,), SHAPE, "hidden"))
+    model.compile("adam", "adam")
+    logs = model.fit(images, batch_size=8, verbose=0).history
+    assert np.isfinite(list(logs.values())).all()
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras")
+    z = tf.ones((2, LATENTS))
+    np.testing.assert_array_equal(twin(z), model(z))
 
 
 def test_the_private_parts_of_keras_are_those_of_the_version_that_was_looked_at():

@@ -1,7 +1,7 @@
 """Scores of many samples on a Dask cluster (`metrics.blocks`).
 
-Each worker restores the run once and computes the states of blocks. This process merges
-them in the order of the blocks, so that the score does not depend on the workers.
+The workers compute the states of blocks (`worker.py`). This process merges them in the
+order of the blocks, so that the score does not depend on the workers.
 """
 
 import collections
@@ -10,18 +10,16 @@ import dataclasses
 import functools
 import pathlib
 import pickle
-import threading
 
+from tfgan_papers.commands import worker
 from tfgan_papers.commands.scoring import Scorer, divisible
 from tfgan_papers.data.examples import Progress
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS, blocks
-from tfgan_papers.runs import distribution, execution
+from tfgan_papers.runs import execution
 from tfgan_papers.runs.run import Run
 
 AHEAD = 64  # blocks that are submitted and not merged yet, which bounds the memory
-SHARE = "put it on a disk that all of them share"
-_lock = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -71,7 +69,7 @@ def _state(pool, order, name, n):
     try:
         while True:
             while len(pending) < AHEAD and (first := next(starts, None)) is not None:
-                task = execution.state_of_block, order, name, n, first
+                task = worker.state_of_block, order, name, n, first
                 pending.append(pool.submit(*task))
             if not pending:
                 return merged
@@ -84,50 +82,3 @@ def _state(pool, order, name, n):
     finally:
         for future in pending:
             future.cancel()
-
-
-def state_of_block(order: bytes, name: str, n: int, first: int):
-    """Computes the state of a block, in a worker.
-
-    Args:
-        order: of `states`.
-        name: of the score.
-        n: the number of samples.
-        first: the first sample of the block.
-
-    Returns:
-        The state, or the UserError that prevents it, which must not be tried again.
-    """
-    try:
-        with _lock:
-            scorer, subject = _opened(order)
-        return scorer.state_of_block(subject, name, n, first)
-    except UserError as error:
-        return error
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(order):
-    """The `Scorer` and the subject, which stay in the worker until others are asked for."""
-    values, scores, (run_id, step, known) = pickle.loads(order)
-    distribution.grow_memory()
-    run = Run(values)
-    if run.facts.get("run_id") != run_id:
-        raise UserError(
-            f"a worker of the cluster does not see the run in {run.folder}: {SHARE}"
-        )
-    model, reached = run.restored(scores.checkpoint)
-    if reached != step:
-        raise UserError(
-            f"a worker of the cluster sees step {reached:,} in {run.folder} instead of "
-            f"{step:,}: {SHARE}"
-        )
-    names = run.facts.get("class_names", ())
-    scorer = Scorer(scores, values.data, class_names=names)
-    found = scorer.fingerprint()
-    if other := [name for name in found if found[name] != known[name]]:
-        raise UserError(
-            f"a worker of the cluster has other data or features ({', '.join(other)}): "
-            "put --data_dir and --score_cache on a disk that all of them share"
-        )
-    return scorer, scorer.subject(model)

@@ -122,14 +122,10 @@ def distance(fake: Moments, against: Reference) -> tuple[float, float]:
 
 
 def score(samples, against: Reference) -> Score:
-    """Computes the distance.
-
-    Args:
-        samples: `features.Activations`, whose features (n, d) are used.
-        against: `reference`.
+    """Computes the distance of samples, `features.Activations`, by their features (n, d).
 
     Raises:
-        UserError: n is not larger than d, or a feature is not finite.
+        UserError: see `moments`.
     """
     sums = blocks.state(of_block, merge, samples.features, against)
     return of_state(sums, against, len(samples.features))

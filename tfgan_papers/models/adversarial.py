@@ -12,10 +12,10 @@ def check_reconstructs(name: str, generator: keras.Model, discriminator: keras.M
     Raises:
         ValueError: the output of D does not have the shape of the images.
     """
-    if discriminator.output.shape[1:] != generator.output.shape[1:]:
+    gives, images = (x.outputs[0].shape[1:] for x in (discriminator, generator))
+    if gives != images:
         raise ValueError(
-            f"D gives {discriminator.output.shape[1:]} for images "
-            f"{generator.output.shape[1:]}: {name}'s D is an autoencoder"
+            f"D gives {gives} for images {images}: {name}'s D is an autoencoder"
         )
 
 

@@ -4,12 +4,11 @@ Such a model can use any loss in `losses.LOSSES`. The `train_step` of a paper ca
 methods here in the order of its algorithm.
 """
 
-import keras
 import tensorflow as tf
 from keras import ops
 
 from tfgan_papers import losses, noise
-from tfgan_papers.models import adversarial, augmentation
+from tfgan_papers.models import adversarial, augmentation, surgery
 
 
 class ScalarCriticModel(adversarial.AdversarialModel):
@@ -51,7 +50,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         self.matching = losses.MATCHING[matching] if named else matching
         if self.matching is not None:
             features = discriminator.get_layer("features").output
-            self.features = keras.Model(discriminator.input, features)
+            self.features = surgery.part_of(discriminator, features)
 
     def get_config(self):
         return {

@@ -369,6 +369,24 @@ class GenerativeModel(keras.Model):
             gradients = [gradient / self.replicas for gradient in gradients]
         optimizer.apply(gradients, getattr(self, network).trainable_variables)
 
+    def update_both(self, stream: noise.Stream, *tensors: tf.Tensor | None):
+        """Updates both networks at once, from one call of `joint_gradients`.
+
+        Args:
+            stream: see `run_compiled`.
+            *tensors: the arguments of the class's `joint_gradients`, which returns
+                (scalars, gradients of the partner, gradients of the generator).
+
+        Returns:
+            The scalars.
+        """
+        scalars, of_partner, of_generator = self.run_compiled(
+            self.joint_gradients, stream, *tensors
+        )
+        self.apply_gradients(self.partner_name, of_partner)
+        self.apply_gradients("generator", of_generator)
+        return scalars
+
     def over_replicas(self, *means: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Averages scalars over the replicas, into means over the global batch."""
         if self.replicas == 1:

@@ -12,6 +12,15 @@ from tfgan_papers.layers import (
 )
 
 
+def part_of(network: keras.Model, outputs, name: str | None = None) -> keras.Model:
+    """The model from the inputs of a network to tensors that are computed in it or from it.
+
+    A Sequential has no `input` until it is called; its `inputs` are always there.
+    """
+    inputs = network.inputs if len(network.inputs) > 1 else network.inputs[0]
+    return keras.Model(inputs, outputs, name=name)
+
+
 def initialize(network: keras.Model, inputs: tf.Tensor):
     """Data-dependent initialization (Salimans & Kingma 2016, Sec. 3; nn.py).
 
@@ -87,7 +96,7 @@ def with_minibatch_discrimination(
         kernels, kernel_size, kernel_initializer, dtype="float32"
     )(last.input)
     wider = type(last).from_config(last.get_config())
-    return keras.Model(discriminator.input, wider(similar), name=discriminator.name)
+    return part_of(discriminator, wider(similar), discriminator.name)
 
 
 def with_virtual_batch_normalization(

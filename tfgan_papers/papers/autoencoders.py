@@ -46,6 +46,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgan_papers import losses, noise
+from tfgan_papers.models import surgery
 from tfgan_papers.models.generative import GenerativeModel
 from tfgan_papers.options import Options, option
 from tfgan_papers.papers.contract import Paper
@@ -162,7 +163,7 @@ class Autoencoder(GenerativeModel):
         super().__init__(generator, encoder, prior=prior, **kwargs)
         self.energy = LOSSES[loss] if isinstance(loss, str) else loss
         copies = generator(encoder.outputs[0])
-        self.copier = keras.Model(encoder.input, copies, name="autoencoder")
+        self.copier = surgery.part_of(encoder, copies, "autoencoder")
 
     def get_config(self):
         return {**super().get_config(), "loss": losses.name_of(LOSSES, self.energy)}
@@ -188,12 +189,7 @@ class Autoencoder(GenerativeModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, of_encoder, of_decoder = self.run_compiled(
-            self.joint_gradients, noise, images
-        )
-        self.apply_gradients("encoder", of_encoder)
-        self.apply_gradients("generator", of_decoder)
-        return self.report(**scalars)
+        return self.report(**self.update_both(noise, images))
 
     def joint_gradients(self, images):
         """(scalars, gradients of the encoder, gradients of the decoder)."""
@@ -241,7 +237,7 @@ class VAE(Autoencoder):
     def __init__(self, generator, encoder, loss=cross_entropy, **kwargs):
         super().__init__(generator, encoder, loss=loss, **kwargs)
         logits = generator.get_layer("logits").output
-        self.logits = keras.Model(generator.input, logits)
+        self.logits = surgery.part_of(generator, logits)
 
     def loss_on(self, images):
         error, kl = map(ops.mean, self.terms(images, self.prior(images)))

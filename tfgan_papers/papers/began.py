@@ -208,12 +208,7 @@ class BEGAN(adversarial.AdversarialModel):
         images, _, noise = self.start_step(data)
         self.set_carry()
         k = tf.identity(self.k.value)
-        errors, d_gradients, g_gradients = self.run_compiled(
-            self.joint_gradients, noise, images, k
-        )
-        self.apply_gradients("discriminator", d_gradients)
-        self.apply_gradients("generator", g_gradients)
-        real, fake = self.over_replicas(*errors)
+        real, fake = self.over_replicas(*self.update_both(noise, images, k))
         balance = self.gamma * real - fake
         self.k.assign(tf.clip_by_value(k + self.lambda_k * balance, 0.0, 1.0))
         m_global = real + tf.abs(balance)

@@ -49,7 +49,7 @@ from keras import ops
 
 from tfgan_papers import layers, losses, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.models import adversarial
+from tfgan_papers.models import adversarial, surgery
 from tfgan_papers.options import option
 from tfgan_papers.papers import convolutional as shared
 from tfgan_papers.papers import dcgan
@@ -183,11 +183,12 @@ class EBGAN(adversarial.AdversarialModel):
 
     Example:
 
-        z, x = keras.Input((8,)), keras.Input((8, 8, 1))
-        code = layers.Dense(8, name="code")(layers.Flatten()(x))
-        copy = layers.Reshape((8, 8, 1))(layers.Dense(64)(code))
-        image = layers.Reshape((8, 8, 1))(layers.Dense(64)(z))
-        ebgan = EBGAN(keras.Model(z, image), keras.Model(x, copy), pull_away=0.1)
+        generator = keras.Sequential(
+            [keras.Input((8,)), layers.Dense(64), layers.Reshape((8, 8, 1))])
+        autoencoder = keras.Sequential(
+            [keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(8, name="code"),
+             layers.Dense(64), layers.Reshape((8, 8, 1))])
+        ebgan = EBGAN(generator, autoencoder, pull_away=0.1)
         ebgan.compile("adam", "adam")
         images = keras.random.uniform((64, 8, 8, 1), -1, 1)
         history = ebgan.fit(images, batch_size=16, verbose=0)  # has "d_loss", "pull_away"
@@ -224,7 +225,8 @@ class EBGAN(adversarial.AdversarialModel):
         self.energy = LOSSES[loss] if isinstance(loss, str) else loss
         self.margin, self.weight = margin, pull_away
         code = discriminator.get_layer("code").output
-        self.with_code = keras.Model(discriminator.input, [discriminator.output, code])
+        outputs = [discriminator.outputs[0], code]
+        self.with_code = surgery.part_of(discriminator, outputs)
 
     def get_config(self):
         return {
@@ -236,12 +238,7 @@ class EBGAN(adversarial.AdversarialModel):
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
-        scalars, d_gradients, g_gradients = self.run_compiled(
-            self.joint_gradients, noise, images
-        )
-        self.apply_gradients("discriminator", d_gradients)
-        self.apply_gradients("generator", g_gradients)
-        return self.report(**scalars)
+        return self.report(**self.update_both(noise, images))
 
     def joint_gradients(self, real):
         """The losses, the mean energies and the gradients of both networks.

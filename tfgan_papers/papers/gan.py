@@ -101,29 +101,21 @@ class GAN(critics.ScalarCriticModel):
         self.k, self.simultaneous = k, simultaneous
 
     def get_config(self):
-        own = {"k": self.k, "simultaneous": self.simultaneous}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "k": self.k, "simultaneous": self.simultaneous}
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
         if self.simultaneous:
-            scalars, d_gradients, g_gradients = self.run_compiled(
-                self.joint_gradients, noise, images, None
+            return self.report(**self.update_both(noise, images, None))
+        for i in range(self.k):
+            minibatch = images[i :: self.k]  # independent of the number of replicas
+            scalars, d_gradients = self.run_compiled(
+                self.d_gradients, noise, minibatch, None
             )
             self.apply_gradients("discriminator", d_gradients)
-        else:
-            for i in range(self.k):
-                minibatch = images[i :: self.k]  # independent of the number of replicas
-                scalars, d_gradients = self.run_compiled(
-                    self.d_gradients, noise, minibatch, None
-                )
-                self.apply_gradients("discriminator", d_gradients)
-            g_loss, g_gradients = self.run_compiled(
-                self.g_gradients, noise, minibatch, None
-            )
-            scalars["g_loss"] = g_loss
+        g_loss, g_gradients = self.run_compiled(self.g_gradients, noise, minibatch, None)
         self.apply_gradients("generator", g_gradients)
-        return self.report(**scalars)
+        return self.report(**scalars, g_loss=g_loss)
 
     def discriminator_loss(self, real, fake, labels):
         """-V(D, G) on a batch, or half of it in a simultaneous update (GAN-2)."""

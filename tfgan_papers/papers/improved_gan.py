@@ -185,7 +185,7 @@ class ImprovedGAN(AdversarialModel):
         self.apart = surgery.mixes_examples(discriminator)
         if self.matching is not None:
             features = discriminator.get_layer("features").output
-            self.features = keras.Model(discriminator.input, features)
+            self.features = surgery.part_of(discriminator, features)
         self.averaged = keras.models.clone_model(discriminator)
         for weight in self.averaged.trainable_weights:
             weight.assign(ops.zeros(weight.shape))

@@ -31,7 +31,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgan_papers import layers, optimizers
-from tfgan_papers.models import critics
+from tfgan_papers.models import critics, surgery
 
 LATENT_DIM = 8192  # train_imagenet.py: z_dim
 WIDTH = 64  # model.py: gf_dim, df_dim
@@ -281,18 +281,13 @@ class ImageNetGAN(critics.ScalarCriticModel):
 
     def __init__(self, generator, discriminator, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
-        classes = Part(0, (discriminator.output.shape[-1] - 1,), dtype="float32")
-        of_classes = classes(discriminator.output)
-        self.classifier = keras.Model(discriminator.input, of_classes)
+        (logits,) = discriminator.outputs
+        classes = Part(0, (logits.shape[-1] - 1,), dtype="float32")
+        self.classifier = surgery.part_of(discriminator, classes(logits))
 
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
-        scalars, d_gradients, g_gradients = self.run_compiled(
-            self.joint_gradients, noise, images, labels
-        )
-        self.apply_gradients("discriminator", d_gradients)
-        self.apply_gradients("generator", g_gradients)
-        return self.report(**scalars)
+        return self.report(**self.update_both(noise, images, labels))
 
     def joint_gradients(self, real, labels):
         """The gradients of both networks (build_model.py: build_model_single_gpu).

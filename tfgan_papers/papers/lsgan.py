@@ -78,17 +78,17 @@ class LSGAN(critics.ScalarCriticModel):
 
     Example:
 
-        x = keras.Input((8, 8, 1))
-        generator = keras.Sequential([keras.Input((16,)), layers.Dense(128, "relu"),
-            layers.Reshape((4, 4, 8)),
-            layers.Conv2DTranspose(1, 5, 2, "same", activation="tanh")])
-        score = layers.Conv2D(8, 5, 2, "same", activation="leaky_relu")(x)
-        score = layers.Dense(1)(layers.Flatten()(score))
-        lsgan = LSGAN(generator, keras.Model(x, score))
-        lsgan.compile(keras.optimizers.Adam(2e-4, 0.5), keras.optimizers.Adam(2e-4, 0.5))
-        images = keras.random.uniform((64, 8, 8, 1), -1, 1)
-        history = lsgan.fit(images, batch_size=16, verbose=0)
-        samples = lsgan(keras.random.uniform((10, 16), -1, 1))  # (10, 8, 8, 1)
+        import numpy as np
+        z, x = keras.Input((16,)), keras.Input((2,))
+        generator = keras.Model(z, layers.Dense(2)(layers.Dense(64, "tanh")(z)))
+        discriminator = keras.Model(x, layers.Dense(1)(layers.Dense(64, "tanh")(x)))
+        lsgan = LSGAN(generator, discriminator, prior="normal", simultaneous=True)
+        lsgan.compile(keras.optimizers.Adam(1e-4, 0.5), keras.optimizers.Adam(1e-3, 0.5))
+        angles = np.arange(512) * np.pi / 4  # the ring of Fig. 7: 64 points of each mode
+        ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        ring += np.random.normal(0, 0.01, ring.shape)
+        history = lsgan.fit(ring, batch_size=64, verbose=0)
+        samples = lsgan(keras.random.normal((10, 16)))  # (10, 2)
 
     Args:
         generator: functional model, latents (batch, latent_dim) -> images or points; with
@@ -120,22 +120,18 @@ class LSGAN(critics.ScalarCriticModel):
     def train_step(self, data):
         images, labels, noise = self.start_step(data)
         if self.simultaneous:
-            scalars, d_gradients, g_gradients = self.run_compiled(
-                self.joint_gradients, noise, images, labels
-            )
-            self.apply_gradients("discriminator", d_gradients)
-        else:
-            with tf.GradientTape() as tape:  # over the only pass of G
-                fake = self.run_compiled(self.samples_for, noise, images, labels)
-            scalars, d_gradients = self.run_compiled(
-                self.d_gradients, noise, images, labels, fake
-            )
-            self.apply_gradients("discriminator", d_gradients)
-            scalars["g_loss"], upstream = self.run_compiled(
-                self.sample_gradients, noise, fake, images, labels
-            )
-            weights = self.generator.trainable_variables
-            g_gradients = tape.gradient(fake, weights, output_gradients=upstream)
+            return self.report(**self.update_both(noise, images, labels))
+        with tf.GradientTape() as tape:  # over the only pass of G
+            fake = self.run_compiled(self.samples_for, noise, images, labels)
+        scalars, d_gradients = self.run_compiled(
+            self.d_gradients, noise, images, labels, fake
+        )
+        self.apply_gradients("discriminator", d_gradients)
+        scalars["g_loss"], upstream = self.run_compiled(
+            self.sample_gradients, noise, fake, images, labels
+        )
+        weights = self.generator.trainable_variables
+        g_gradients = tape.gradient(fake, weights, output_gradients=upstream)
         self.apply_gradients("generator", g_gradients)
         return self.report(**scalars)
 

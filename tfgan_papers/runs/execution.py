@@ -103,14 +103,6 @@ def execute(folder: str, arguments: list[str], permit: str) -> int | None:
     return code
 
 
-def state_of_block(order: bytes, *block):
-    """Calls `cluster.state_of_block` in a worker. The scheduler imports the module of a
-    task as well, and need not have TensorFlow."""
-    from tfgan_papers.commands import cluster
-
-    return cluster.state_of_block(order, *block)
-
-
 @contextlib.contextmanager
 def executor(jobs: int, cluster: str | None):
     """Yields an executor, and the exceptions of tasks whose process or worker was killed.
