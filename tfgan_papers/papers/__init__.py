@@ -1,6 +1,14 @@
 """The papers, by the name that `--model` takes."""
 
-from tfgan_papers.papers import autoencoders, began, dcgan, ebgan, gan, improved_gan, lsgan
+from tfgan_papers.papers import (
+    autoencoders,
+    began,
+    dcgan,
+    ebgan,
+    gan,
+    improved_gan,
+    lsgan,
+)
 
 PAPERS = {
     paper.name: paper
