@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -14,6 +15,7 @@ from unittest import mock
 import pytest
 from absl import logging
 
+from tests import launch
 from tfgan_papers import cli
 from tfgan_papers.runs import callbacks, train
 
@@ -133,3 +135,17 @@ def test_the_bar_shows_two_losses(scalars, losses):
         bar.show(scalars)
         bar.close()
     assert lines[0].endswith(losses)
+
+
+def test_help_on_a_terminal_breaks_lines_between_words():
+    far, near = narrow(os.openpty())
+    environment = {k: v for k, v in launch.ENVIRONMENT.items() if k != "COLUMNS"}
+    command = [sys.executable, launch.ROOT / "main.py", "--helpshort"]
+    with subprocess.Popen(command, stdout=near, env=environment) as process:
+        os.close(near)
+        output = b"".join(parts(far))
+    assert process.returncode == 0
+    wrapped, piped = output.decode(), launch.within("--helpshort").out
+    assert wrapped.split() == piped.split()
+    longest = [max(map(len, text.splitlines())) for text in (wrapped, piped)]
+    assert longest[0] <= COLUMNS < longest[1]
