@@ -115,6 +115,7 @@ def test_every_command_runs(place, tmp_path):
 ARCHAIC = (
     *("bear out", "but for", "of the spot", "on the spot", "one a line", "a row a"),
     *("One device = many", "see by a small", "law of", "whereof", "thereof"),
+    *("of a hundred rendered", "samples a report", "once a data set"),
 )
 
 
@@ -123,6 +124,7 @@ def test_a_page_is_in_plain_words(page):
     text = re.sub(
         r"<!-- results -->.*<!-- /results -->", "", page.read_text(), flags=re.DOTALL
     )
+    text = " ".join(text.split())  # a phrase may be broken into two lines
     assert not [words for words in ARCHAIC if words in text]
 
 

@@ -196,6 +196,14 @@ def test_what_does_not_compare_is_said_first(page, path, folders, tmp_path):
     assert "warning" not in alone.partition("<body>")[2]
 
 
+def test_two_runs_with_the_same_options_are_told_apart(folders, tmp_path):
+    other = copied(folders["gan"], tmp_path / "other")
+    text = write(tmp_path / "page.html", folders["gan"], other)
+    names = re.findall("<strong>(gan.*?)</strong>", text)
+    name = "gan, non saturating, seed 1"
+    assert set(names) == {f"{name}, gan", f"{name}, other"}
+
+
 def test_equal_budgets_are_equal_numbers_of_images_in_whatever_steps(folders, tmp_path):
     """The first run saw 400 images, in 20 steps."""
     other, page = copied(folders["gan"], tmp_path / "other"), tmp_path / "page.html"

@@ -5,14 +5,17 @@ import fcntl
 import os
 import re
 import struct
+import subprocess
 import sys
 import termios
+import time
 import types
 from unittest import mock
 
 import pytest
 from absl import logging
 
+from tests import launch
 from tfgan_papers import cli
 from tfgan_papers.runs import callbacks, train
 
@@ -34,12 +37,25 @@ def shown(output):
     return [line.rstrip() for line in lines]
 
 
+def narrow(ends):
+    """The ends of a terminal, which is then COLUMNS wide."""
+    fcntl.ioctl(ends[1], termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    return ends
+
+
+def parts(far):
+    """What is written to the near end of a terminal, until it is closed."""
+    with contextlib.suppress(OSError):  # that the near end is closed
+        while part := os.read(far, 1 << 12):
+            yield part
+    os.close(far)
+
+
 @contextlib.contextmanager
 def terminal():
     """A terminal to which this process writes: a list that has its lines in the end."""
-    lines, output = [], b""
-    far, near = os.openpty()
-    fcntl.ioctl(near, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    lines = []
+    far, near = narrow(os.openpty())
     handler = logging.get_absl_handler().python_handler
     parsed = cli.FLAGS.is_parsed()
     cli.FLAGS.mark_as_parsed()  # else absl writes elsewhere
@@ -55,11 +71,7 @@ def terminal():
         yield lines
     if not parsed:
         cli.FLAGS.unparse_flags()
-    with contextlib.suppress(OSError):  # that the near end is closed
-        while part := os.read(far, 1 << 12):
-            output += part
-    os.close(far)
-    lines += shown(output.decode())
+    lines += shown(b"".join(parts(far)).decode())
 
 
 def test_log_lines_stand_whole_above_the_bar_and_once():
@@ -76,6 +88,26 @@ def test_log_lines_stand_whole_above_the_bar_and_once():
     assert " ".join(above) == f"warning: {words}" and len(above) == 2
     assert re.fullmatch(r" *8% \|.* left, .*images/s, d_loss 1\.386  g_loss 12\.693", last)
     assert max(map(len, [*above, last])) <= COLUMNS and end == ""
+
+
+def test_the_time_left_does_not_contain_the_compilation():
+    shown = []
+    with terminal():
+        bar = callbacks.Progress(1_001, 0, 128)
+        bar.set_model(types.SimpleNamespace(steps_per_execution=1, steps_done=0))
+        for steps in (1, 50):  # two calls of fit, each compiles
+            bar.on_train_begin()
+            time.sleep(1)
+            for step in range(steps):
+                bar.on_train_batch_end(step)
+                time.sleep(0.01)
+            bar.model.steps_done += steps
+            bar.on_epoch_end(0)
+            shown.append(str(bar.bar))
+        bar.close()
+    assert "? left, ? images/s" in shown[0]
+    minutes, seconds = re.search(r"(\d\d):(\d\d) left", shown[1]).groups()
+    assert 9 <= 60 * int(minutes) + int(seconds) < 20  # with the compilation 40
 
 
 def test_the_log_goes_where_it_went_before_the_bar():
@@ -103,3 +135,17 @@ def test_the_bar_shows_two_losses(scalars, losses):
         bar.show(scalars)
         bar.close()
     assert lines[0].endswith(losses)
+
+
+def test_help_on_a_terminal_breaks_lines_between_words():
+    far, near = narrow(os.openpty())
+    environment = {k: v for k, v in launch.ENVIRONMENT.items() if k != "COLUMNS"}
+    command = [sys.executable, launch.ROOT / "main.py", "--helpshort"]
+    with subprocess.Popen(command, stdout=near, env=environment) as process:
+        os.close(near)
+        output = b"".join(parts(far))
+    assert process.returncode == 0
+    wrapped, piped = output.decode(), launch.within("--helpshort").out
+    assert wrapped.split() == piped.split()
+    longest = [max(map(len, text.splitlines())) for text in (wrapped, piped)]
+    assert longest[0] <= COLUMNS < longest[1]

@@ -45,9 +45,8 @@ BRIEF = (
 )
 EXAMPLES = """\
   python main.py --model=began --gamma=0.5
-  python main.py --model=dcgan --dataset=folder --data_dir=PICTURES --image_size=32
-  python main.py --mode=evaluate --logdir=runs/began-printed_digits --metrics=diversity
-"""
+  python main.py --model=dcgan --dataset=folder --data_dir=PATH --image_size=32
+  python main.py --mode=evaluate --logdir=runs/gan-digits --metrics=diversity"""
 
 
 class Mode(NamedTuple):
@@ -254,7 +253,7 @@ def help_text(arguments: list[str]) -> str:
     run = settings.resolve({k: v for k, v in values.items() if k in of_run or k == "model"})
     effective = {**values, **run.flat(), "mode": FLAGS.mode}
     title = f"Options of --model={run.model} on --dataset={run.data.dataset}"
-    parts = [f"{title}, with their values:\n\nExamples:\n{EXAMPLES}"]
+    parts = [f"{title}, with their values:", f"Examples:\n{EXAMPLES}"]
     paper = PAPERS[run.model]
     groups = {f"Model {run.model}": (paper.options,), **GROUPS}
     for heading, classes in groups.items():
@@ -267,8 +266,9 @@ def help_text(arguments: list[str]) -> str:
         if lines:
             parts.append(f"{heading}:\n" + "\n".join(lines))
     modes = ", ".join([*MODES, *OTHER_MODES])
-    parts.append(f"Mode:\n  --mode={FLAGS.mode}\n      What to do: {modes}.")
-    parts.append(f"Models: {', '.join(PAPERS)}. --helpshort shows the common options only.")
+    parts.append(f"Mode:\n  --mode={FLAGS.mode}\n" + _wrapped(f"What to do: {modes}."))
+    last = f"Models: {', '.join(PAPERS)}. --helpshort shows the common options only."
+    parts.append(_wrapped(last, ""))
     return "\n\n".join(parts)
 
 
@@ -280,7 +280,15 @@ def _help_line(field: dataclasses.Field, value, paper) -> str:
     elif choices := field.metadata["choices"]:
         text += f" One of {', '.join(choices)}."
     shown = "" if value is None else options.to_text(value)
-    return f"  --{field.name}={shown}\n      {text}"
+    return f"  --{field.name}={shown}\n{_wrapped(text)}"
+
+
+def _wrapped(text, indent=" " * 6):
+    """The text, indented; on a terminal in lines that end between words."""
+    if not sys.stdout.isatty():
+        return indent + text
+    columns = shutil.get_terminal_size().columns
+    return _LINES(columns, initial_indent=indent, subsequent_indent=indent).fill(text)
 
 
 if __name__ == "__main__":

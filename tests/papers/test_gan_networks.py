@@ -27,7 +27,7 @@ PARAMETERS = {
 }
 SHAPES = dict(PARAMETERS.keys())
 PAPER_NETWORKS = [name for name in SHAPES if name != "points"]  # those are ours
-# Learning rate, batch, law of z, range, training and validation examples.
+# Learning rate, batch, distribution of z, range, training and validation examples.
 NUMBERS = {
     "mnist": (0.1, 100, "uniform_sqrt3", "unit", "train[:50000]", "train[50000:]"),
     "tfd_pretrain": (0.05, 100, "normal", "unit", "unlabeled", "valid"),

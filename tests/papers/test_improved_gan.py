@@ -222,8 +222,8 @@ def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
 
 
 def test_two_replicas_take_the_step_of_one(rng):
-    """Noise, historical averaging and all, but for feature matching, whose means are a
-    replica's own."""
+    """With noise and historical averaging, but without feature matching, because each
+    replica takes means of its own share."""
 
     def networks():
         x = keras.Input((4,))

@@ -56,11 +56,7 @@ class RunPage(NamedTuple):
     scores: dict[str, dict]  # metric -> its newest entry at the last step
     sheet: pathlib.Path  # samples of the last step
     curves: dict[str, dict[int, float]]  # scalar -> step -> value
-
-    @property
-    def name(self):
-        loss = self.summary["loss"].replace("_", " ")
-        return f"{self.summary['model']}, {loss}, seed {self.summary['seed']}"
+    name: str
 
     @property
     def images(self):
@@ -89,7 +85,7 @@ def report(options: ReportOptions):
     if twice := [str(f) for i, f in enumerate(folders) if f in folders[:i]]:
         raise UsageError(f"--runs: {twice[0]} is there twice: give it once")
     studies = [folder for folder in folders if (folder / "study.json").is_file()]
-    runs = [load(folder) for folder in folders if folder not in studies]
+    runs = _told_apart([load(folder) for folder in folders if folder not in studies])
     path = pathlib.Path(options.page).expanduser()
     text = page(runs, {folder.name: _study(folder) for folder in studies})
     files.write_text(path, text)
@@ -128,7 +124,22 @@ def load(folder: pathlib.Path) -> RunPage:
         raise UserError(
             f"{of / 'flags.txt'} is missing or empty: restore it, or leave the run out"
         )
-    return RunPage(folder, facts, summary, options, manifest, of.scores(), sheet, curves)
+    loss = summary["loss"].replace("_", " ")
+    name = f"{summary['model']}, {loss}, seed {summary['seed']}"
+    return RunPage(
+        *(folder, facts, summary, options, manifest, of.scores(), sheet, curves, name)
+    )
+
+
+def _told_apart(runs):
+    """Adds the folder to the names of runs that have the same name."""
+    names = [run.name for run in runs]
+    return [
+        run._replace(name=f"{run.name}, {run.folder.name}")
+        if names.count(run.name) > 1
+        else run
+        for run in runs
+    ]
 
 
 def _study(folder):

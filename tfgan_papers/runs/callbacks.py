@@ -139,10 +139,14 @@ class Reporter(StopOnNonFinite):
         if self.bar:
             self.bar.show(self.scalars)
             return
-        left = clock((self.total_steps - step) * self.ms_per_step() / 1e3)
+        if self.seconds_per_step[1:]:
+            left = clock((self.total_steps - step) * self.ms_per_step() / 1e3)
+            speed = f"{images_per_second:,.0f} images/s  {left} left"
+        else:  # one step, most of which was its compilation: no speed to extrapolate
+            speed = f"first step in {clock(self.seconds_per_step[0])}"
         print(
             f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {values}  "
-            f"{images_per_second:,.0f} images/s  {left} left",
+            f"{speed}",
             flush=True,
         )
 
@@ -178,6 +182,27 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+class Bar(tqdm):
+    """A bar that shows the mean speed since `measure` was called last.
+
+    tqdm's own speed contains the compilation of the first step, so that the bar would begin
+    with hours left.
+    """
+
+    since = None
+
+    def measure(self):
+        self.since = time.monotonic(), self.n
+
+    @property
+    def format_dict(self):
+        rate = 0.0  # shown as unknown
+        if self.since:
+            begin, images = self.since
+            rate = max(0, self.n - images) / (time.monotonic() - begin + 1e-9)
+        return super().format_dict | {"rate": rate}
+
+
 class Progress(keras.callbacks.Callback):
     """A progress bar over all steps of the run, for a terminal.
 
@@ -187,9 +212,11 @@ class Progress(keras.callbacks.Callback):
         images_per_step: int, examples in the global batch.
     """
 
+    compiling = True
+
     def __init__(self, total_steps, done, images_per_step):
         super().__init__()
-        self.bar = tqdm(
+        self.bar = Bar(
             total=total_steps * images_per_step,
             initial=done * images_per_step,
             unit=" images",
@@ -198,11 +225,17 @@ class Progress(keras.callbacks.Callback):
             bar_format="{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left, "
             "{rate_fmt}{postfix}",
         )
-        self.done, self.images_per_step = done, images_per_step
+        self.images_per_step = images_per_step
+
+    def on_train_begin(self, logs=None):
+        self.compiling = True
 
     def on_train_batch_end(self, batch, logs=None):
         steps = max(1, self.model.steps_per_execution)
         self.bar.update(steps * self.images_per_step)
+        if self.compiling:
+            self.bar.measure()
+            self.compiling = False
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.n = self.model.steps_done * self.images_per_step

@@ -10,6 +10,7 @@ import time
 import keras
 import tensorflow as tf
 import threadpoolctl
+from absl import logging
 
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
@@ -201,6 +202,7 @@ def compile_options(strategy, machine, model_of, batch_of, period):
             chosen = bool(tf.config.list_physical_devices("GPU"))
             why = "several replicas: XLA on GPUs only, not timed"
         else:
+            logging.info("timing a step without and with XLA: --jit_compile sets it")
             plain, compiled = (
                 _step_seconds(model_of, batch_of, jit) for jit in (False, True)
             )

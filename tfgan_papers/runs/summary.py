@@ -84,7 +84,9 @@ def closing(run, model):
         yield f"newest sheet   {run.folder.sheets()[newest]}"
     yield f"watch          tensorboard --logdir={folder}"
     yield f"more samples   python main.py --mode=sample --logdir={folder}"
-    yield f"serve          {run.folder / 'export'} is a SavedModel"
+    export = shlex.quote(str(run.folder / "export"))
+    server = "uvicorn --app-dir=examples serve_fastapi:app"
+    yield f"serve          GENERATOR={export} {server}"
 
 
 def trainable(network) -> int:
