@@ -266,6 +266,24 @@ def test_an_interrupted_study_says_so_and_leaves_no_process_behind(whole):
     assert "Traceback" not in interrupted.err
 
 
+def test_a_run_of_an_interrupted_study_keeps_a_checkpoint(tmp_path):
+    run = tmp_path / "fidelity=code" / "seed-1"
+    flags = ("--mode=study", "--grid=fidelity=code", "--seeds=1", "--steps=1000000")
+    flags += ("--report_steps=5", "--batch_size=20", "--jit_compile=false")
+    process = launch.Launched(*flags, f"--logdir={tmp_path}", fresh=False)
+
+    def log():
+        return (run / "log.txt").read_text() if (run / "log.txt").is_file() else ""
+
+    process.wait(lambda: re.search("^step +5/", log(), re.MULTILINE))
+    process.signal(signal.SIGINT)
+    assert process.ended().code == 128 + signal.SIGINT
+    interrupted = re.search(
+        r"^interrupted at step (\d+): run the same", log(), re.MULTILINE
+    )
+    assert launch.kept_steps(run)[-1] == int(interrupted[1])
+
+
 def test_every_run_is_finished_once(whole):
     assert whole.last.code == 0, whole.last.err
     lines = [*whole.stops[0].out.splitlines(), *whole.stops[1].out.splitlines()]
