@@ -2,6 +2,7 @@
 
     python benchmarks/step_times.py gan_mnist [--rounds=20] [--seconds=0.5] [--record=FILE]
     python benchmarks/step_times.py gan_mnist --before=CHECKOUT [--record=FILE]
+    python benchmarks/step_times.py gan_mnist --device=gpu [--record=FILE]
     python benchmarks/step_times.py     (writes the tables of the records into README.md)
 
 Each contestant is a process that runs as long as the benchmark. In a round, each trains in
@@ -15,6 +16,7 @@ least. It needs the extra `bench`.
 - `one batch`: `plain` on one repeated batch, which shows the share of the input. Only for
   short steps.
 - `PyTorch`: the same networks and losses in an eager two-pass step (pytorch_steps.py).
+  Only on the processor.
 - `plain before`, `XLA before`: the same of another version, with --before, which names its
   checkout. They take the place of PyTorch and `one batch`.
 - GEMM: a 2048 x 2048 `tf.matmul` in the precision of the step, in the same process and
@@ -37,6 +39,10 @@ from typing import NamedTuple
 HERE = pathlib.Path(__file__)
 BURST = 20  # steps that are timed together
 SHORT_BURSTS = {"lsgan_dcgan64": 4, "began32": 4, "began64": 4}  # long steps
+ENVIRONMENT = {  # of the contestants on a device; those on a GPU share its memory
+    "cpu": {"CUDA_VISIBLE_DEVICES": "-1"},
+    "gpu": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+}
 SHORT_BURSTS |= dict.fromkeys(
     ("improved_gan_cifar10", "gan_cifar10", "gan_cifar10_convolutional", "gan_tfd"), 2
 )
@@ -337,13 +343,13 @@ def pytorch(name, precision):
 class Contestant:
     """A process that runs training steps on request."""
 
-    def __init__(self, name, kind, precision, checkout):
+    def __init__(self, name, kind, precision, checkout, device):
         options = [name, "--serve", kind, "--precision", precision]
         script = checkout / "benchmarks" / HERE.name
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             [sys.executable, str(script), *options],
-            env={**os.environ, "PYTHONPATH": str(checkout)},
+            env={**os.environ, "PYTHONPATH": str(checkout), **ENVIRONMENT[device]},
             stdin=pipe,
             stdout=pipe,
             stderr=subprocess.DEVNULL,
@@ -380,6 +386,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a turn")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--device", choices=ENVIRONMENT, default="cpu")
     parser.add_argument("--record", help="write the table's numbers to this JSON file")
     parser.add_argument("--before", type=pathlib.Path, help="checkout to compare with")
     parser.add_argument("--serve", choices=["plain", "one batch", "XLA", "PyTorch"])
@@ -394,16 +401,19 @@ def main():
         return pytorch(options.setting, options.precision)
     if options.serve:
         return ours(options.setting, options.serve, options.precision)
+    where = machine() if options.device == "cpu" else f"{gpu()}, {machine()}"
     kinds = {kind: (kind, HERE.parents[1]) for kind in ("plain", "XLA")}
     if options.before:
         kinds |= {f"{kind} before": (kind, options.before.resolve()) for kind in kinds}
     else:
         if options.setting not in SHORT_BURSTS:
             kinds["one batch"] = ("one batch", HERE.parents[1])
-        if f"def {options.setting}():" in HERE.with_name("pytorch_steps.py").read_text():
+        theirs = f"def {options.setting}():"
+        compared = theirs in HERE.with_name("pytorch_steps.py").read_text()
+        if compared and options.device == "cpu":
             kinds["PyTorch"] = ("PyTorch", HERE.parents[1])
     contestants = {
-        name: Contestant(options.setting, kind, options.precision, checkout)
+        name: Contestant(options.setting, kind, options.precision, checkout, options.device)
         for name, (kind, checkout) in kinds.items()
     }
     for contestant in contestants.values():
@@ -424,10 +434,12 @@ def main():
     content = {
         "command": f"python benchmarks/step_times.py {options.setting} "
         f"--rounds={options.rounds} --precision={options.precision}"
+        + (" --device=gpu" if options.device == "gpu" else "")
         + (" --before=CHECKOUT" if options.before else ""),
         "setting": options.setting,
         "precision": options.precision,
-        "machine": machine(),
+        "machine": where,
+        "device": options.device,
         "date": time.strftime("%Y-%m-%d"),
         "gflop_per_step": gflop,
         **({"before": _commit(options.before)} if options.before else {}),
@@ -502,6 +514,23 @@ def machine():
     from tfgan_papers.runs import records
 
     return records.machine()
+
+
+def gpu():
+    """The name of the first GPU. Without one, ends the benchmark with one line."""
+    from tfgan_papers import quiet
+
+    with quiet.native_stderr():
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+    if not found:
+        sys.exit(
+            "error: TensorFlow finds no GPU on this machine: install its driver and "
+            "pip install -e '.[gpu]', or leave out --device=gpu"
+        )
+    details = tf.config.experimental.get_device_details(found[0])
+    return details.get("device_name", "unknown GPU")
 
 
 if __name__ == "__main__":

@@ -3,15 +3,20 @@
 import importlib.util
 import json
 import pathlib
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from tests import launch
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan_networks
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
-RECORDS = [p for p in sorted(BENCHMARKS.glob("*.json")) if p.stem != "scores"]
+OTHERS = ("scores", "weak_scaling")
+RECORDS = [p for p in sorted(BENCHMARKS.glob("*.json")) if p.stem not in OTHERS]
 
 
 def loaded(name):
@@ -26,6 +31,12 @@ def step_times():
     return loaded("step_times")
 
 
+@pytest.fixture
+def scaling(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return loaded("weak_scaling")
+
+
 def test_readme_has_the_tables_of_all_records(step_times):
     readme = (BENCHMARKS / "README.md").read_text()
     assert step_times.with_tables(readme, BENCHMARKS) == readme
@@ -37,9 +48,22 @@ def test_a_record_is_named_for_what_it_times(path, step_times):
     record = json.loads(path.read_text())
     suffix = {"float32": "", "mixed_bfloat16": "_bfloat16"}[record["precision"]]
     suffix += "_avx2" if "(avx2)" in record["machine"] else ""
+    suffix += "_gpu" if record.get("device") == "gpu" else ""
     suffix += "_before" if "before" in record else ""
     assert path.stem == record["setting"] + suffix
     assert record["setting"] in step_times.SETTINGS
+
+
+def test_without_a_gpu_a_benchmark_of_one_is_one_clear_line():
+    ended = subprocess.run(
+        [sys.executable, BENCHMARKS / "step_times.py", "gan_mnist", "--device=gpu"],
+        env={**launch.ENVIRONMENT, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1 and not ended.stdout
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: TensorFlow finds no GPU on this machine: install")
 
 
 def test_arithmetic_is_that_of_the_weights_of_a_perceptron(step_times):
@@ -96,3 +120,30 @@ def test_samples_that_are_training_images_are_sharp():
     images = np.uint8([[[[0]], [[0]]], [[[100]], [[0]]], [[[0]], [[200]]]])
     assert sharp.measured(np.repeat(images[:2], 50, 0), images) == (0.0, 2)
     assert sharp.measured(images[:1] + np.uint8(10), images) == (np.hypot(10, 10) / 100, 1)
+
+
+def test_weak_scaling_is_of_medians_and_of_ratios_within_a_round(scaling):
+    seconds = [(0.010, 0.011, 0.020, 0.004), (0.012, 0.013, 0.016, 0.002)]
+    rounds = [dict(zip(scaling.KINDS, each, strict=True)) for each in seconds]
+    *_, row = scaling.table({"settings": {"a": rounds}}).splitlines()
+    assert row == "| `a` | 11.0 ms | 12.0 ms | 18.0 ms | 3.0 ms | 62% |"
+
+
+def test_the_page_has_the_table_of_weak_scaling_and_the_estimate(step_times, scaling):
+    page = (BENCHMARKS.parent / "docs" / "distribution.md").read_text()
+    record = BENCHMARKS / "weak_scaling.json"
+    if record.is_file():
+        assert scaling.table(json.loads(record.read_text())) in page
+    estimate = page.split("ESTIMATE")[1]
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", estimate, re.MULTILINE)
+    assert len(rows) == 4
+    for name, row in rows:
+        of_step = json.loads((BENCHMARKS / f"{name}.json").read_text())
+        step = of_step["gflop_per_step"] / 1e4  # seconds at 10 TFLOP/s
+        networks = step_times.SETTINGS[name]().model(jit_compile=False).networks
+        size = 4 * sum(w.numpy().size for n in networks for w in n.trainable_weights)
+        expected = [f"{1e3 * step:.1f} ms", f"{size / 1e6:.1f} MB"]
+        for gpus, speed in ((8, 300e9), (64, 25e9)):
+            seconds = 2 * (gpus - 1) / gpus * size / speed
+            expected += [f"{1e3 * seconds:.2f} ms", f"{step / (step + seconds):.0%}"]
+        assert [cell.strip() for cell in row.split("|")] == expected

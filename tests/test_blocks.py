@@ -4,12 +4,14 @@ memory does not grow with the number of samples."""
 import concurrent.futures
 import functools
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
 import threadpoolctl
 from scipy.special import logsumexp
 
+from tfgan_papers.commands import subjects
 from tfgan_papers.metrics import blocks, frechet_distance, nearest_class, parzen_window
 
 
@@ -107,6 +109,14 @@ def test_of_equally_near_samples_the_first_counts_wherever_the_blocks_end():
     labels = np.r_[4, np.zeros(119, int)]
     assert nearest_class.score((images, labels), test).wrong == 0
     assert nearest_class.score((images, labels[::-1]), test).wrong == 1
+
+
+def test_the_labels_of_many_samples_are_computed_once_for_all_blocks():
+    """Those of ten million take a second, and there are 5,000 blocks."""
+    model, shares = types.SimpleNamespace(classes=2), np.array([0.25, 0.75])
+    subject = subjects.GeneratorSamples(model, None, "unit", shares)
+    first, then = (subject.labelled(4000)[1] for _ in range(2))
+    assert first is then and np.bincount(first).tolist() == [1000, 3000]
 
 
 def peak(score):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import factories
+from tests import factories, launch
 from tests.strategies import two_replicas
 from tfgan_papers import layers, noise
 from tfgan_papers.models import adversarial, surgery
@@ -239,6 +239,29 @@ for jit_compile in (False, True):
     model, _ = this.trained(strategy, **options)
     np.savez(sys.argv[1 + jit_compile], *model.get_weights())
 """
+
+
+def test_the_script_for_slurm_names_all_workers_to_each(tmp_path):
+    """With stand-ins for Slurm's commands and for the training."""
+    stand_ins = {
+        "scontrol": "echo node-1; echo node-2",
+        "srun": 'for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@"; done',
+        "python": 'echo "$TF_CONFIG $*"',
+    }
+    for name, text in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    page = (launch.ROOT / "docs" / "distribution.md").read_text()
+    script = page.split("```bash\n")[1].split("```")[0]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    output = subprocess.check_output(["bash", "-c", script], env={"PATH": path}, text=True)
+    lines = [line.split(" main.py ") for line in output.splitlines()]
+    cluster = {"worker": ["node-1:2222", "node-2:2222"]}
+    assert [json.loads(config) for config, _ in lines] == [
+        {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        for index in range(2)
+    ]
+    assert all("--strategy=multi_worker" in flags for _, flags in lines)
 
 
 def free_ports(n):

@@ -22,6 +22,7 @@ SHORT = (
 MODES = ("sample", "evaluate", "export", "report", "compare", "study", "ledger")
 OTHER_PROGRAMS = (
     *("pip", "git", "python -m", ". .venv", "tensorboard", "ruff", "TF_CONFIG", "dask"),
+    "python benchmarks",
 )
 NOT_HERE = {  # a part of the command -> why it does not run in this test
     "--flagfile": "tests/test_recipes.py trains every recipe",

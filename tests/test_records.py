@@ -189,3 +189,17 @@ def test_a_spread_over_parts_of_the_samples_is_recorded_as_that():
     )
     assert evaluate._written(found, "") == "6.40 +- 0.072, samples 50000"
     assert evaluate._spread({"value": 1.0}) == (None, None)
+
+
+def test_a_run_names_each_machine_on_which_it_was_trained():
+    here = records.described(records.machine(), records.versions())
+    with launch.copy_of_trained("export", "history") as folder:
+        path = folder / "run.json"
+        facts = json.loads(path.read_text())
+        assert facts["machines"] == [here]
+        path.write_text(json.dumps(facts | {"machines": ["another"]}))
+        for steps, machines in ((0, ["another"]), (1, ["another", here])):
+            total = f"--steps={launch.STEPS + steps}"
+            ended = launch.fork(f"--logdir={folder}", *launch.BASE, total)
+            assert ended.code == 0, ended.err
+            assert json.loads(path.read_text())["machines"] == machines

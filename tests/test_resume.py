@@ -211,8 +211,8 @@ def test_if_none_can_be_read_it_says_so_and_touches_nothing():
 # Two workers.
 
 
-def workers(*folders, steps):
-    """A worker for each folder, on loopback: their processes when they have ended."""
+def launched(*folders, steps):
+    """A worker for each folder, on loopback: their processes."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in folders]
         for probe in probes:
@@ -220,15 +220,20 @@ def workers(*folders, steps):
         ports = [probe.getsockname()[1] for probe in probes]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     tasks = [{"type": "worker", "index": index} for index in range(len(folders))]
-    processes = [
+    return [
         launch.Launched(
-            *(*SHORT, "--strategy=multi_worker", f"--steps={steps}", f"--logdir={folder}"),
+            *(*SHORT, "--strategy=multi_worker", "--checkpoint_steps=5"),
+            *(f"--steps={steps}", f"--logdir={folder}"),
             fresh=False,
             environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
         )
         for folder, task in zip(folders, tasks, strict=True)
     ]
-    return [process.ended() for process in processes]
+
+
+def workers(*folders, steps):
+    """The same when they have ended."""
+    return [process.ended() for process in launched(*folders, steps=steps)]
 
 
 def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp_path):
@@ -237,6 +242,7 @@ def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp
         for ended in workers(shared, shared, steps=steps):
             assert ended.code == 0, ended.err
             assert ended.restarted_from == before
+            assert "WARNING" not in ended.err
         assert launch.kept_steps(shared)[-1] == steps
         summary = json.loads((shared / "summary.json").read_text())
         assert (summary["steps"], summary["replicas"]) == (steps, 2)
@@ -244,3 +250,25 @@ def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp
         assert ended.code == 1 and "Traceback" not in ended.err
         assert "the workers resume from the steps 0, 4: use the same" in ended.errors[0]
     assert launch.kept_steps(shared)[-1] == 4 and not own.exists()
+
+
+def test_a_killed_worker_ends_the_other_and_both_go_on_to_the_same_weights(tmp_path):
+    straight, killed, kept = tmp_path / "straight", tmp_path / "killed", 0
+    for lost in (1, 0):  # 0 leads the cluster and writes the folder
+        pair = launched(killed, killed, steps=10**6)
+        before = set(killed.glob("checkpoints/last/*.index"))
+        pair[lost].wrote(killed, "checkpoints/last/step-*.index", before)
+        pair[lost].signal(signal.SIGKILL)
+        left = pair[1 - lost].ended()
+        assert left.code == 1 and "Traceback" not in left.err
+        assert left.restarted_from == kept
+        assert left.err.splitlines()[-1] == (
+            "error: another worker has stopped or does not answer: start all workers "
+            "again, and the run continues from its last checkpoint"
+        )
+        kept = launch.kept_steps(killed)[-1]
+    steps = kept + 3
+    for folder, before in ((killed, kept), (straight, 0)):
+        for ended in workers(folder, folder, steps=steps):
+            assert ended.code == 0 and ended.restarted_from == before, ended.err
+    assert_same(launch.tensors(killed), launch.tensors(straight))

@@ -150,6 +150,25 @@ def test_the_score_by_step_is_in_the_record_and_drawn_a_line_a_run(tmp_path):
     assert len(np.unique(coloured // 64, axis=0)) >= 2  # a colour a run
 
 
+def test_a_study_over_unlike_machines_lists_them(tmp_path, capsys):
+    runs = [made(tmp_path, seed, "paper") for seed in (1, 2, 3)]
+    runs.append(made(tmp_path, 4, "paper", failed="nan"))
+    runs[0].folder.write("run.json", {"machines": ["A, 2 cores", "B, 8 cores"]})
+    for run in runs[1:3]:
+        summary = run.folder.read("summary.json")  # as older versions wrote it
+        summary |= {"machine": "A, 2 cores", "versions": {"numpy": "2.0"}}
+        run.folder.write("summary.json", summary)
+    expected = ["A, 2 cores", "A, 2 cores, numpy 2.0", "B, 8 cores"]
+    grid = {"fidelity": ["paper"]}
+    findings.report(RunFolder(tmp_path), grid, {}, runs, {}, ScoreOptions())
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert record["machines_of_runs"] == expected
+    listed = [line for line in capsys.readouterr().out.splitlines() if "were on" in line]
+    assert listed == [f"- Some runs were on: {machine}" for machine in expected]
+    findings.report(RunFolder(tmp_path), grid, {}, runs[1:3], {}, ScoreOptions())
+    assert "were on" not in capsys.readouterr().out
+
+
 def test_a_scalar_of_training_is_no_score(tmp_path):
     """Else the ledger would take one for the other."""
     found = made(tmp_path, 2, "paper").quantities()
@@ -247,6 +266,24 @@ def test_an_interrupted_study_says_so_and_leaves_no_process_behind(whole):
     line = "interrupted: the same command continues from there"
     assert interrupted.out.splitlines()[-1] == line
     assert "Traceback" not in interrupted.err
+
+
+def test_a_run_of_an_interrupted_study_keeps_a_checkpoint(tmp_path):
+    run = tmp_path / "fidelity=code" / "seed-1"
+    flags = ("--mode=study", "--grid=fidelity=code", "--seeds=1", "--steps=1000000")
+    flags += ("--report_steps=5", "--batch_size=20", "--jit_compile=false")
+    process = launch.Launched(*flags, f"--logdir={tmp_path}", fresh=False)
+
+    def log():
+        return (run / "log.txt").read_text() if (run / "log.txt").is_file() else ""
+
+    process.wait(lambda: re.search("^step +5/", log(), re.MULTILINE))
+    process.signal(signal.SIGINT)
+    assert process.ended().code == 128 + signal.SIGINT
+    interrupted = re.search(
+        r"^interrupted at step (\d+): run the same", log(), re.MULTILINE
+    )
+    assert launch.kept_steps(run)[-1] == int(interrupted[1])
 
 
 def test_every_run_is_finished_once(whole):

@@ -29,7 +29,7 @@ def report(folder, grid, flags, runs, errors, scores):
     metric = scores.metrics[0] if scores.metrics else ""
     curves = {run.name: run.curves(metric) for run in runs}
     commits = {(run.folder.read("run.json") or {}).get("commit") for run in runs}
-    machines = sorted({*map(_machine, summaries)} - {""})
+    machines = sorted({machine for run in runs for machine in _machines(run)})
     fields = {
         "study": folder.path.name,
         "grid": grid,
@@ -105,10 +105,14 @@ def _averaged(values):
     }
 
 
-def _machine(summary):
-    """The machine and the versions of a run, which may change the last bits of its sums."""
-    versions = summary.get("versions", {}).items()
-    return ", ".join([summary.get("machine", ""), *(f"{k} {v}" for k, v in versions)])
+def _machines(run):
+    """The machines and versions with which a run was trained."""
+    if known := (run.folder.read("run.json") or {}).get("machines"):
+        return known
+    summary = run.folder.read("summary.json") or {}  # of a run of an older version
+    if "machine" not in summary:
+        return []
+    return [records.described(summary["machine"], summary.get("versions", {}))]
 
 
 def markdown(summary: list[dict], failed: dict[str, str], machines=()) -> str:

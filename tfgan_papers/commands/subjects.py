@@ -1,5 +1,6 @@
 """The subjects of scores: the samples of a model, or images on disk."""
 
+import functools
 import itertools
 import tempfile
 from collections.abc import Mapping
@@ -59,6 +60,11 @@ class Drawn:
         return np.memmap(file, images.dtype, "r", shape=shape)
 
 
+@functools.lru_cache(maxsize=1)  # a worker needs the labels of all samples for each block
+def _labels(n, class_shares):
+    return subsets.proportionate(n, np.array(class_shares))
+
+
 class GeneratorSamples:
     """The samples and parts of a model, for scoring.
 
@@ -81,7 +87,7 @@ class GeneratorSamples:
 
     def labels(self, n):
         """Returns the labels of n samples, int32 (n,), or None without classes."""
-        return subsets.proportionate(n, self.class_shares) if self.model.classes else None
+        return _labels(n, tuple(self.class_shares)) if self.model.classes else None
 
     def samples(self, n):
         """Returns n samples, `Drawn`."""

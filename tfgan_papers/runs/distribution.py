@@ -152,7 +152,11 @@ def check_same_step(strategy: tf.distribute.Strategy, done: int):
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
-    here = tf.function(lambda: strategy.run(lambda: tf.constant([done], tf.int64)))()
+
+    def step():
+        return tf.constant([done], tf.int64)
+
+    here = tf.function(lambda: strategy.run(step), autograph=False)()
     steps = sorted({*strategy.gather(here, axis=0).numpy().tolist()})
     if len(steps) > 1:
         raise UserError(

@@ -1,7 +1,7 @@
 """The run folder. All its files are read and written here.
 
 flags.txt       the options of the run; --flagfile=FOLDER/flags.txt repeats the run
-run.json        the data, classes, commit and command of the run, and its times
+run.json        the data, classes, commit, command and machines of the run, and its times
 summary.json    written at the end: steps, speed, sizes, last scalars, versions
 scores.json     a list of scores
 collapse.json   the reports of the collapse watch

@@ -70,6 +70,12 @@ def versions() -> dict[str, str]:
     return {**found, "python": platform.python_version()}
 
 
+def described(machine: str, versions: dict[str, str]) -> str:
+    """Describes the machine and the versions of a run, which may change the last bits of
+    its sums, on one line."""
+    return ", ".join([machine, *(f"{name} {of}" for name, of in versions.items())])
+
+
 def command() -> str:
     """Returns the command line of this process, with `-m` and the name of a module instead
     of its path, which differs between machines."""

@@ -116,9 +116,13 @@ def _note(run, options, done):
     run.facts.setdefault("edition", settings.EDITION)
     run.facts.setdefault("commit", records.commit())
     run.facts.setdefault("command", records.command())
+    steps = max(run.values.training.steps, done)
+    machines = run.facts.setdefault("machines", [])  # a run may continue elsewhere
+    here = records.described(records.machine(), records.versions())
+    if done < steps and here not in machines:
+        machines.append(here)
     run.folder.write("run.json", run.facts)
     (run.folder / "failure.json").unlink(missing_ok=True)  # of an earlier attempt
-    steps = max(run.values.training.steps, done)
     run.folder.write_text("flags.txt", settings.lines(run.values, steps))
 
 
