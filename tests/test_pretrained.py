@@ -33,10 +33,13 @@ def test_a_sheet_without_data_or_training(tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(path)), figures.sheet(drawn, 8))
 
 
-def test_the_digits_are_digits():
-    images = tfgan_papers.load("gan_digits").sample(500, seed=1).numpy()
-    assert images.shape == (500, 8, 8, 1) and images.dtype == np.uint8
-    counts = np.bincount(default_runs.names(images), minlength=10)
+@pytest.mark.parametrize(
+    ("method", "dataset", "side"), [("gan", "digits", 8), ("began", "printed_digits", 16)]
+)
+def test_the_digits_are_digits(method, dataset, side):
+    images = tfgan_papers.load(f"{method}_{dataset}").sample(500, seed=1).numpy()
+    assert images.shape == (500, side, side, 1) and images.dtype == np.uint8
+    counts = np.bincount(default_runs.names(images, dataset), minlength=10)
     assert (counts >= 10).sum() >= 9
 
 

@@ -52,6 +52,8 @@ LICENCES = {  # as the sets' own pages state them
     "digits": "CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     "mnist": "CC BY-SA 3.0 (Y. LeCun and C. Cortes)",
     "fashion_mnist": "MIT (Zalando SE)",
+    "printed_digits": "drawn with fonts under the Bitstream Vera licence (DejaVu), the SIL "
+    "OFL 1.1 (STIX) and the BaKoMa licence (Computer Modern)",
 }
 HELD_OUT = ("train[:90%]", "train[90%:]")
 

@@ -183,7 +183,7 @@ def clock(seconds: float) -> str:
 
 
 class Bar(tqdm):
-    """A bar that shows the mean speed since `measure` was called last.
+    """A bar that shows the mean speed since its measurement began.
 
     tqdm's own speed contains the compilation of the first step, so that the bar would begin
     with hours left.
@@ -191,8 +191,9 @@ class Bar(tqdm):
 
     since = None
 
-    def measure(self):
-        self.since = time.monotonic(), self.n
+    def measure_from(self, n):
+        """Begins to measure the speed, now that `n` is reached."""
+        self.since = time.monotonic(), n
 
     @property
     def format_dict(self):
@@ -232,10 +233,11 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         steps = max(1, self.model.steps_per_execution)
-        self.bar.update(steps * self.images_per_step)
+        images = steps * self.images_per_step
         if self.compiling:
-            self.bar.measure()
+            self.bar.measure_from(self.bar.n + images)
             self.compiling = False
+        self.bar.update(images)
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.n = self.model.steps_done * self.images_per_step
