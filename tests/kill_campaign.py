@@ -12,6 +12,7 @@ improved_gan. It is not part of the test suite because a trial takes several sec
 import argparse
 import concurrent.futures
 import functools
+import os
 import pathlib
 import random
 import signal
@@ -71,11 +72,11 @@ def kill(process, folder, draw, seconds, within_write):
     writing = pathlib.Path(folder, "checkpoints", "last", "writing")
     if within_write and not process.wait(writing.is_dir):
         return False
-    if process.poll() is not None:
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:  # it has just ended
         return False
-    process.signal(signal.SIGKILL)
-    process.ended()
-    return True
+    return process.ended().code == -signal.SIGKILL
 
 
 def equal(folder, whole):

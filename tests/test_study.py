@@ -4,10 +4,13 @@ with their folders."""
 import concurrent.futures
 import json
 import math
+import os
+import pathlib
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -20,7 +23,7 @@ from PIL import Image
 
 from tests import launch
 from tfgan_papers.commands import findings, study
-from tfgan_papers.commands.grid import StudyRun, parse_grid, settings_of
+from tfgan_papers.commands.grid import StudyRun, folder_of, parse_grid, settings_of
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import execution
@@ -443,6 +446,49 @@ def test_a_cluster_that_loses_a_worker_gives_the_runs_of_this_machine(whole, tmp
     for name in ("diversity", "coverage"):  # means of training are of the part since then
         found, expected = ([r["scores"][name] for r in of] for of in (there, here[::2]))
         assert found == expected
+
+
+def pretend(folder, arguments, permit):
+    """As execution.execute: run 3 waits for the file `go`; each run notes its process."""
+    path = pathlib.Path(folder)
+    if not pathlib.Path(permit).exists():
+        return None
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "processes").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while path.name == "seed-3" and not (path.parents[1] / "go").exists():
+        time.sleep(0.1)
+    (path / "failure.json").write_text('{"reason": "pretended", "step": 0}')
+    return 0
+
+
+def test_a_finished_run_does_not_run_again_when_its_worker_dies(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "execute", pretend)
+    runs = [
+        StudyRun({"k": "1"}, seed, folder_of(tmp_path, {"k": "1"}, seed))
+        for seed in (1, 2, 3)
+    ]
+    notes = [run.folder / "processes" for run in runs]
+
+    def lose_the_other_worker(cluster):
+        ended = [run.folder / "failure.json" for run in runs[:2]]
+        while not all(path.exists() for path in (*ended, notes[2])):
+            time.sleep(0.1)
+        time.sleep(1)  # until both results have arrived
+        busy = int(notes[2].read_text())
+        for pid in {worker.pid for worker in cluster.workers.values()} - {busy}:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(3)  # Dask notices, and starts another worker
+        (tmp_path / "go").touch()
+
+    workers = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**workers) as cluster:
+        loser = threading.Thread(target=lose_the_other_worker, args=(cluster,))
+        loser.start()
+        of = types.SimpleNamespace(jobs=1, cluster=cluster.scheduler_address)
+        study.run_all(RunFolder(tmp_path), runs, [], 1, ScoreOptions(), of)
+        loser.join()
+    assert [len(note.read_text().split()) for note in notes] == [1, 1, 1]
 
 
 def test_a_run_that_a_killed_study_left_at_work_is_waited_for(tmp_path):

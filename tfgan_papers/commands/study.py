@@ -5,6 +5,7 @@ that the same command continues an interrupted study. Interrupted runs resume ex
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -117,10 +118,11 @@ def run_all(folder, runs, arguments, steps, scores, study) -> dict[str, str]:
     with (
         execution.interruptible(),
         execution.executor(study.jobs, study.cluster) as (pool, killed),
-        execution.permit(folder / "running") as permit,
+        contextlib.ExitStack() as permits,
     ):
         futures = {}
         for run in pending:
+            permit = permits.enter_context(execution.permit(run.folder / "permit"))
             order = run.path, [*arguments, *run.arguments], permit
             futures[pool.submit(execution.execute, *order)] = run
         for count, future in enumerate(concurrent.futures.as_completed(futures), 1):
@@ -131,6 +133,8 @@ def run_all(folder, runs, arguments, steps, scores, study) -> dict[str, str]:
                     errors[run.name] = _error(run, code)
             except killed as error:
                 errors[run.name] = str(error)
+            # Dask repeats a task if the worker with its result dies; now it does nothing.
+            (run.folder / "permit").unlink()
             elapsed = time.monotonic() - begun
             left = elapsed / count * (len(pending) - count)
             print(

@@ -36,12 +36,14 @@ class ClusterOptions(Options):
 
 @contextlib.contextmanager
 def permit(path: pathlib.Path):
-    """A file that allows the processes of a study to run, until the context ends."""
+    """A file that allows a process of a study to run, until it is deleted or the context
+    ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     try:
         yield str(path.absolute())
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _holds(permit):
