@@ -22,16 +22,18 @@ TOLERANCE = 1e-5
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """models/gan/1 in all formats, from the command line."""
+    """A run in all formats, from the command line, first in a folder with brackets, which
+    TensorFlow takes for a pattern."""
     pytest.importorskip("tf2onnx", reason="the extra [onnx] is not installed")
-    folder = tmp_path_factory.mktemp("formats") / "models" / "gan" / "1"
+    root = tmp_path_factory.mktemp("formats")
+    folder = root / "models[1]" / "gan" / "1"
     ended = launch.within(
         *("--mode=export", f"--logdir={launch.trained().folder}"),
         *("--formats=saved_model,onnx,litert,weights", f"--export_dir={folder}"),
     )
     assert ended.code == 0, ended.err
     assert ended.out.splitlines() == [str(folder)]
-    return folder
+    return folder.rename(root / "export")
 
 
 def by_onnx(folder, endpoint, **inputs):

@@ -9,13 +9,16 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import tempfile
 import time
 
+import numpy as np
 import pytest
 
+import tfgan_papers
 from tests import launch
 
 SEED = int(os.environ.get("MOMENTS_SEED") or random.SystemRandom().randrange(10**6))
@@ -206,6 +209,24 @@ def test_if_none_can_be_read_it_says_so_and_touches_nothing():
         (error,) = ended.errors
         assert "none of the 3 checkpoints" in error and str(folder) in error
         assert launch.contents(folder) == before
+
+
+# TensorFlow takes the path of a checkpoint for a pattern.
+@pytest.mark.parametrize("name", ["a[1]", "b\\c", "d*?", "ein Lauf ü"])
+def test_a_run_in_a_folder_of_any_name_goes_on_and_is_loaded(name, tmp_path):
+    folder = shutil.copytree(launch.trained().folder, tmp_path / name)
+    longer = f"--steps={launch.STEPS + 1}"
+    ended = launch.fork(f"--logdir={folder}", *launch.BASE, longer)
+    assert ended.code == 0, ended.err
+    assert ended.restarted_from == launch.STEPS
+    ended = launch.within("--mode=sample", f"--logdir={folder}")
+    assert ended.code == 0, ended.err
+    formats = "--formats=saved_model,litert"
+    ended = launch.within("--mode=export", formats, f"--logdir={folder}")
+    assert ended.code == 0, ended.err
+    of_run, of_export = (tfgan_papers.load(f) for f in (folder, folder / "export"))
+    z = np.zeros((2, of_run.latent_dim), np.float32)
+    np.testing.assert_allclose(of_run.generate(z), of_export.generate(z), atol=1e-6)
 
 
 # Two workers.

@@ -47,17 +47,22 @@ def read_json(path: str | pathlib.Path):
         raise UserError(f"{path} is damaged: {error}") from error
 
 
-@contextlib.contextmanager
-def without_wildcards(path: pathlib.Path):
-    """Yields a path of the checkpoint `path` without the special characters of patterns.
+def is_pattern(path: str | pathlib.Path) -> bool:
+    """Returns whether TensorFlow takes a path for a pattern."""
+    return any(character in str(path) for character in "[]*?\\")
 
-    TensorFlow treats a path as a pattern. If it contains brackets, stars, question marks or
-    backslashes, the result goes through a temporary symbolic link.
+
+@contextlib.contextmanager
+def without_wildcards(folder: pathlib.Path):
+    """Yields a path of `folder` without the special characters of patterns.
+
+    TensorFlow treats the path of a checkpoint or a SavedModel as a pattern. If it contains
+    brackets, stars, question marks or backslashes, the result is a temporary symbolic link.
     """
-    if not any(character in str(path) for character in "[]*?\\"):
-        yield str(path)
+    if not is_pattern(folder):
+        yield folder
         return
-    with tempfile.TemporaryDirectory() as folder:
-        link = pathlib.Path(folder, "checkpoints")
-        link.symlink_to(path.parent.resolve(), target_is_directory=True)
-        yield str(link / path.name)
+    with tempfile.TemporaryDirectory() as aside:
+        link = pathlib.Path(aside, "link")
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+        yield link

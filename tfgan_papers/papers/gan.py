@@ -272,8 +272,8 @@ def initialize(model, examples, settings, options, value_range):
         raise UserError(f"--init_from: there is no checkpoint in {folder}")
     pretrained = tf.train.Checkpoint(generator=model.generator.get_layer("pretrained"))
     try:
-        with files.without_wildcards(indices[-1].with_suffix("")) as name:
-            status = pretrained.read(name)
+        with files.without_wildcards(folder) as plain:
+            status = pretrained.read(str(plain / indices[-1].stem))
         status.expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         raise UserError(

@@ -57,7 +57,8 @@ def _exported(folder):
     if "weights" in manifest.get("formats", ()):
         network = formats.read_weights(folder)
     elif (folder / "saved_model.pb").is_file():
-        served = tf.saved_model.load(str(folder))
+        with files.without_wildcards(folder) as plain:
+            served = tf.saved_model.load(str(plain))
 
         def network(inputs, training=False):
             parts = inputs if manifest["classes"] else [inputs]

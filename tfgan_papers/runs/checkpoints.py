@@ -134,8 +134,8 @@ class Checkpoints:
         paths = [p for p in self.all(kind) if before is None or _step(p) < before]
         for path in reversed(paths):
             try:
-                with files.without_wildcards(path) as name:
-                    self.checkpoint.read(name).assert_consumed()
+                with files.without_wildcards(path.parent) as folder:
+                    self.checkpoint.read(str(folder / path.name)).assert_consumed()
                 self.good_step = _step(path)
                 return self.good_step
             except Exception as error:  # damaged files raise a dozen different classes

@@ -77,11 +77,15 @@ def litert(endpoints, folder: pathlib.Path) -> list[str]:
         if not (folder / "saved_model.pb").is_file():
             saved = pathlib.Path(aside)
             saved_model(endpoints, saved)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(saved), signature_keys=list(named)
-        )
-        with quiet.native_stderr(), warnings.catch_warnings():
+        with (
+            files.without_wildcards(saved) as plain,
+            quiet.native_stderr(),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                str(plain), signature_keys=list(named)
+            )
             content = converter.convert()
     files.write_bytes(folder / "model.tflite", content)
     return list(named)
