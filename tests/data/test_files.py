@@ -106,18 +106,20 @@ def test_one_folder_is_no_class(tmp_path):
         examples.labelled("raw")
 
 
-@pytest.mark.parametrize("second", ["test", "val", "Valid", "validation"])
+@pytest.mark.parametrize("second", ["test", "val", "Valid", "validation", "Testing"])
 def test_train_and_test_are_splits_and_not_classes(second, tmp_path):
-    for split, names in (("train", "aab"), (second, "bbb")):
+    first = "Training" if second == "Testing" else "train"
+    for split, names in ((first, "aab"), (second, "bbb")):
         for i, name in enumerate(names):
             save(tmp_path / split / name / f"{i}.png", np.full((2, 2), i, np.uint8))
-    train, other = folder(tmp_path), folder(tmp_path, second.lower())
+    name = second.lower().removesuffix("ing")
+    train, other = folder(tmp_path), folder(tmp_path, name)
     assert (train.size, other.size) == (3, 3)
     assert train.class_names == other.class_names == ("a", "b")
     assert sorted(train.labels) == [0, 0, 1] and list(other.labels) == [1, 1, 1]
-    assert folder(tmp_path, f"train+{second.lower()}").size == 6
+    assert folder(tmp_path, f"train+{name}").size == 6
     said = message(UsageError, "nope", dataset="folder", data_dir=str(tmp_path))
-    assert f"train (3 examples), {second.lower()} (3 examples)" in said
+    assert f"train (3 examples), {name} (3 examples)" in said
 
 
 @pytest.mark.parametrize("beside", ["x.png", "cat/x.png", None])

@@ -24,14 +24,17 @@ from tfgan_papers.data.images import BAD_IMAGE, GREY, Fitting
 from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError, UserError
 
-SPLITS = {"train", "test", "val", "valid", "validation"}  # as folders, in any case
+SPLITS = {  # name of a folder, in lower case -> its split
+    **{name: name for name in ("train", "test", "val", "valid", "validation")},
+    **{"training": "train", "testing": "test"},
+}
 
 
 def load(split, options):
     """Loads the images below --data_dir, in the order of --data_order.
 
-    If folders named `train` and `test` (or `val`, `valid`, `validation`) hold all images,
-    they are the splits. Otherwise all images are in `train`. If all images of `train` lie
+    If folders named `train` and `test` (or otherwise, see SPLITS) hold all images, they are
+    the splits. Otherwise all images are in `train`. If all images of `train` lie
     in two or more subfolders, these are the classes. Images of the split that cannot be
     read are logged and left out.
     """
@@ -127,12 +130,12 @@ class Tree:
         hashed = options.data_order == "hashed"
         names = ["/".join(parts) for parts in self.parts.values()]
         self.paths = [paths[i] for i in fixed_order(names)] if hashed else paths
-        tops = {parts[0].lower() for parts in self.parts.values()}
-        self.depth = int("train" in tops and tops <= SPLITS)
+        tops = {SPLITS.get(parts[0].lower()) for parts in self.parts.values()}
+        self.depth = int("train" in tops and None not in tops)
         names = {"train"} | (tops if self.depth else set())
         self.splits = {name: [] for name in sorted(names, key="train".__ne__)}
         for path in self.paths:
-            split = self.parts[path][0].lower() if self.depth else "train"
+            split = SPLITS[self.parts[path][0].lower()] if self.depth else "train"
             self.splits[split].append(path)
         folders = {self._folder(path) for path in self.splits["train"]}
         classes = None not in folders and len(folders) > 1
