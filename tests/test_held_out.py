@@ -77,6 +77,9 @@ def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
         Image.fromarray(np.full((8, 8), 99, np.uint8)).save(picture)
         ended = launch.within("--steps=4", f"--logdir={folder}")
         assert ended.code == 2 and "fingerprint" in ended.errors[0]
+        score = ("--mode=evaluate", "--metrics=frechet_distance", f"--logdir={folder}")
+        ended = launch.within(*score)
+        assert ended.code == 2 and "fingerprint" in ended.errors[0]
     finally:
         picture.write_bytes(stored)
     ended = launch.within("--steps=4", f"--logdir={folder}")

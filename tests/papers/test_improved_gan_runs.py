@@ -167,6 +167,19 @@ def test_predictions_of_an_ensemble_are_averaged(run, tmp_path, capsys):
     assert any(each.startswith(line) for each in said.splitlines()), said
 
 
+def test_a_run_is_in_an_ensemble_once(run):
+    whole, parts = run[0]
+    for others, words in (
+        (f"{whole}/../whole", "is the run of --logdir: name other runs"),
+        (f"{parts},{parts}", "is there twice: name each run once"),
+    ):
+        ended = launch.within(
+            *("--mode=evaluate", "--metrics=test_error", f"--logdir={whole}"),
+            f"--ensemble={others}",
+        )
+        assert ended.code == 2 and words in ended.errors[0], ended.err
+
+
 def test_an_ensemble_is_the_mean_of_probabilities(rng):
     found = [rng.normal(size=(6, 4)) * 3 for _ in range(3)]
     mean = subjects._averaged([lambda x, training, y=y: y for y in found])

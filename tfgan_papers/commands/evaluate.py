@@ -110,12 +110,21 @@ def _evaluate(run, scores, scorer=None):
 
 
 def score(run, scores, model, step, scorer=None):
-    """Prints the scores, adds them to the run's scores.json, and writes the record."""
+    """Prints the scores, adds them to the run's scores.json, and writes the record.
+
+    Raises:
+        UsageError: the runs of --ensemble differ in more than their seeds, or one of them
+            is there twice.
+    """
     members = _ensemble(run, scores, step)
     ids = [run.facts["run_id"], *(run_id for run_id, _ in members)]
+    if twice := [run_id for i, run_id in enumerate(ids) if run_id in ids[:i]]:
+        raise UsageError(f"--ensemble: {twice[0]} is there twice: name each run once")
     of = f" of {len(ids)} runs" if members else ""
     names = run.facts.get("class_names", ())  # absent in old runs
-    scorer = scorer or Scorer(scores, run.values.data, class_names=names)
+    scorer = scorer or Scorer(
+        scores, run.values.data, class_names=names, check_train=run.check_data
+    )
     subject = scorer.subject(model, [classifier for _, classifier in members])
     with cluster.states(run, scorer, step) as state_of:
         for name, metric, found in scorer.score(subject, state_of):

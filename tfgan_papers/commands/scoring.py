@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -150,6 +150,8 @@ class Scorer:
         loaded: split -> examples that are already loaded.
         class_names: the classes of a run's model, in the order of its labels. The labels of
             the splits, which may lack a class or have another order, are adapted by name.
+        check_train: function that is called with the train split when it is loaded, and
+            raises UsageError if the run was not trained on it.
     """
 
     def __init__(
@@ -158,11 +160,13 @@ class Scorer:
         of: data.DataOptions,
         loaded: Mapping[str, data.Examples] = MappingProxyType({}),
         class_names: Sequence[str] = (),
+        check_train: Callable = lambda examples: None,
     ):
         check(scores, of)
         self.scores, self.of = scores, of
         self.metrics = {name: METRICS[name] for name in scores.metrics}
         self.loaded, self.class_names = dict(loaded), class_names
+        self.check_train = check_train
         self.network, self.facts = None, {}
         of_features = [m for m in self.metrics.values() if m.OF == "features"]
         if of_features:
@@ -177,6 +181,8 @@ class Scorer:
         split = self._split(kind)
         if split not in self.loaded:
             self.loaded[split] = data.load(split, self.of)
+            if kind == "train":
+                self.check_train(self.loaded[split])
         examples = self.loaded[split]
         if self.class_names and examples.classes:
             return examples.with_classes(self.class_names)
