@@ -12,6 +12,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import types
 
@@ -68,6 +69,16 @@ CASES = {
     "no font": ("--dataset=glyphs --font=no.ttf", 1, ["no.ttf is not a font"]),
     "more characters than there are": ("--characters=3756", 2, ["--characters", "3755"]),
     "not a number": ("--batch_size=many", 1, ["--batch_size", "many"]),
+    "a seed that is too large": (
+        "--seed=99999999999999999999",
+        2,
+        ["--seed=99999999999999999999", "from 0 to 2147483647"],
+    ),
+    "a number beyond 64 bits": (
+        "--mode=sample --sample_seed=99999999999999999999",
+        2,
+        ["--sample_seed=99999999999999999999", "up to 9223372036854775807"],
+    ),
     "no step": ("--steps=0", 2, ["--steps=0", "1 or more"]),
     "no port": ("--tensorboard_port=70000", 2, ["--tensorboard_port", "65535"]),
     "flags of another model": (
@@ -91,6 +102,11 @@ CASES = {
         "--strategy=mirrored --cpu_devices=2 --batch_size=101",
         2,
         ["--batch_size=101", "2 replicas"],
+    ),
+    "batch normalization of one image": (
+        "--model=dcgan --batch_size=1",
+        2,
+        ["--batch_size=1", "would not depend on the latents", "at least 2"],
     ),
     "several steps a call on replicas": (
         "--strategy=mirrored --cpu_devices=2 --steps_per_execution=2 --report_steps=4",
@@ -204,6 +220,56 @@ def test_the_real_command_says_it_too(slow):
     assert ended.code == 2 and "Traceback" not in ended.err
     assert ended.err.splitlines()[-1].startswith("error: --loss=wasserstein")
     assert not folder.exists()
+
+
+CTRL_C = """
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(name, path=None, target=None):
+        if name == MODULE:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt)
+runpy.run_path("main.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["keras", "sklearn.datasets"])
+def test_ctrl_c_before_training_ends_without_a_traceback(module, tmp_path):
+    """During the first imports, and when the digits are read."""
+    program = CTRL_C.replace("MODULE", repr(module))
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"--logdir={tmp_path}/run"],
+        cwd=launch.ROOT,
+        env=launch.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr and "KeyboardInterrupt" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+WINDOWS = """
+import runpy, sys
+
+sys.modules["fcntl"] = sys.modules["resource"] = None  # so that their import fails
+runpy.run_path("main.py", run_name="__main__")
+"""
+
+
+def test_a_system_without_file_locks_and_memory_counts_trains(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WINDOWS, *launch.BASE, "--steps=1", f"--logdir={tmp_path}"],
+        cwd=launch.ROOT,
+        env=launch.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"run only one process at a time in {tmp_path}" in done.stderr
+    assert json.loads((tmp_path / "summary.json").read_text())["peak_memory_mb"] is None
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import sys
 
 
 def run():
-    """Runs the command line. Ctrl-C during the import of TensorFlow, which takes seconds,
-    ends the process without a traceback."""
+    """Runs the command line. Ctrl-C ends the process without a traceback, also during the
+    import of TensorFlow, which takes seconds. Training has a handler of its own."""
     try:
         from tfgan_papers import cli
+
+        cli.run()
     except KeyboardInterrupt:
         sys.exit(130)
-    cli.run()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 
 from tfgan_papers.errors import UsageError
 
+LARGEST = 2**63 - 1  # of int64, in which TensorFlow counts
+
 
 def option(
     default,
@@ -76,12 +78,15 @@ def check(field: dataclasses.Field, value):
         if value not in choices:
             raise UsageError(f"--{field.name}={value}: choose one of {', '.join(choices)}")
     elif kind(field) in (int, float):
-        number = float(value)
-        inside = not math.isnan(number)
+        whole = kind(field) is int
+        number = value if whole else float(value)
+        inside = whole or not math.isnan(number)
         inside &= (low is None or number >= low) and (high is None or number <= high)
         inside &= above is None or number > above
         if not inside:
             raise UsageError(f"--{field.name}={value}: give a number {_range(field)}")
+        if whole and number > LARGEST:
+            raise UsageError(f"--{field.name}={value}: give a number up to {LARGEST}")
 
 
 def _range(field):

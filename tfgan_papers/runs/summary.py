@@ -1,7 +1,7 @@
 """Descriptions of a run: lines at its start and end, run.json and summary.json."""
 
-import resource
 import shlex
+import sys
 import time
 
 import numpy as np
@@ -10,6 +10,11 @@ import tensorflow as tf
 from tfgan_papers import data
 from tfgan_papers.runs import records
 from tfgan_papers.runs.callbacks import clock
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 
 def run_id(values) -> str:
@@ -106,10 +111,19 @@ def measure(run, reporter, images_per_step: int):
             "timed_steps": reporter.timed_steps,
             "compile_seconds": reporter.compile_seconds(),
             "reporting_share": reporter.reporting_share(),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_memory_mb": peak_memory_mb(),
         }
     measured["scalars"] = reporter.scalars
     run.folder.write("run.json", run.facts)
+
+
+def peak_memory_mb() -> float | None:
+    """Returns the largest memory of this process so far, or None if the system does not
+    count it."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def write(run, model, watch, strategy):
