@@ -318,10 +318,11 @@ def test_another_mode_works_in_the_precision_of_the_run(variants):
     np.testing.assert_array_equal(second.generate(z), images)
 
 
-def test_a_complete_run_started_again_changes_nothing():
+@pytest.mark.parametrize("steps", [launch.STEPS, launch.STEPS // 2])
+def test_a_complete_run_started_again_changes_nothing(steps):
     with launch.copy_of_trained("history") as folder:
         before = launch.contents(folder)
-        ended = launch.fork(*launch.BASE, f"--logdir={folder}")
+        ended = launch.fork(*launch.BASE, f"--logdir={folder}", f"--steps={steps}")
         assert ended.code == 0, ended.err
         (line,) = ended.out.splitlines()
         remedy = "use a larger --steps to continue it"

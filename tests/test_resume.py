@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing import plugin_event_accumulator
 
 import tfgan_papers
 from tests import launch
@@ -134,6 +135,21 @@ def test_its_sample_sheets_and_export_are_those_of_the_uninterrupted_too(chains)
     assert sorted(map(bytes, found)) == sorted(map(bytes, expected))
 
 
+def events(folder):
+    """tag -> the steps after 0 that TensorBoard shows of a run."""
+    limits = {plugin_event_accumulator.TENSORS: 0}  # shows all
+    path = str(folder / "tensorboard")
+    found = plugin_event_accumulator.EventAccumulator(path, limits).Reload()
+    tags = found.Tags()["tensors"]
+    return {tag: [e.step for e in found.Tensors(tag) if e.step] for tag in tags}
+
+
+def test_its_tensorboard_has_the_tags_of_the_uninterrupted_and_each_step_once(chains):
+    folder, future = chains["kills"]
+    future.result()
+    assert events(folder) == events(launch.trained().folder)
+
+
 def test_every_tensor_moves_so_that_to_be_equal_means_something():
     folder = launch.trained().folder
     early, late = launch.tensors(folder, 10), launch.tensors(folder, 20)
@@ -227,6 +243,44 @@ def test_a_run_in_a_folder_of_any_name_goes_on_and_is_loaded(name, tmp_path):
     of_run, of_export = (tfgan_papers.load(f) for f in (folder, folder / "export"))
     z = np.zeros((2, of_run.latent_dim), np.float32)
     np.testing.assert_allclose(of_run.generate(z), of_export.generate(z), atol=1e-6)
+
+
+# Checkpoints by time.
+
+
+EAGER = """
+from tfgan_papers.runs import callbacks
+from tfgan_papers.__main__ import run
+
+callbacks.FIRST_CHECKPOINT_SECONDS = 0
+run()
+"""
+
+
+def test_a_run_killed_in_its_first_period_goes_on_from_a_checkpoint_by_time(tmp_path):
+    script, folder = tmp_path / "eager.py", tmp_path / "run"
+    script.write_text(EAGER)
+    command = (*ONE_PERIOD, f"--logdir={folder}")
+    process = launch.Launched(*command, fresh=False, script=str(script))
+    process.wrote(folder, "checkpoints/last/step-*.index")
+    process.signal(signal.SIGKILL)
+    process.ended()
+    (kept,) = launch.kept_steps(folder)
+    ended = launch.fork(*command, "--steps=200")
+    assert ended.code == 0 and ended.restarted_from == kept < 200, ended.err
+
+
+def test_a_run_killed_before_its_first_checkpoint_says_that_it_starts_again(tmp_path):
+    command = (*ONE_PERIOD, f"--logdir={tmp_path}")
+    process = launch.Launched(*command, fresh=False)
+    process.reported(1)
+    process.signal(signal.SIGKILL)
+    process.ended()
+    assert not launch.kept_steps(tmp_path)
+    ended = launch.fork(*command, "--steps=2")
+    assert ended.code == 0, ended.err
+    assert f"there is no checkpoint in {tmp_path} yet: starting again" in ended.err
+    assert events(tmp_path)["losses/d_loss"] == [1, 2]
 
 
 # Two workers.
