@@ -61,6 +61,8 @@ np.savez(
     by_default=served.signatures["serving_default"](z=tf.constant(z))["images"],
     among_others=served.generate(np.concatenate([given["others"], z])),
     one_by_one=np.concatenate([served.generate(row[None]) for row in z]),
+    generated_from_doubles=served.generate(np.float64(z)),
+    scores_of_doubles=served.score(np.float64(images)),
     scores=served.score(images),
     scores_by_signature=served.signatures["score"](images=tf.constant(images))["scores"],
     scores_one_by_one=np.concatenate([served.score(image[None]) for image in images]),
@@ -133,6 +135,11 @@ def test_pixels_of_8_bits_are_scored_as_the_images_that_they_are(served, model, 
     images = np.float32(np.rint(255 * given["images"])) / 255
     expected = model.discriminator(images, training=False)
     np.testing.assert_allclose(served["scores_of_pixels"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_numbers_of_64_bits_as_numpy_has_them_are_taken(served):
+    np.testing.assert_array_equal(served["generated_from_doubles"], served["generated"])
+    np.testing.assert_array_equal(served["scores_of_doubles"], served["scores"])
 
 
 def test_samples_are_uint8_images_that_the_seed_decides(served):

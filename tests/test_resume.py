@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.backend.event_processing import plugin_event_accumulator
 
 import tfgan_papers
 from tests import launch
@@ -137,8 +137,9 @@ def test_its_sample_sheets_and_export_are_those_of_the_uninterrupted_too(chains)
 
 def events(folder):
     """tag -> the steps after 0 that TensorBoard shows of a run."""
-    limits = {event_accumulator.TENSORS: 0}  # shows all
-    found = event_accumulator.EventAccumulator(str(folder / "tensorboard"), limits).Reload()
+    limits = {plugin_event_accumulator.TENSORS: 0}  # shows all
+    path = str(folder / "tensorboard")
+    found = plugin_event_accumulator.EventAccumulator(path, limits).Reload()
     tags = found.Tags()["tensors"]
     return {tag: [e.step for e in found.Tensors(tag) if e.step] for tag in tags}
 
@@ -236,6 +237,9 @@ def test_a_run_in_a_folder_of_any_name_goes_on_and_is_loaded(name, tmp_path):
     assert ended.restarted_from == launch.STEPS
     ended = launch.within("--mode=sample", f"--logdir={folder}")
     assert ended.code == 0, ended.err
+    formats = "--formats=saved_model,litert"
+    ended = launch.within("--mode=export", formats, f"--logdir={folder}")
+    assert ended.code == 0, ended.err
     of_run, of_export = (tfgan_papers.load(f) for f in (folder, folder / "export"))
     z = np.zeros((2, of_run.latent_dim), np.float32)
     np.testing.assert_allclose(of_run.generate(z), of_export.generate(z), atol=1e-6)
@@ -276,6 +280,7 @@ def test_a_run_killed_before_its_first_checkpoint_says_that_it_starts_again(tmp_
     ended = launch.fork(*command, "--steps=2")
     assert ended.code == 0, ended.err
     assert f"there is no checkpoint in {tmp_path} yet: starting again" in ended.err
+    assert events(tmp_path)["losses/d_loss"] == [1, 2]
 
 
 # Two workers.

@@ -47,6 +47,11 @@ def read_json(path: str | pathlib.Path):
         raise UserError(f"{path} is damaged: {error}") from error
 
 
+def is_pattern(path: str | pathlib.Path) -> bool:
+    """Returns whether TensorFlow takes a path for a pattern."""
+    return any(character in str(path) for character in "[]*?\\")
+
+
 @contextlib.contextmanager
 def without_wildcards(folder: pathlib.Path):
     """Yields a path of `folder` without the special characters of patterns.
@@ -54,7 +59,7 @@ def without_wildcards(folder: pathlib.Path):
     TensorFlow treats the path of a checkpoint or a SavedModel as a pattern. If it contains
     brackets, stars, question marks or backslashes, the result is a temporary symbolic link.
     """
-    if not any(character in str(folder) for character in "[]*?\\"):
+    if not is_pattern(folder):
         yield folder
         return
     with tempfile.TemporaryDirectory() as aside:

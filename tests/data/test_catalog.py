@@ -173,6 +173,13 @@ def test_set_of_sixteen_bits_is_not_taken_for_one_of_eight(tmp_path, monkeypatch
     assert "8-bit" in message(UsageError, dataset="tiny", data_dir=str(tmp_path))
 
 
+def test_set_in_a_folder_that_tfds_takes_for_a_pattern_is_not_called_damaged(tmp_path, rng):
+    made_celeb_a(tmp_path / "plain", rng)
+    (tmp_path / "plain").rename(tmp_path / "a[1]")
+    said = message(UserError, dataset="celeb_a", data_dir=str(tmp_path / "a[1]"))
+    assert "for a pattern" in said and "a link" in said and "delete" not in said
+
+
 def test_missing_set_is_told_with_folder_and_command(network, tmp_path):
     said = message(
         UserError, dataset="svhn_cropped", data_dir=str(tmp_path), download=False

@@ -24,6 +24,7 @@ from tfgan_papers.data.examples import HeldExamples, fits_in_memory, one_line
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.data.splits import parts
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.files import is_pattern
 
 DOWNLOAD_RETRIES = 3  # with the 10 of tensorflow-datasets, no network costs 200 s
 KNOWN = ("mnist", "fashion_mnist", "cifar10", "svhn_cropped", "celeb_a")
@@ -100,6 +101,11 @@ def _builder(options, others):
     if not _holds_images(builder):
         raise UsageError(f"{name} is not a set of images: it has no 8-bit feature 'image'")
     if not builder.is_prepared():
+        if is_pattern(builder.data_dir):
+            raise UserError(
+                f"tensorflow-datasets takes {builder.data_dir} for a pattern and finds "
+                "nothing: set --data_dir to a path without []*?\\, for example to a link"
+            )
         _prepare(name, builder, options.download)
     return builder
 

@@ -31,8 +31,8 @@ def export(
     generate(z) -> images, clipped to the limits of the value range; also serving_default.
     sample(n, seed) -> n uint8 images, the same for the same seed. sample(n) draws others
         in each call.
-    score(images) -> D's output, (n, 1). Images are uint8, or float32 in the value range
-        of the network.
+    score(images) -> D's output, (n, 1). Images are uint8, or floats in the value range of
+        the network.
     reconstruct(images) -> images, if D or the model is an autoencoder. `score` then returns
         the distance between images and reconstructions, (n, 1).
     classify(images) -> probabilities of the classes, if the model learns a classifier.
@@ -65,7 +65,7 @@ class Endpoint(NamedTuple):
         output: name of its output. It differs from the names of the inputs, because ONNX
             has one name space for both.
         ways: a dict per way to call it, input name -> `tf.TensorSpec`. The first way is the
-            signature.
+            signature. A single way casts the inputs, for example NumPy's float64.
     """
 
     function: Callable
@@ -74,6 +74,11 @@ class Endpoint(NamedTuple):
 
     def traced(self):
         """Returns the function with a trace for each way to call it."""
+        if len(self.ways) == 1:
+            specs = [*self.ways[0].values()]
+            function = tf.function(self.function, input_signature=specs, autograph=False)
+            function.get_concrete_function()
+            return function
         function = tf.function(self.function, autograph=False)
         for inputs in self.ways:
             function.get_concrete_function(**inputs)
@@ -115,7 +120,9 @@ class Endpoints(Generator):
         return [network for network in parts if network is not None]
 
     def to_network(self, images):
-        return self.range.to_network(images) if images.dtype == tf.uint8 else images
+        if images.dtype == tf.uint8:
+            return self.range.to_network(images)
+        return tf.cast(images, tf.float32)
 
     def reconstruct(self, images, label=None):
         inputs = self.with_labels(self.to_network(images), label)
@@ -139,7 +146,7 @@ class Endpoints(Generator):
         n, seed = spec((), tf.int32, name="n"), spec((), tf.int64, name="seed")
         images = [
             {"images": spec((None, *self.shape), dtype, name="images")}
-            for dtype in (tf.float32, tf.uint8)
+            for dtype in (tf.float32, tf.float64, tf.uint8)
         ]
         if len(self.shape) != 3:  # points have no pixels
             images.pop()

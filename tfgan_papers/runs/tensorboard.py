@@ -151,18 +151,18 @@ def _note_restart(folder, step):
     """Writes an event file that makes TensorBoard drop the events after `step`.
 
     TensorBoard reads the files in the order of their names, which begin with the second of
-    their creation. "-" sorts this one before the next file of the writer.
+    their creation. "-" sorts this one before the next file of the writer. It has two
+    starts, because TensorBoard takes the first of a run for its beginning.
     """
     created = max(int(path.name.split(".")[3]) for path in folder.glob("events.out.*"))
     while (now := time.time()) < created + 1:
         time.sleep(0.05)
-    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    start = event_pb2.Event(wall_time=now, step=step + 1, session_log=log)
     path = folder / f"events.out.tfevents.{int(now)}.-restart"
     with tf.io.TFRecordWriter(str(path)) as file:
-        for event in (
-            event_pb2.Event(wall_time=now, file_version="brain.Event:2"),
-            event_pb2.Event(wall_time=now, step=step + 1, session_log=start),
-        ):
+        version = event_pb2.Event(wall_time=now, file_version="brain.Event:2")
+        for event in (version, start, start):
             file.write(event.SerializeToString())
 
 
