@@ -16,7 +16,7 @@ from tfgan_papers.papers import gan_networks, improved_gan_experiments
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 
 SIZES = {
-    **dict.fromkeys(("mnist", "fashion_mnist", "hwdb", "glyphs"), (28, 28, 1)),
+    **dict.fromkeys(("mnist", "fashion_mnist", "hwdb", "glyphs", "strokes"), (28, 28, 1)),
     **dict.fromkeys(("cifar10", "svhn_cropped"), (32, 32, 3)),
     **dict.fromkeys(("lsun/bedroom", "lsun/church_outdoor"), (256, 256, 3)),
     "celeb_a": (218, 178, 3),

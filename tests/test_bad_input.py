@@ -230,6 +230,7 @@ class Interrupt:
         if name == MODULE:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
 sys.meta_path.insert(0, Interrupt)
 runpy.run_path("main.py", run_name="__main__")
 """
