@@ -18,6 +18,7 @@ import time
 import numpy as np
 
 from tfgan_papers.metrics import frechet_distance, parzen_window
+from tfgan_papers.metrics.features import Activations
 from tfgan_papers.runs import records
 
 
@@ -34,7 +35,10 @@ def main():
     parser.add_argument("--record", help="write the numbers to this JSON file")
     options = parser.parse_args()
     draw = np.random.default_rng(0)
-    features, others = draw.standard_normal((2, 10_000, 2048), dtype=np.float32)
+    features, others = (
+        Activations(draw.standard_normal((10_000, 2048), np.float32), np.empty((10_000, 0)))
+        for _ in range(2)
+    )
     of_others = frechet_distance.moments(others)
     reference = frechet_distance.Reference(
         of_others, frechet_distance.root(of_others.covariance)

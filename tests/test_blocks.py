@@ -5,14 +5,24 @@ import concurrent.futures
 import functools
 import tracemalloc
 import types
+from itertools import chain
 
 import numpy as np
 import pytest
 import threadpoolctl
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from tfgan_papers.commands import subjects
-from tfgan_papers.metrics import blocks, frechet_distance, nearest_class, parzen_window
+from tfgan_papers.metrics import (
+    blocks,
+    classifier_score,
+    frechet_distance,
+    kernel_distance,
+    nearest_class,
+    parzen_window,
+)
+
+OF_FEATURES = (frechet_distance, kernel_distance, classifier_score)
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +44,16 @@ class Drawn:
         draw = np.random.default_rng([7, first])
         return draw.normal(size=(last - first, self.d)).astype(np.float32)
 
+    def whole(self):
+        return np.concatenate([*blocks.of(self)])
+
+
+class Predictions(Drawn):
+    """Probabilities of d classes for n samples."""
+
+    def __getitem__(self, rows):
+        return softmax(super().__getitem__(rows), axis=1)
+
 
 def examples(n=90, d=64):
     draw = np.random.default_rng(1)
@@ -44,25 +64,35 @@ def reference(metric):
     real, labels = examples()
     if metric is parzen_window:
         return metric.Reference(real[:40], real[40:])
+    if metric is kernel_distance:
+        return real
     return metric.Reference(real, labels) if metric is nearest_class else None
 
 
-@pytest.mark.parametrize("metric", [frechet_distance, parzen_window, nearest_class])
+def taken(metric, samples):
+    if metric in OF_FEATURES:
+        return samples, Predictions(len(samples), 5)
+    return (samples, np.arange(len(samples)) % 3) if metric is nearest_class else samples
+
+
+@pytest.mark.parametrize("metric", [*OF_FEATURES, parzen_window, nearest_class])
 def test_any_number_of_workers_gives_the_same_bits(metric):
     """Two threads, of which the first gets its blocks last."""
-    samples, labels, against = Drawn(430), np.arange(430) % 3, reference(metric)
-    taken = (samples, labels) if metric is nearest_class else samples
-    alone = blocks.state(metric.of_block, metric.merge, taken, against)
+    samples, against = taken(metric, drawn := Drawn(430)), reference(metric)
+    alone = blocks.state(metric.of_block, metric.merge, samples, against)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         states = [
-            pool.submit(metric.of_block, blocks.part(taken, first), against)
+            pool.submit(
+                metric.of_block,
+                blocks.part(samples, first),
+                against,
+                blocks.Place(first, 430),
+            )
             for first in reversed(blocks.starts(430))
         ]
         merged = functools.reduce(metric.merge, (s.result() for s in reversed(states)))
-    assert [np.asarray(part).tobytes() for part in alone] == [
-        np.asarray(part).tobytes() for part in merged
-    ]
-    whole = np.concatenate([np.float64(part) for part in blocks.of(samples)])
+    assert bits(alone) == bits(merged)
+    whole = np.float64(drawn.whole())
     check = {
         frechet_distance: lambda: np.testing.assert_allclose(
             alone.scatter / (len(whole) - 1),
@@ -79,10 +109,21 @@ def test_any_number_of_workers_gives_the_same_bits(metric):
             rtol=1e-10,
         ),
         nearest_class: lambda: np.testing.assert_array_equal(
-            alone.labels, labels[squares(whole).argmin(1)]
+            alone.labels, squares(whole).argmin(1) % 3
+        ),
+        kernel_distance: lambda: np.testing.assert_array_equal(
+            np.concatenate([chosen.features for chosen in alone]), whole
+        ),  # with 100 subsets of 90 of 430, each is in one
+        classifier_score: lambda: np.testing.assert_allclose(
+            alone.predictions.sum(0), np.float64(samples[1].whole()).sum(0)
         ),
     }
     check[metric]()
+
+
+def bits(state):
+    arrays = chain.from_iterable(state) if isinstance(state[0], tuple) else state
+    return [np.asarray(part).tobytes() for part in arrays]
 
 
 @pytest.mark.parametrize("metric", [frechet_distance, parzen_window])
@@ -92,9 +133,9 @@ def test_the_number_of_threads_does_not_change_the_bits(metric):
     found = []
     for threads in (1, 2):
         with threadpoolctl.threadpool_limits(threads, "blas"):
-            drawn = Drawn(300, 784)
+            drawn = taken(metric, Drawn(300, 784))
             found.append(blocks.state(metric.of_block, metric.merge, drawn, against))
-    one, two = ([np.asarray(part).tobytes() for part in state] for state in found)
+    one, two = map(bits, found)
     assert one == two
 
 

@@ -20,7 +20,8 @@ SCORED = (
     *("--mode=evaluate", *SPLITS),
     *("--score_samples=4500", "--score_batch_size=300"),  # neither divides a block
 )
-OF_IMAGES = "--metrics=frechet_distance,parzen_window,diversity"
+DIVIDED = "frechet_distance,kernel_distance,classifier_score,parzen_window"
+OF_IMAGES = f"--metrics={DIVIDED},diversity"
 PARZEN = "--metrics=parzen_window"
 
 
@@ -80,7 +81,7 @@ def test_two_workers_give_the_bits_of_one_process(metrics, workers, cache, with_
         address = f"--cluster={workers.scheduler_address}"
         ended, spread = scored(folder, metrics, cache, address)
     assert ended.out.startswith("2 Dask workers")
-    divided = 2 if metrics == OF_IMAGES else 1
+    divided = 4 if metrics == OF_IMAGES else 1
     assert len(computed.blocks) == 3 * divided
     assert [e["samples"] for e in spread if e["metric"] != "diversity"] == [4500] * divided
     assert spread == alone  # floats in full precision

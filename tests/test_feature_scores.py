@@ -34,8 +34,10 @@ from tfgan_papers.metrics import (
 from tfgan_papers.metrics.features import Activations
 
 
-def seen(features, probabilities=None):
-    return Activations(features, probabilities)
+def seen(features=None, probabilities=None):
+    n = len(probabilities if features is None else features)
+    given = (features, probabilities)
+    return Activations(*(np.empty((n, 0)) if each is None else each for each in given))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def definition(p, blocks):
 
 
 def test_the_score_equals_the_definition_within_ten_blocks(monkeypatch):
-    monkeypatch.setattr(classifier_score, "ROWS", 7)  # more than one pass a block
+    monkeypatch.setattr(blocks, "ROWS", 7)  # more than one pass a block
     p = probabilities(200, 6)
     found = classifier_score.score(seen(None, p))
     np.testing.assert_allclose(found[:2], definition(p, 10), rtol=1e-10)
@@ -367,8 +369,8 @@ def test_probabilities_that_are_not_finite_are_refused():
 def test_too_few_samples_for_a_covariance_are_refused_and_one_more_is_enough():
     features = np.random.default_rng(10).normal(size=(5, 4))
     with pytest.raises(UserError, match="4 images .* 4 features: it takes at least 5"):
-        frechet_distance.moments(features[:4])
-    assert frechet_distance.moments(features).n == 5
+        frechet_distance.moments(seen(features[:4]))
+    assert frechet_distance.moments(seen(features)).n == 5
 
 
 def test_too_few_samples_for_blocks_or_neighbours_are_refused():

@@ -292,13 +292,14 @@ class Scorer:
         metric = self.metrics[name]
         if metric.OF == "features":
             pixels = subject.pixels(n, [first])
-            block = features.activations(self.network, pixels).features
+            block = features.activations(self.network, pixels)
         else:
             of_labels = metric.OF == "labelled samples"
             taken = subject.labelled(n) if of_labels else subject.samples(n)
             block = blocks.part(taken, first)
         with blocks.one_thread():
-            return metric.of_block(block, self.references[name])
+            place = blocks.Place(first, n)
+            return metric.of_block(block, self.references[name], place)
 
     def fingerprint(self) -> dict[str, str]:
         """Identifies the feature network and the examples, which all processes that compute

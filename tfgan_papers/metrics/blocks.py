@@ -2,9 +2,9 @@
 
 The module of such a score has three functions besides `score`:
 
-    of_block(samples, reference)     the state of a block of samples
-    merge(first, then)               one state of two
-    of_state(state, reference, n)    the score of n samples, whose state is given
+    of_block(samples, reference, place)    the state of a block of samples; `Place`
+    merge(first, then)                     one state of two
+    of_state(state, reference, n)          the score of n samples, whose state is given
 
 The blocks are fixed, BLAS has one thread, and the states are merged in the order of the
 blocks, so the score is the same to the last bit wherever the states were computed.
@@ -12,6 +12,7 @@ blocks, so the score is the same to the last bit wherever the states were comput
 
 import functools
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
@@ -19,6 +20,13 @@ import threadpoolctl
 from tfgan_papers.errors import UserError
 
 ROWS = 2000  # of a block, whatever --score_batch_size is
+
+
+class Place(NamedTuple):
+    """Where a block is among the samples, for scores of random parts of them."""
+
+    first: int  # number of the block's first sample
+    n: int  # number of all samples
 
 
 def starts(n: int) -> range:
@@ -46,9 +54,11 @@ def of(samples, rows: int = 0) -> Iterator:
 
 def state(of_block: Callable, merge: Callable, samples, reference):
     """The state of all samples; see `part`."""
+    n = len(samples[0] if isinstance(samples, tuple) else samples)
     with one_thread():
-        parts = (of_block(block, reference) for block in of(samples))
-        return functools.reduce(merge, parts)
+        places = (Place(first, n) for first in starts(n))
+        states = (of_block(part(samples, at.first), reference, at) for at in places)
+        return functools.reduce(merge, states)
 
 
 def one_thread():

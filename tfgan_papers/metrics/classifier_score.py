@@ -8,13 +8,14 @@ the number of classes if predictions are certain and uniformly distributed. It i
 in float64.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import xlogy
 
 from tfgan_papers.errors import UserError
-from tfgan_papers.metrics import subsets
+from tfgan_papers.metrics import blocks, subsets
 
 NAME, UNIT = "classifier score", ""
 OF = "features"
@@ -22,7 +23,13 @@ NETWORKS = ("classifier",)
 SAMPLES = 50_000  # Improved GAN, 2016, Sec. 4
 SPLITS = ()
 BLOCKS = 10  # model.py: splits
-ROWS = 1000  # samples per block of the sum: bounds the memory, does not change the value
+
+
+class Sums(NamedTuple):
+    """Sums over the samples in each of the BLOCKS random parts."""
+
+    negentropy: np.ndarray  # of sum_y p log p, float64 (BLOCKS,)
+    predictions: np.ndarray  # of p, float64 (BLOCKS, k)
 
 
 class Score(NamedTuple):
@@ -30,6 +37,29 @@ class Score(NamedTuple):
     standard_deviation: float  # over the blocks
     samples: int
     splits: int
+
+
+def of_block(seen: tuple[np.ndarray, np.ndarray], reference, place: blocks.Place) -> Sums:
+    """Computes the sums of one block of (features, probabilities)."""
+    _, p = seen
+    p = np.asarray(p, np.float64)
+    own = _parts(place.n)[place.first : place.first + len(p)]
+    belongs = np.equal.outer(range(BLOCKS), own).astype(np.float64)
+    return Sums(belongs @ xlogy(p, p).sum(1), belongs @ p)
+
+
+def merge(a: Sums, b: Sums) -> Sums:
+    """Computes the sums of two blocks together."""
+    return Sums(a.negentropy + b.negentropy, a.predictions + b.predictions)
+
+
+@functools.lru_cache(maxsize=1)
+def _parts(n):
+    """The number of the part to which each of n samples belongs, int8 (n,)."""
+    of = np.empty(n, np.int8)
+    for number, rows in enumerate(np.array_split(subsets.spread(n), BLOCKS)):
+        of[rows] = number
+    return of
 
 
 def score(samples, reference=None) -> Score:
@@ -42,28 +72,23 @@ def score(samples, reference=None) -> Score:
     Raises:
         UserError: there are fewer samples than blocks, or a probability is not finite.
     """
-    n = len(samples.probabilities)
+    sums = blocks.state(of_block, merge, samples, reference)
+    return of_state(sums, reference, len(samples.probabilities))
+
+
+def of_state(sums: Sums, reference, n: int) -> Score:
+    """Computes the score from the sums over n samples; see `score`."""
     if n < BLOCKS:
         raise UserError(
             f"{n} samples are too few for the {BLOCKS} blocks of {NAME}: use at least "
             f"{BLOCKS}"
         )
-    blocks = np.array_split(subsets.spread(n), BLOCKS)
-    scores = np.array([_of_block(samples.probabilities, np.sort(b)) for b in blocks])
+    sizes = np.bincount(_parts(n))
+    p_y = sums.predictions / sizes[:, None]
+    scores = np.exp(sums.negentropy / sizes - xlogy(p_y, p_y).sum(1))
     if not np.isfinite(scores).all():
         raise UserError("the classifier's probabilities are not finite: check the samples")
     return Score(float(scores.mean()), float(scores.std()), n, BLOCKS)
-
-
-def _of_block(probabilities, rows):
-    """exp of: the mean of sum_y p log p over `rows`, minus sum_y p log p of the mean p."""
-    negentropy, total = 0.0, 0.0
-    for first in range(0, len(rows), ROWS):
-        p = np.asarray(probabilities[rows[first : first + ROWS]], np.float64)
-        negentropy += xlogy(p, p).sum()
-        total = total + p.sum(0)
-    n, p_y = len(rows), total / len(rows)
-    return np.exp(negentropy / n - xlogy(p_y, p_y).sum())
 
 
 def selection(samples, reference=None) -> float:

@@ -19,6 +19,7 @@ import scipy.linalg
 
 from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import blocks
+from tfgan_papers.metrics.features import Activations
 
 NAME, UNIT = "Frechet distance", "(lower is better)"
 OF = "features"
@@ -54,8 +55,9 @@ class Score(NamedTuple):
     reference_examples: int
 
 
-def of_block(features: np.ndarray, against: Reference | None = None) -> Sums:
-    """The sums of one block, in float64; `against` is not used."""
+def of_block(seen: tuple[np.ndarray, np.ndarray], against=None, place=None) -> Sums:
+    """The sums of one block of (features, probabilities), in float64."""
+    features, _ = seen
     mean = features.mean(0, dtype=np.float64)
     centred = features - mean
     return Sums(len(features), mean, centred.T @ centred)
@@ -69,16 +71,16 @@ def merge(a: Sums, b: Sums) -> Sums:
     return Sums(n, a.mean + between * (b.n / n), scatter)
 
 
-def moments(features: np.ndarray) -> Moments:
+def moments(seen: Activations) -> Moments:
     """Computes the mean and covariance in one pass over blocks of rows.
 
     Args:
-        features: (n, d).
+        seen: its features (n, d) are used.
 
     Raises:
         UserError: n is not larger than d, or a feature is not finite.
     """
-    return of_sums(blocks.state(of_block, merge, features, None))
+    return of_sums(blocks.state(of_block, merge, seen, None))
 
 
 def of_sums(sums: Sums) -> Moments:
@@ -107,7 +109,7 @@ def root(covariance: np.ndarray) -> np.ndarray:
 
 def reference(test) -> Reference:
     """Returns the moments of the test split's `Activations`, and their root."""
-    real = moments(test.features)
+    real = moments(test)
     return Reference(real, root(real.covariance))
 
 
@@ -127,7 +129,7 @@ def score(samples, against: Reference) -> Score:
     Raises:
         UserError: see `moments`.
     """
-    sums = blocks.state(of_block, merge, samples.features, against)
+    sums = blocks.state(of_block, merge, samples, against)
     return of_state(sums, against, len(samples.features))
 
 

@@ -97,9 +97,9 @@ def coverage(real, fake, labels: np.ndarray | None = None) -> float:
 
 
 def _score(metric, real, fake, features):
-    seen = (Activations(_features(images, features), None) for images in (real, fake))
-    reference = metric.reference(next(seen))
-    return metric.score(next(seen), reference)
+    seen = (_features(images, features) for images in (real, fake))
+    real, fake = (Activations(each, np.empty((len(each), 0))) for each in seen)
+    return metric.score(fake, metric.reference(real))
 
 
 def _features(images, network):

@@ -11,9 +11,19 @@ Differs: METRICS-2 | Inception Score | exp of the mean divergence over 50,000 sa
     the deviation is over the blocks of one run, not over runs.
 """
 
-from tfgan_papers.metrics.classifier_score import SAMPLES, SPLITS, Score, score, selection
+from tfgan_papers.metrics.classifier_score import (
+    SAMPLES,
+    SPLITS,
+    Score,
+    merge,
+    of_block,
+    of_state,
+    score,
+    selection,
+)
 
 __all__ = ["SAMPLES", "SPLITS", "Score", "score", "selection"]
+__all__ += ["merge", "of_block", "of_state"]
 
 NAME, UNIT = "Inception Score", ""
 OF = "features"

@@ -6,17 +6,27 @@ itself, and may be negative. It is the mean over 100 subsets of 1,000 features o
 drawn without replacement within a subset, as in torch-fidelity 0.4, in float64.
 """
 
+import functools
+import operator
 from typing import NamedTuple
 
 import numpy as np
 
 from tfgan_papers.errors import UserError
+from tfgan_papers.metrics import blocks
 
 NAME, UNIT = "kernel distance", "(lower is better)"
 OF = "features"
 SAMPLES = 10_000
 SPLITS = ("test",)
 SUBSETS, SUBSET_SIZE, SEED = 100, 1000, 2020  # torch-fidelity: kid_subsets, ..., rng_seed
+
+
+class Chosen(NamedTuple):
+    """Those of the samples that are in a subset: at most SUBSETS * SUBSET_SIZE."""
+
+    rows: np.ndarray  # their numbers, ascending
+    features: np.ndarray  # (len(rows), d)
 
 
 class Score(NamedTuple):
@@ -49,6 +59,39 @@ def reference(test) -> np.ndarray:
     return test.features
 
 
+@functools.lru_cache(maxsize=1)
+def _subsets(n, references):
+    """SUBSETS pairs of subsets, of n samples and of the references, and their size.
+
+    Raises:
+        UserError: there are fewer than two of either.
+    """
+    m = min(n, references, SUBSET_SIZE)
+    if m < 2:
+        raise UserError(
+            "a kernel distance needs at least two images and two samples: use more"
+        )
+    choice = np.random.RandomState(SEED).choice
+    pairs = [
+        [choice(size, m, replace=False) for size in (n, references)] for _ in range(SUBSETS)
+    ]
+    return pairs, m
+
+
+def of_block(
+    seen: tuple[np.ndarray, np.ndarray], features: np.ndarray, place: blocks.Place
+) -> tuple[Chosen]:
+    """Takes those of a block of (features, probabilities) that are in a subset."""
+    x, _ = seen
+    pairs, _ = _subsets(place.n, len(features))
+    rows = np.unique([of_samples for of_samples, _ in pairs])
+    rows = rows[(rows >= place.first) & (rows < place.first + len(x))]
+    return (Chosen(rows, x[rows - place.first]),)
+
+
+merge = operator.add  # of the tuples of two blocks
+
+
 def score(samples, features: np.ndarray) -> Score:
     """Computes the distance.
 
@@ -60,24 +103,22 @@ def score(samples, features: np.ndarray) -> Score:
     Raises:
         UserError: there are fewer than two of either, or a feature is not finite.
     """
-    x, y = samples.features, features
-    m = min(len(x), len(y), SUBSET_SIZE)
-    if m < 2:
-        raise UserError(
-            "a kernel distance needs at least two images and two samples: use more"
-        )
-    draw = np.random.RandomState(SEED)
+    chosen = blocks.state(of_block, merge, samples, features)
+    return of_state(chosen, features, len(samples.features))
+
+
+def of_state(chosen: tuple[Chosen, ...], features: np.ndarray, n: int) -> Score:
+    """Computes the distance from those of n samples that are in a subset; see `score`."""
+    rows, x = map(np.concatenate, zip(*chosen, strict=True))
+    pairs, m = _subsets(n, len(features))
     distances = [
-        squared_mmd(
-            x[draw.choice(len(x), m, replace=False)],
-            y[draw.choice(len(y), m, replace=False)],
-        )
-        for _ in range(SUBSETS)
+        squared_mmd(x[np.searchsorted(rows, of_samples)], features[of_references])
+        for of_samples, of_references in pairs
     ]
     if not np.isfinite(distances).all():
         raise UserError("the features of these images are not finite: check the images")
     mean, deviation = float(np.mean(distances)), float(np.std(distances))
-    return Score(mean, deviation, SUBSETS, m, len(x), len(y))
+    return Score(mean, deviation, SUBSETS, m, n, len(features))
 
 
 def selection(samples, features: np.ndarray) -> float:

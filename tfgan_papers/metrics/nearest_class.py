@@ -51,7 +51,9 @@ def reference(value_range: str, test) -> Reference:
     return Reference(neighbours.flat(images), labels)
 
 
-def of_block(samples: tuple[np.ndarray, np.ndarray], test: Reference) -> Nearest:
+def of_block(
+    samples: tuple[np.ndarray, np.ndarray], test: Reference, place=None
+) -> Nearest:
     """Finds the nearest sample of a block for each test example.
 
     Args:

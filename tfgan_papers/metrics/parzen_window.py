@@ -85,7 +85,7 @@ def log_sums(
     return densities
 
 
-def of_block(samples: np.ndarray, examples: Reference) -> np.ndarray:
+def of_block(samples: np.ndarray, examples: Reference, place=None) -> np.ndarray:
     """Computes the log sums of a block of samples for SIGMAS and for all examples, first
     those of the validation set, so that samples are drawn once.
 
@@ -135,7 +135,7 @@ def log_likelihoods(
     """
     examples = neighbours.flat(examples)
 
-    def of_part(part, against):
+    def of_part(part, against, place):
         return log_sums(_scaled(part, limits), against, sigmas)
 
     sums = blocks.state(of_part, merge, samples, examples)
