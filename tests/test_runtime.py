@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import time
 import urllib.request
@@ -191,3 +192,15 @@ def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
             pass  # not up yet
         time.sleep(0.5)
     assert "d_loss" in shown["tensorboard"]
+
+
+def test_a_sheet_is_there_before_the_step_is_timed_and_a_stop_then_costs_nothing(tmp_path):
+    command = ("--model=gan", "--steps=2", "--batch_size=20", f"--logdir={tmp_path}/run")
+    process = launch.Launched(*command, fresh=False)
+    process.wrote(tmp_path, "run/samples/step-000000000.png")
+    process.signal(signal.SIGINT)
+    ended = process.ended()
+    assert ended.code == 130 and "Traceback" not in ended.err
+    assert not (tmp_path / "run" / "run.json").exists()  # nothing but the sheet
+    ended = launch.fork(*command, "--jit_compile=false", export=False)
+    assert ended.code == 0, ended.err

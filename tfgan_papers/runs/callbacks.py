@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from tfgan_papers import figures
 from tfgan_papers.errors import TrainingFailure
-from tfgan_papers.runs import tensorboard
+from tfgan_papers.runs import sheets, tensorboard
 
 FIRST_CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SECONDS = 600.0
@@ -285,8 +285,7 @@ class SampleSheets(keras.callbacks.Callback):
         if not is_report(step, self.period, self.total_steps):
             return
         samples, picture = self.draw(self.model)
-        figures.save(picture, self.folder / f"step-{step:09d}.png")
-        figures.save(picture, self.folder / "latest.png")
+        sheets.save(picture, self.folder, step)
         self.drawn = time.monotonic()
         self.keep_points(samples)
         if self.writer is None:

@@ -1,5 +1,7 @@
 """The sheets of a run: samples at fixed latents, and examples in the same layout."""
 
+import pathlib
+
 import numpy as np
 import tensorflow as tf
 
@@ -43,6 +45,12 @@ def drawer(model: AdversarialModel, value_range: str, points: np.ndarray | None 
         return samples, figures.plane(samples, points)
 
     return draw
+
+
+def save(picture: np.ndarray, folder: pathlib.Path, step: int):
+    """Writes a picture of samples as that of a step and as the latest."""
+    for name in (f"step-{step:09d}.png", "latest.png"):
+        figures.save(picture, folder / name)
 
 
 def some_points(examples: data.Examples, value_range: str) -> np.ndarray | None:

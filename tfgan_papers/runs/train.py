@@ -52,7 +52,16 @@ def train(run: Run, make_score=None):
         examples.shape, examples.mean(value_range), examples.size, examples.classes
     )
     score = make_score(examples) if make_score else None
-    options, facts = _compile_options(strategy, run, of, examples)
+
+    def first_look(model):
+        """Draws a sheet before the step is timed, which takes longer."""
+        check_batch(model, values.training.batch_size, strategy)
+        run.folder.lock()
+        if len(examples.shape) == 3:
+            _, picture = sheets.drawer(model, value_range)(model)
+            sheets.save(picture, run.folder / "samples", 0)
+
+    options, facts = _compile_options(strategy, run, of, examples, first_look)
     with distribution.scope(strategy):
         model = run.build(of, **options)
     check_batch(model, values.training.batch_size, strategy)
@@ -126,10 +135,11 @@ def _note(run, options, done):
     run.folder.write_text("flags.txt", settings.lines(run.values, steps))
 
 
-def _compile_options(strategy, run, of, examples):
+def _compile_options(strategy, run, of, examples, first_look):
     """The options of `distribution.compile_options`, with the measurements behind them.
 
     A resumed run keeps those with which it started, because its arithmetic must not change.
+    If the step is timed, `first_look` is called before with the new model.
     """
     machine, period = run.values.machine, run.values.training.report_steps
     if "jit_compile" in run.facts and machine.jit_compile == "auto":
@@ -140,7 +150,10 @@ def _compile_options(strategy, run, of, examples):
         return options, {}
 
     def model_of(jit_compile):
-        return run.build(of, jit_compile=jit_compile)
+        model = run.build(of, jit_compile=jit_compile)
+        if not jit_compile:  # the first of the two
+            first_look(model)
+        return model
 
     def batch_of(model):
         return next(iter(run.batches(examples, model, of, seed=0)))
