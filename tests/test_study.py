@@ -22,6 +22,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests import launch
+from tfgan_papers import figures
 from tfgan_papers.commands import findings, study
 from tfgan_papers.commands.grid import StudyRun, folder_of, parse_grid, settings_of
 from tfgan_papers.commands.scoring import ScoreOptions
@@ -151,6 +152,30 @@ def test_the_score_by_step_is_in_the_record_and_drawn_a_line_a_run(tmp_path):
     picture = np.asarray(Image.open(tmp_path / "selection.png")).reshape(-1, 3)
     coloured = picture[np.ptp(picture.astype(int), axis=1) > 60]
     assert len(np.unique(coloured // 64, axis=0)) >= 2  # a colour a run
+
+
+def test_the_last_sheets_of_each_setting_are_side_by_side(tmp_path):
+    """The second setting's first run has none, and the third's none at all."""
+    colours = {"a": (255, 0, 0), "b": (0, 0, 255), "c": None}
+    runs = []
+    for fidelity, colour in colours.items():
+        for seed in (1, 2):
+            runs.append(made(tmp_path, seed, fidelity))
+            if colour is None or (fidelity == "b" and seed == 1):
+                continue
+            for step, value in ((1, (0, 0, 0)), (100, colour)):
+                sheet = np.full((20, 20, 3), value, np.uint8)
+                figures.save(sheet, runs[-1].folder / "samples" / f"step-{step:09d}.png")
+    grid, record = {"fidelity": [*colours]}, tmp_path / "record.json"
+    of = ScoreOptions(record=str(record))
+    findings.report(RunFolder(tmp_path), grid, {}, runs, {}, of)
+    picture = np.asarray(Image.open(record.with_suffix(".png")))
+    width = picture.shape[1] // 3
+    first, second, third = (picture[:, i * width : (i + 1) * width] for i in range(3))
+    assert (first == colours["a"]).all(-1).mean() > 0.5
+    assert (second == colours["b"]).all(-1).mean() > 0.5
+    assert (third == 255).all(-1).mean() > 0.9
+    np.testing.assert_array_equal(picture, np.asarray(Image.open(tmp_path / "samples.png")))
 
 
 def test_a_study_over_unlike_machines_lists_them(tmp_path, capsys):

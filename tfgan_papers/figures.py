@@ -128,6 +128,24 @@ def strip(columns: dict[str, np.ndarray], target: np.ndarray) -> np.ndarray:
     return _picture(figure)
 
 
+def panels(pictures: dict[str, np.ndarray], columns: int) -> np.ndarray:
+    """Pictures under their titles, in rows of `columns`.
+
+    Args:
+        pictures: title -> uint8 image, or None, which leaves its place empty.
+        columns: int.
+    """
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(4 * columns, 4.4 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (title, picture) in zip(places, pictures.items(), strict=True):
+        axes.set_title(title.replace(", ", "\n"))
+        axes.axis("off")
+        if picture is not None:
+            axes.imshow(picture)
+    return _picture(figure)
+
+
 def history(scalars: dict[str, dict], pages: dict[int, np.ndarray]) -> np.ndarray:
     """The curve of each scalar over the steps, above images of some of the steps.
 

@@ -1,7 +1,10 @@
 """The results of a study: its record, its table and its figures."""
 
+import pathlib
 import statistics
 
+import numpy as np
+from PIL import Image
 from scipy.stats import binomtest, sem, t
 
 from tfgan_papers import figures, files
@@ -18,7 +21,8 @@ CONFIDENCE = 0.95
 
 
 def report(folder, grid, flags, runs, errors, scores):
-    """Writes study.json, study.md and study.png, and with --record the record.
+    """Writes study.json, study.md, study.png and samples.png, and with --record the record
+    and samples.png beside it.
 
     If the first metric was computed more than once in a run, this also writes
     selection.png, the metric by step.
@@ -67,8 +71,12 @@ def report(folder, grid, flags, runs, errors, scores):
             drawn.setdefault(named(run.setting), []).append(curves[run.name])
         figures.save(figures.selection(drawn, metric), folder / "selection.png")
     records.write(folder / "study.json", **fields)
+    pictures = {named(setting): _sheet(setting, runs) for setting in settings_of(grid)}
+    picture = figures.panels(pictures, columns=len([*grid.values()][-1]))
+    figures.save(picture, folder / "samples.png")
     if scores.record:
         records.write(scores.record, **fields)
+        figures.save(picture, pathlib.Path(scores.record).with_suffix(".png"))
     print(text)
     print(f"table, figures and record are in {folder}")
 
@@ -92,6 +100,13 @@ def summarize(setting, runs, errors):
         "interval": [interval.low, interval.high],
         "scores": {name: _averaged(values) for name, values in values_of.items()},
     }
+
+
+def _sheet(setting, runs):
+    """The last sheet of the setting's first run that has one, or None."""
+    found = (run.folder.sheets() for run in runs if run.setting == setting)
+    sheets = next(filter(None, found), None)
+    return np.asarray(Image.open(sheets[max(sheets)])) if sheets else None
 
 
 def _averaged(values):
