@@ -32,7 +32,7 @@ def narrow(flags):
     """Fewer channels, where the networks have a width; else small images."""
     model, dataset = flags["model"], flags.get("dataset")
     if model == "improved_gan":
-        sides = {"cifar10": 16, "svhn_cropped": 16, "imagenet2012": 32}
+        sides = {"cifar10": 16, "svhn_cropped": 16, "imagenet2012": 32, "folder": 32}
         return [f"--image_size={sides[dataset]}"] if dataset in sides else []
     has_width = model in ("dcgan", "lsgan", "began", "ebgan")
     return ["--width=4"] if has_width and dataset != "ring" else []

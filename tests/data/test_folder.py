@@ -290,3 +290,13 @@ def test_home_is_understood_in_data_dir(tmp_path, monkeypatch):
     assert folder("~/faces").size == 1
     tiny(tmp_path / "sets")
     assert load("test", dataset="tiny", data_dir="~/sets").size == 5
+
+
+def test_an_image_beside_the_folders_of_classes_is_told_once(tmp_path, caplog):
+    for name in ("a/1.png", "b/1.png"):
+        save(tmp_path / name, np.zeros((4, 4), np.uint8))
+    assert folder(tmp_path).class_names == ("a", "b") and not caplog.records
+    save(tmp_path / "c.png", np.zeros((4, 4), np.uint8))
+    assert not folder(tmp_path).classes and not folder(tmp_path).classes
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{tmp_path}: its folders are not classes")

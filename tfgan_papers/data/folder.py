@@ -1,5 +1,6 @@
 """A folder of images."""
 
+import functools
 import itertools
 import os
 import pathlib
@@ -115,6 +116,15 @@ def _good(name, paths, fit):
     return good, None if held is None else held[: len(good)], shape
 
 
+@functools.cache  # once, not for each split
+def _warn_of_images_beside_folders(root, count):
+    logging.warning(
+        "%s: its folders are not classes, because images lie beside them (%d): move these "
+        "into a folder to have classes",
+        *(root, count),
+    )
+
+
 class Tree:
     """The splits and classes of the images in a folder tree.
 
@@ -139,6 +149,9 @@ class Tree:
             self.splits[split].append(path)
         folders = {self._folder(path) for path in self.splits["train"]}
         classes = None not in folders and len(folders) > 1
+        if None in folders and len(folders) > 2:
+            beside = sum(self._folder(path) is None for path in self.splits["train"])
+            _warn_of_images_beside_folders(root, beside)
         key = natural if hashed else None
         self.class_names = sorted(folders, key=key) if classes else None
 
