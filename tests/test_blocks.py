@@ -13,6 +13,7 @@ import threadpoolctl
 from scipy.special import logsumexp, softmax
 
 from tfgan_papers.commands import subjects
+from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import (
     blocks,
     classifier_score,
@@ -142,6 +143,12 @@ def test_the_number_of_threads_does_not_change_the_bits(metric):
 def squares(samples):
     x = np.float64(examples()[0])
     return ((x[:, None] - samples[None]) ** 2).sum(2)
+
+
+@pytest.mark.parametrize("metric", [*OF_FEATURES, parzen_window, nearest_class])
+def test_no_samples_are_refused(metric):
+    with pytest.raises(UserError, match="no samples"):
+        metric.score(taken(metric, np.empty((0, 64))), reference(metric))
 
 
 def test_of_equally_near_samples_the_first_counts_wherever_the_blocks_end():

@@ -53,8 +53,14 @@ def of(samples, rows: int = 0) -> Iterator:
 
 
 def state(of_block: Callable, merge: Callable, samples, reference):
-    """The state of all samples; see `part`."""
+    """The state of all samples; see `part`.
+
+    Raises:
+        UserError: there are none.
+    """
     n = len(samples[0] if isinstance(samples, tuple) else samples)
+    if not n:
+        raise UserError("there are no samples to score")
     with one_thread():
         places = (Place(first, n) for first in starts(n))
         states = (of_block(part(samples, at.first), reference, at) for at in places)
