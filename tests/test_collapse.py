@@ -75,7 +75,7 @@ def test_separation_is_scikit_learns_auc_in_the_larger_direction(rng):
         (covering(0.1, 0.1, 0.2), "healthy", None),
         (reports(0.1, 0.1, 0.1), "low_diversity", 100),
         (reports(0.9, 0.19, 0.0, 0.1), "collapsed", 200),
-        (reports(0.1, 0.1, 0.21, 0.1, 0.1), "healthy", 400),
+        (reports(0.1, 0.1, 0.21, 0.1, 0.1), "low", 400),
         (reports(0.1, 0.1, 0.1, 0.2), "healthy", None),
         (reports(0.5, 0.6, 0.7, d_auc=1.0), "saturated", None),
         (reports(0.3, 0.1, 0.1, 0.1, d_auc=1.0), "collapsed", 200),
@@ -95,10 +95,11 @@ def test_three_reports_in_a_row_are_a_verdict(found, verdict, since):
         (reports(0.1, 0.9), None),
         (reports(0.1, 0.1, 0.1), "low_diversity"),
         (reports(0.9, 0.1, 0.1, 0.1), "collapsed"),
-        (reports(0.9, 0.9, 0.9, 0.1), None),  # healthy so far: one low report of four
+        (reports(0.9, 0.9, 0.9, 0.1), "low_diversity"),
+        (reports(0.9, 0.9, 0.1, 0.1, d_auc=1.0), "low_diversity"),  # saturated as well
     ],
 )
-def test_the_last_report_decides_where_there_are_too_few_for_a_diagnosis(found, lack):
+def test_the_last_report_decides_whether_a_run_ends_with_variety(found, lack):
     last = found[-1] if found else {}
     summary = {"verdict": collapse.diagnose(found), **last}
     assert collapse.lack_of_variety(summary) == lack
@@ -156,7 +157,7 @@ def test_a_generator_made_constant_is_seen_and_one_that_copies_the_data_is_not(
     assert watch.summary()["verdict"] == "healthy"
     outputs.set_weights([0 * orthonormal, np.ones(np.prod(shape))])
     report(40, 50)
-    assert watch.summary()["verdict"] == "healthy" and not caplog.messages
+    assert watch.summary()["verdict"] == "low" and not caplog.messages
     report(60, 70)
     assert watch.summary() == {**watch.reports[-1], "verdict": "collapsed", "rollbacks": 0}
     assert watch.reports[-1]["diversity"] < 1e-6

@@ -83,8 +83,9 @@ class CollapseWatch(keras.callbacks.Callback):
 
     @property
     def verdict(self) -> str:
-        """ "healthy", "collapsed", "low_diversity" (from the start), "saturated" (D makes
-        no error), "too early to tell" before the third epoch, "unknown" before the first.
+        """ "healthy", "collapsed", "low_diversity" (from the start), "low" (for less than
+        three epochs), "saturated" (D makes no error), "too early to tell" before the third
+        epoch, "unknown" before the first.
         """
         return collapse.diagnose(self.reports)
 

@@ -70,15 +70,15 @@ def is_low(report: dict) -> bool:
 
 def lack_of_variety(summary: dict) -> str | None:
     """Returns "collapsed" or "low_diversity" if the samples of a run vary too little at its
-    end, else None. In a run with fewer than REPORTS reports, the last one decides.
+    end, else None. The last report decides, if the diagnosis does not.
 
     Args:
         summary: `Watch.summary`, or {} of a run without a watch.
     """
     verdict = summary.get("verdict")
-    if verdict == "too early to tell" and is_low(summary):
-        return "low_diversity"
-    return verdict if verdict in ("collapsed", "low_diversity") else None
+    if verdict in ("collapsed", "low_diversity"):
+        return verdict
+    return "low_diversity" if "diversity" in summary and is_low(summary) else None
 
 
 def measured(report: dict, digits: int = 2) -> str:
@@ -94,6 +94,7 @@ def diagnose(reports: list[dict]) -> str:
         "collapsed": the samples no longer vary.
         "low_diversity": they have never varied.
         "saturated": D never errs.
+        "low": the last report is low, and not all of the last REPORTS.
         "healthy": none of these.
         "too early to tell": there are fewer than REPORTS reports.
         "unknown": there are none.
@@ -105,7 +106,7 @@ def diagnose(reports: list[dict]) -> str:
         return "low_diversity" if all(map(is_low, reports)) else "collapsed"
     if all(report.get("d_auc", 0.0) > MOST_AUC for report in last):
         return "saturated"
-    return "healthy"
+    return "low" if is_low(last[-1]) else "healthy"
 
 
 def check(strategy: tf.distribute.Strategy, on_collapse: str):
@@ -182,6 +183,7 @@ def sentence(reports: list[dict]) -> str:
         "saturated": f"saturation: D distinguishes {of} from data without error (AUC "
         f"above {MOST_AUC} for {REPORTS} reports)",
         "too early to tell": f"too early to diagnose a collapse, {count}: {measures}",
+        "low": f"low variety, but not in {REPORTS} reports in a row: {measures}",
         "healthy": f"no collapse, no saturation: {measures}",
     }[diagnose(reports)]
 
