@@ -50,7 +50,7 @@ def test_each_generator_states_its_run_and_the_licence_of_its_data():
     page = (pretrained.HERE / "README.md").read_text()
     for folder in folders:
         manifest = json.loads((folder / "manifest.json").read_text())
-        assert manifest["command"].startswith("python main.py")
+        assert manifest["command"].startswith(("python main.py", "python -m tfgan_papers"))
         assert len(manifest["commit"]) == 40 and manifest["step"] > 0
         assert manifest["data_licence"] != "not recorded"
         assert f"| `{folder.name}` |" in page
