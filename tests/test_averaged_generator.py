@@ -127,12 +127,12 @@ RUN = (
 def runs(tmp_path_factory):
     """Folder of a run, and of one that was killed on its way and went on."""
     folders = [tmp_path_factory.mktemp("averaged") / name for name in ("whole", "parts")]
-    whole = launch.POOL.submit(launch.fork, *RUN, f"--logdir={folders[0]}")
+    whole = launch.POOL.submit(launch.fork, *RUN, f"--logdir={folders[0]}", export=False)
     process = launch.Launched(*RUN, f"--logdir={folders[1]}", fresh=False)
     process.reported(6)  # so the checkpoint of step 3 is whole
     process.signal(signal.SIGKILL)
     process.ended()
-    ended = launch.fork(*RUN, f"--logdir={folders[1]}")
+    ended = launch.fork(*RUN, f"--logdir={folders[1]}", export=False)
     assert ended.code == 0 and ended.restarted_from, ended
     assert whole.result().code == 0, whole.result().err
     return folders
@@ -176,7 +176,7 @@ def test_export_and_scores_say_which_generator_they_are_of(which, runs):
 def test_run_remembers_which_generator_it_samples(tmp_path):
     folder = tmp_path / "run"
     steps = (*RUN[:-1], "--steps=3", f"--logdir={folder}", "--generator=raw")
-    assert launch.fork(*steps).code == 0
+    assert launch.fork(*steps, export=False).code == 0
     assert launch.fork("--steps=6", f"--logdir={folder}").code == 0
     manifest = json.loads((folder / "export" / "manifest.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())

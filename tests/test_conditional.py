@@ -31,7 +31,8 @@ def run(tmp_path_factory):
         launch.fork, *RUN, f"--steps={STEPS}", f"--logdir={folders[0]}"
     )
     for steps in (3, STEPS):
-        ended = launch.fork(*RUN, f"--steps={steps}", f"--logdir={folders[1]}")
+        logdir = f"--logdir={folders[1]}"
+        ended = launch.fork(*RUN, f"--steps={steps}", logdir, export=False)
         assert ended.code == 0, ended.err
     assert straight.result().code == 0, straight.result().err
     return folders

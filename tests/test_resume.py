@@ -5,6 +5,7 @@ Each run here is a process of its own, which gets real signals.
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -30,6 +31,9 @@ ONE_PERIOD = (  # any interruption comes in mid period
     *("--model=gan", "--deterministic", "--batch_size=20", "--fidelity=code"),
     *("--report_steps=1000", "--steps=200"),
 )
+
+
+fork = functools.partial(launch.fork, export=False)  # where no test looks at the export
 
 
 def assert_same(found, expected):
@@ -79,15 +83,15 @@ def interruptions(folder):
             time.sleep(random.Random(SEED).uniform(0.0, 0.15))
         process.signal(signum)
         processes.append((process.ended(), launch.kept_steps(folder)))
-    ended = launch.fork(f"--logdir={folder}", *ONE_PERIOD)
+    ended = fork(f"--logdir={folder}", *ONE_PERIOD)
     return [*processes, (ended, launch.kept_steps(folder))]
 
 
 def extension(folder):
     """Seven steps of two minibatches for D, then the same command to twelve."""
     arguments = (f"--logdir={folder}", *SHORT, "--k=2")
-    ended = [launch.fork(*arguments, "--steps=7"), launch.fork(*arguments, "--steps=12")]
-    launch.fork(f"--logdir={folder}-straight", *SHORT, "--k=2", "--steps=12")
+    ended = [fork(*arguments, "--steps=7"), fork(*arguments, "--steps=12")]
+    fork(f"--logdir={folder}-straight", *SHORT, "--k=2", "--steps=12")
     return ended
 
 
@@ -101,7 +105,7 @@ def chains():
         }
         straight = f"--logdir={root}/interruptions-straight"
         futures = {c: launch.POOL.submit(c, folder) for c, folder in folders.items()}
-        others = [launch.POOL.submit(launch.fork, straight, *ONE_PERIOD)]
+        others = [launch.POOL.submit(fork, straight, *ONE_PERIOD)]
         yield {c.__name__: (folders[c], future) for c, future in futures.items()} | {
             "straight": (f"{root}/interruptions-straight", others[0])
         }
@@ -205,7 +209,7 @@ def test_unreadable_checkpoints_are_named_passed_over_and_written_anew():
         (last / "step-000000025.data-00000-of-00001").write_bytes(bytes(1000))
         (last / "writing").mkdir()
         (last / "writing" / "step-000000025.index").write_bytes(b"")
-        ended = launch.fork(f"--logdir={folder}", *launch.BASE)
+        ended = fork(f"--logdir={folder}", *launch.BASE)
         assert ended.code == 0, ended.err
         said = [line for line in ended.err.splitlines() if "cannot be read" in line]
         assert ["step-000000020" in said[0], "step-000000015" in said[1]] == [True, True]
@@ -232,7 +236,7 @@ def test_if_none_can_be_read_it_says_so_and_touches_nothing():
 def test_a_run_in_a_folder_of_any_name_goes_on_and_is_loaded(name, tmp_path):
     folder = shutil.copytree(launch.trained().folder, tmp_path / name)
     longer = f"--steps={launch.STEPS + 1}"
-    ended = launch.fork(f"--logdir={folder}", *launch.BASE, longer)
+    ended = fork(f"--logdir={folder}", *launch.BASE, longer)
     assert ended.code == 0, ended.err
     assert ended.restarted_from == launch.STEPS
     ended = launch.within("--mode=sample", f"--logdir={folder}")
@@ -266,7 +270,7 @@ def test_a_run_killed_in_its_first_period_goes_on_from_a_checkpoint_by_time(tmp_
     process.signal(signal.SIGKILL)
     process.ended()
     (kept,) = launch.kept_steps(folder)
-    ended = launch.fork(*command, "--steps=200")
+    ended = fork(*command, "--steps=200")
     assert ended.code == 0 and ended.restarted_from == kept < 200, ended.err
 
 
@@ -277,7 +281,7 @@ def test_a_run_killed_before_its_first_checkpoint_says_that_it_starts_again(tmp_
     process.signal(signal.SIGKILL)
     process.ended()
     assert not launch.kept_steps(tmp_path)
-    ended = launch.fork(*command, "--steps=2")
+    ended = fork(*command, "--steps=2")
     assert ended.code == 0, ended.err
     assert f"there is no checkpoint in {tmp_path} yet: starting again" in ended.err
     assert events(tmp_path)["losses/d_loss"] == [1, 2]
@@ -300,6 +304,7 @@ def launched(*folders, steps):
             *(*SHORT, "--strategy=multi_worker", "--checkpoint_steps=5"),
             *(f"--steps={steps}", f"--logdir={folder}"),
             fresh=False,
+            export=False,
             environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
         )
         for folder, task in zip(folders, tasks, strict=True)

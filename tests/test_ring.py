@@ -23,7 +23,7 @@ ARGUMENTS = (
 def run(tmp_path_factory):
     """(folder, its process): trained to step 4, then to 8."""
     folder = tmp_path_factory.mktemp("ring") / "run"
-    launch.fork(*ARGUMENTS, "--steps=4", f"--logdir={folder}")
+    launch.fork(*ARGUMENTS, "--steps=4", f"--logdir={folder}", export=False)
     return folder, launch.fork(*ARGUMENTS, "--steps=8", f"--logdir={folder}")
 
 
