@@ -12,7 +12,9 @@ from tfgan_papers.runs.settings import all_fields, resolve
 
 RECIPES = sorted(launch.ROOT.glob("flags/improved_gan_*.flags"))
 OF_IMAGES = [
-    path for path in RECIPES if path.stem.split("_")[2] not in ("mnist", "imagenet")
+    path
+    for path in RECIPES
+    if path.stem.split("_")[2] not in ("mnist", "imagenet", "faces", "fig3")
 ]
 
 

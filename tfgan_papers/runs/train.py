@@ -150,13 +150,13 @@ def _compile_options(strategy, run, of, examples, first_look):
         return options, {}
 
     def model_of(jit_compile):
-        model = run.build(of, jit_compile=jit_compile)
-        if not jit_compile:  # the first of the two
-            first_look(model)
-        return model
+        return run.build(of, jit_compile=jit_compile)
 
     def batch_of(model):
-        return next(iter(run.batches(examples, model, of, seed=0)))
+        batch = next(iter(run.batches(examples, model, of, seed=0)))
+        if not model.jit_compile:  # the first of the two
+            first_look(model)  # now that nothing can be refused
+        return batch
 
     return distribution.compile_options(strategy, machine, model_of, batch_of, period)
 
