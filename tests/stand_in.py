@@ -12,7 +12,11 @@ import tensorflow as tf
 
 from tfgan_papers import cli, data
 from tfgan_papers.data.images import Fitting
-from tfgan_papers.papers import gan_networks, improved_gan_experiments
+from tfgan_papers.papers import (
+    gan_networks,
+    improved_gan_experiments,
+    improved_gan_networks,
+)
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 
 SIZES = {
@@ -47,6 +51,7 @@ if __name__ == "__main__":
     data.load = made
     data.with_held_out_split = lambda options: options  # `made` has any split
     gan_networks.UNITS = 200
+    improved_gan_networks.G_FILTERS = (32, 16, 8)
     experiments = improved_gan_experiments.EXPERIMENTS
     for name in ("cifar10", "svhn", "minibatch"):
         experiments[name].networks.keywords["filters"] = 8

@@ -5,7 +5,6 @@ import concurrent.futures
 import json
 import math
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -21,7 +20,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests import launch
+from tests import launch, pretended
 from tfgan_papers import figures
 from tfgan_papers.commands import findings, study
 from tfgan_papers.commands.grid import StudyRun, folder_of, parse_grid, settings_of
@@ -474,22 +473,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_runs_of_this_machine(whole, tmp
         assert found == expected
 
 
-def pretend(folder, arguments, permit):
-    """As execution.execute: run 3 waits for the file `go`; each run notes its process."""
-    path = pathlib.Path(folder)
-    if not pathlib.Path(permit).exists():
-        return None
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / "processes").open("a") as file:
-        file.write(f"{os.getpid()}\n")
-    while path.name == "seed-3" and not (path.parents[1] / "go").exists():
-        time.sleep(0.1)
-    (path / "failure.json").write_text('{"reason": "pretended", "step": 0}')
-    return 0
-
-
 def test_a_finished_run_does_not_run_again_when_its_worker_dies(tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "execute", pretend)
+    monkeypatch.setattr(execution, "execute", pretended.execute)
     runs = [
         StudyRun({"k": "1"}, seed, folder_of(tmp_path, {"k": "1"}, seed))
         for seed in (1, 2, 3)

@@ -13,6 +13,7 @@ from tfgan_papers import layers
 
 LATENT_DIM = 100  # train_mnist_feature_matching.py: noise
 LEAK = 0.2  # nn.py: lrelu
+G_FILTERS = (512, 256, 128)  # train_cifar_*.py: gen_layers
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-6}  # nn.py: BatchNormLayer
 WEIGHT_EPSILON = 1e-6  # nn.py: l2normalize, WeightNormLayer
 
@@ -87,9 +88,10 @@ def image_networks(shape, classes, draw, filters, noisy=False):
 
     last = {"trainable_gain": True, "initial_std": 0.1}  # train_cifar_*.py: init_stdv
     z = keras.Input((LATENT_DIM,), name="z")
-    x = batch_normalized(bare(keras.layers.Dense, height * width // 64 * 512)(z))
-    x = keras.layers.Reshape((height // 8, width // 8, 512))(x)
-    for count in (256, 128):
+    first, *others = G_FILTERS
+    x = batch_normalized(bare(keras.layers.Dense, height * width // 64 * first)(z))
+    x = keras.layers.Reshape((height // 8, width // 8, first))(x)
+    for count in others:
         x = batch_normalized(bare(layers.UpConv2D, count, 5, symmetric=True)(x))
     up = bare(layers.UpConv2D, colours, 5, symmetric=True, dtype="float32")
     generator = keras.Model(z, normalized(up, "tanh", **last)(x), name="generator")
