@@ -528,7 +528,7 @@ def filling_up():
             after = launch.contents(folder / "checkpoints")
             remount = ["mount", "-o", "remount,size=1g", str(mounted)]
             subprocess.run(remount, check=True)
-            again = launch.fork(f"--logdir={folder}", *EXTENDED)
+            again = launch.fork(f"--logdir={folder}", *EXTENDED, export=False)
             return ended, before, after, again, launch.kept_steps(folder)
 
 

@@ -1,6 +1,7 @@
 """The command line: the output of a run, the contents of its folder, the other modes,
 --help and the recipes."""
 
+import functools
 import importlib.metadata
 import io
 import json
@@ -59,8 +60,9 @@ def variants(run):
     }
     with tempfile.TemporaryDirectory() as root:
         folders = {name: pathlib.Path(root, name) for name in commands}
+        start = functools.partial(launch.POOL.submit, launch.fork)
         futures = {
-            name: launch.POOL.submit(launch.fork, *command, f"--logdir={folders[name]}")
+            name: start(*command, f"--logdir={folders[name]}", export=name == "scored")
             for name, command in commands.items()
         }
         yield {name: (folders[name], future.result()) for name, future in futures.items()}
