@@ -198,9 +198,13 @@ def within(*arguments):
 SERVER = """
 import atexit, json, os, resource, runpy, select, sys, traceback
 
+import sklearn.datasets, tensorboard.summary
+from PIL import Image
+
 import tfgan_papers.cli
 from tfgan_papers.runs import train
 
+Image.preinit()
 running = {}
 while True:
     for ready in select.select([0, *running], [], [])[0]:

@@ -261,6 +261,7 @@ def collapsing(folder, action, noises=1, **options):
         *(f"--logdir={folder}", *launch.BASE, f"--steps={STEPS}"),
         *(["--on_collapse=" + action] if action else []),
         fresh=False,
+        export=False,
         script="tests/collapsing.py",
         environment={"COLLAPSING": str(noises)},
         **options,

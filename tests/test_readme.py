@@ -103,9 +103,7 @@ def test_every_command_runs(place, tmp_path):
                 continue
             arguments = [*cut(line), f"--score_cache={tmp_path}"]
             script = str(launch.ROOT / "main.py")
-            ended = launch.Launched(
-                *arguments, fresh=False, script=script, folder=str(place)
-            ).ended()
+            ended = launch.fork(*arguments, script=script, folder=str(place))
             assert ended.code == 0, f"{line}\n{ended.err[-2000:]}"
             tried += 1
         assert tried >= 12

@@ -35,11 +35,11 @@ def run(tmp_path_factory):
         f"--logdir={folders[0]}",
     )  # fmt: skip
     parts = (*RUN, f"--steps={STEPS}", f"--logdir={folders[1]}")
-    process = launch.Launched(*parts, fresh=False)
+    process = launch.Launched(*parts, fresh=False, export=False)
     process.reported(6)  # so the checkpoint of step 3 is whole
     process.signal(signal.SIGKILL)
     assert process.ended().code == -signal.SIGKILL
-    ended = launch.fork(*parts)
+    ended = launch.fork(*parts, export=False)
     assert ended.code == 0 and ended.restarted_from, ended
     assert straight.result().code == 0, straight.result().err
     return folders, straight.result()
