@@ -18,7 +18,6 @@ from tfgan_papers.papers import (
     improved_gan_networks,
 )
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
-from tfgan_papers.runs import train
 
 SIZES = {
     **dict.fromkeys(("mnist", "fashion_mnist", "hwdb", "glyphs", "strokes"), (28, 28, 1)),
@@ -58,7 +57,6 @@ if __name__ == "__main__":
         experiments[name].networks.keywords["filters"] = 8
     imagenet.networks = functools.partial(imagenet.networks, width=8)
     experiments["imagenet"] = experiments["imagenet"]._replace(networks=imagenet.networks)
-    train.coverage.of_examples = lambda *arguments: None  # takes as long as a step
     # Graphs that are executed twice are not worth optimizing.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     cli.run()

@@ -18,7 +18,7 @@ from tfgan_papers.runs.run import open_run
 SPLITS = ("--validation_split=train[80%:90%]", "--test_split=train[90%:]")
 SCORED = (
     *("--mode=evaluate", *SPLITS),
-    *("--score_samples=2500", "--score_batch_size=300"),  # neither divides a block
+    *("--score_samples=4500", "--score_batch_size=300"),  # neither divides a block
 )
 DIVIDED = "frechet_distance,kernel_distance,classifier_score,parzen_window"
 OF_IMAGES = f"--metrics={DIVIDED},diversity"
@@ -82,8 +82,8 @@ def test_two_workers_give_the_bits_of_one_process(metrics, workers, cache, with_
         ended, spread = scored(folder, metrics, cache, address)
     assert ended.out.startswith("2 Dask workers")
     divided = 4 if metrics == OF_IMAGES else 1
-    assert len(computed.blocks) == 2 * divided
-    assert [e["samples"] for e in spread if e["metric"] != "diversity"] == [2500] * divided
+    assert len(computed.blocks) == 3 * divided
+    assert [e["samples"] for e in spread if e["metric"] != "diversity"] == [4500] * divided
     assert spread == alone  # floats in full precision
 
 

@@ -19,9 +19,13 @@ def flags_of(recipe):
     return {name: value for name, _, value in pairs}
 
 
-# Recipes of networks with layers that test_contract.py does not export. An export takes as
-# long as two steps.
-EXPORTING = ("gan_cifar10_convolutional", "gan_mnist", "improved_gan_svhn_1000")
+# One recipe for each model and its networks. An export takes as long as two steps.
+EXPORTING = {
+    (flags.get("model"), flags.get("network")): recipe
+    for recipe in RECIPES
+    if recipe.stem not in PICTURES
+    for flags in [flags_of(recipe)]
+}
 
 
 def narrow(flags):
@@ -35,7 +39,7 @@ def narrow(flags):
 
 
 def trained(recipe, folder, *further):
-    exports = recipe.stem in EXPORTING
+    exports = recipe in EXPORTING.values()
     ended = launch.fork(
         *(f"--flagfile={recipe}", "--mode=train", *SHORT, *narrow(flags_of(recipe))),
         *(f"--logdir={folder}", *further),
