@@ -47,6 +47,7 @@ def test_auto_takes_the_faster_way_and_says_by_how_much(monkeypatch):
             steps.__getitem__,
             lambda model: tf.zeros(3),
             period=9,
+            total=distribution.TIMED_FROM,
         )
         assert options["jit_compile"] is faster
         assert options["steps_per_execution"] in (3, 9)  # divides 9, in 0.1 s
@@ -73,7 +74,7 @@ def test_auto_measures_the_real_step_both_ways():
 
     options, facts = distribution.compile_options(
         *(tf.distribute.get_strategy(), MachineOptions(), model_of),
-        *(lambda model: tf.zeros((8, 2)), 7),
+        *(lambda model: tf.zeros((8, 2)), 7, distribution.TIMED_FROM),
     )
     assert options["steps_per_execution"] in (1, 7)
     plain, compiled = map(float, re.findall(r"([\d.]+) ms", facts["jit_compile_why"]))
@@ -84,7 +85,7 @@ def test_auto_measures_the_real_step_both_ways():
 def test_auto_is_off_when_deterministic():
     machine = MachineOptions(deterministic=True)
     options, facts = distribution.compile_options(
-        tf.distribute.get_strategy(), machine, None, None, 7
+        tf.distribute.get_strategy(), machine, None, None, 7, 1000
     )
     assert options["jit_compile"] is False
     assert "deterministic" in facts["jit_compile_why"]
@@ -195,12 +196,19 @@ def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
 
 
 def test_a_sheet_is_there_before_the_step_is_timed_and_a_stop_then_costs_nothing(tmp_path):
-    command = ("--model=gan", "--steps=2", "--batch_size=20", f"--logdir={tmp_path}/run")
+    command = ("--model=gan", "--steps=100", "--batch_size=20", f"--logdir={tmp_path}/run")
     process = launch.Launched(*command, fresh=False)
     process.wrote(tmp_path, "run/samples/step-000000000.png")
     process.signal(signal.SIGINT)
     ended = process.ended()
     assert ended.code == 130 and "Traceback" not in ended.err
     assert not (tmp_path / "run" / "run.json").exists()  # nothing but the sheet
-    ended = launch.fork(*command, "--jit_compile=false", export=False)
+    ended = launch.fork(*command, "--steps=2", export=False)
     assert ended.code == 0, ended.err
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["jit_compile"] is False
+    assert facts["jit_compile_why"] == "fewer than 100 steps: not timed"
+    process = launch.Launched(*command, fresh=False)  # now it is worth the time
+    assert process.wait(lambda: "timing a step" in process.err.read_text())
+    process.signal(signal.SIGKILL)
+    process.ended()

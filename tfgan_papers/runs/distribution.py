@@ -16,6 +16,8 @@ from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
 
 EXECUTION_SECONDS = 0.1  # per call of the graph, so that a signal is handled soon
+TIMED_FROM = 100  # steps; a shorter run ends sooner than the measurement would
+NOT_TIMED = f"fewer than {TIMED_FROM} steps: not timed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,8 @@ class MachineOptions(Options):
     jit_compile: str = option(
         "auto",
         "Compile the step with XLA. auto times both ways on this network and machine, uses "
-        "the faster one and stores the choice in the run folder.",
+        "the faster one and stores the choice in the run folder; a run of fewer than "
+        f"{TIMED_FROM} steps is not timed and does without.",
         choices=("auto", "true", "false"),
     )
     mixed_precision: str = option(
@@ -181,7 +184,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return not (resolver and resolver.task_id)
 
 
-def compile_options(strategy, machine, model_of, batch_of, period):
+def compile_options(strategy, machine, model_of, batch_of, period, total):
     """Decides how to compile the step.
 
     Args:
@@ -190,6 +193,7 @@ def compile_options(strategy, machine, model_of, batch_of, period):
         model_of: function from jit_compile to a new compiled model, used only for timing.
         batch_of: function from the model to the data of one step.
         period: int, steps between reports, which the steps per execution must divide.
+        total: int, steps of the run.
 
     Returns:
         (arguments of `compile`; entries of run.json: `jit_compile_why`, and
@@ -205,6 +209,8 @@ def compile_options(strategy, machine, model_of, batch_of, period):
         elif strategy.num_replicas_in_sync > 1:
             chosen = bool(tf.config.list_physical_devices("GPU"))
             why = "several replicas: XLA on GPUs only, not timed"
+        elif total < TIMED_FROM:
+            why = NOT_TIMED
         else:
             logging.info("timing a step without and with XLA: --jit_compile sets it")
             plain, compiled = (

@@ -138,11 +138,13 @@ def _note(run, options, done):
 def _compile_options(strategy, run, of, examples, first_look):
     """The options of `distribution.compile_options`, with the measurements behind them.
 
-    A resumed run keeps those with which it started, because its arithmetic must not change.
-    If the step is timed, `first_look` is called before with the new model.
+    A resumed run keeps those with which it started, because its arithmetic must not change,
+    unless it was too short to be timed. If the step is timed, `first_look` is called before
+    with the new model.
     """
     machine, period = run.values.machine, run.values.training.report_steps
-    if "jit_compile" in run.facts and machine.jit_compile == "auto":
+    decided = run.facts.get("jit_compile_why", distribution.NOT_TIMED)
+    if machine.jit_compile == "auto" and decided != distribution.NOT_TIMED:
         steps = machine.steps_per_execution or run.facts.get("steps_per_execution", 1)
         if period % steps:  # the user changed --report_steps
             steps = 1
@@ -158,7 +160,10 @@ def _compile_options(strategy, run, of, examples, first_look):
             first_look(model)  # now that nothing can be refused
         return batch
 
-    return distribution.compile_options(strategy, machine, model_of, batch_of, period)
+    total = run.values.training.steps
+    return distribution.compile_options(
+        strategy, machine, model_of, batch_of, period, total
+    )
 
 
 def _fit(run, model, of, checkpoints, score, strategy, examples, done):
