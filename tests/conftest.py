@@ -1,6 +1,9 @@
 """What every test needs: two CPU devices, a fixed global seed; and a browser."""
 
+import gc
 import shutil
+
+gc.disable()  # until all modules are there; they stay
 
 from tfgan_papers import quiet  # before TensorFlow, to which it tells how much to log
 
@@ -14,6 +17,11 @@ with quiet.native_stderr():
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -196,8 +196,9 @@ def within(*arguments):
 
 
 SERVER = """
-import atexit, json, os, resource, runpy, select, sys, traceback
+import atexit, gc, json, os, resource, runpy, select, sys, traceback
 
+gc.disable()
 import sklearn.datasets, tensorboard.summary
 from PIL import Image
 
@@ -205,6 +206,8 @@ import tfgan_papers.cli
 from tfgan_papers.runs import train
 
 Image.preinit()
+gc.freeze()
+gc.enable()
 running = {}
 while True:
     for ready in select.select([0, *running], [], [])[0]:
