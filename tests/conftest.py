@@ -3,10 +3,9 @@
 import gc
 import shutil
 
-gc.disable()  # until all modules are there; they stay
-
 from tfgan_papers import quiet  # before TensorFlow, to which it tells how much to log
 
+gc.disable()  # until all modules are there; they stay
 with quiet.native_stderr():
     import keras
     import numpy as np
