@@ -24,7 +24,8 @@ def run(tmp_path_factory):
     """(folder, its process): trained to step 4, then to 8."""
     folder = tmp_path_factory.mktemp("ring") / "run"
     launch.fork(*ARGUMENTS, "--steps=4", f"--logdir={folder}", export=False)
-    return folder, launch.fork(*ARGUMENTS, "--steps=8", f"--logdir={folder}")
+    further = ("--steps=8", "--sample=strip", f"--logdir={folder}")
+    return folder, launch.fork(*ARGUMENTS, *further)
 
 
 def points(folder, step):
@@ -63,6 +64,13 @@ def test_tensorboard_has_the_curve_of_the_score_that_chooses_the_best(run):
     assert curve == pytest.approx(
         {score["step"]: score["value"] + score["high_quality"] for score in entries}
     )
+
+
+def test_training_ends_with_the_picture_that_it_is_given(run):
+    folder, ended = run
+    *others, last = ended.out.splitlines()
+    assert last == str(folder / "samples" / "strip.png") and pathlib.Path(last).is_file()
+    assert sum(line.startswith("step 8: ") for line in others) == 1  # drawn once
 
 
 @pytest.mark.parametrize(

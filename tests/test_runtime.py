@@ -1,5 +1,6 @@
 """Devices, the choice of XLA by measurement, and errors before a run starts."""
 
+import contextlib
 import json
 import re
 import signal
@@ -16,7 +17,7 @@ from tfgan_papers import optimizers
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan, gan_networks
-from tfgan_papers.runs import distribution, settings, tensorboard
+from tfgan_papers.runs import callbacks, distribution, settings, tensorboard
 from tfgan_papers.runs.distribution import MachineOptions
 from tfgan_papers.runs.folder import RunFolder
 
@@ -193,6 +194,14 @@ def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
             pass  # not up yet
         time.sleep(0.5)
     assert "d_loss" in shown["tensorboard"]
+
+
+def test_a_ctrl_c_that_tensorflow_swallows_ends_the_run_before_it_trains():
+    with pytest.raises(KeyboardInterrupt), callbacks.ended_by_ctrl_c():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):  # as before
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_sheet_is_there_before_the_step_is_timed_and_a_stop_then_costs_nothing(tmp_path):

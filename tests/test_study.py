@@ -177,6 +177,18 @@ def test_the_last_sheets_of_each_setting_are_side_by_side(tmp_path):
     np.testing.assert_array_equal(picture, np.asarray(Image.open(tmp_path / "samples.png")))
 
 
+def test_a_picture_that_the_runs_have_drawn_takes_the_place_of_the_last_sheet(tmp_path):
+    runs = [made(tmp_path, seed, "paper") for seed in (1, 2)]
+    for name, value in (("step-000000100", 0), ("strip", 128)):
+        drawn = np.full((20, 100, 3), value, np.uint8)
+        figures.save(drawn, runs[0].folder / "samples" / f"{name}.png")
+    grid = {"fidelity": ["paper"]}
+    findings.report(RunFolder(tmp_path), grid, {}, runs, {}, ScoreOptions(), "strip")
+    picture = np.asarray(Image.open(tmp_path / "samples.png"))
+    height, width, _ = picture.shape
+    assert (picture == 128).all(-1).mean() > 0.5 and width > 2 * height
+
+
 def test_a_study_over_unlike_machines_lists_them(tmp_path, capsys):
     runs = [made(tmp_path, seed, "paper") for seed in (1, 2, 3)]
     runs.append(made(tmp_path, 4, "paper", failed="nan"))

@@ -154,7 +154,13 @@ def run_mode(mode: str, values: dict[str, object]):
             raise UsageError(f"--pretrained does not need a run: leave out --{others[0]}")
         return sample.sample_pretrained(own, of_run.get("logdir"))
     run = open_run(of_run)
-    function(hold_out(run, of_run) if mode == "train" else run, own)
+    if mode != "train":
+        return function(run, own)
+    pictures = options.build(sample.SampleOptions, values)
+    run = hold_out(run, of_run)
+    function(run, own)
+    if pictures.sample:
+        sample.sample(run, pictures)
 
 
 def _ledger():

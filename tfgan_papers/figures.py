@@ -136,7 +136,11 @@ def panels(pictures: dict[str, np.ndarray], columns: int) -> np.ndarray:
         columns: int.
     """
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(4 * columns, 4.4 * rows), layout="constrained")
+    shapes = [picture.shape for picture in pictures.values() if picture is not None]
+    ratio = max((width / height for height, width, *_ in shapes), default=1)
+    width = 4 * max(1, ratio / 2)
+    size = (width * columns, (width / ratio + 0.4) * rows)
+    figure = Figure(figsize=size, layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (title, picture) in zip(places, pictures.items(), strict=True):
         axes.set_title(title.replace(", ", "\n"))

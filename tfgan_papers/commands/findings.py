@@ -20,9 +20,12 @@ FAILURE_IS = (
 CONFIDENCE = 0.95
 
 
-def report(folder, grid, flags, runs, errors, scores):
+def report(folder, grid, flags, runs, errors, scores, kind=None):
     """Writes study.json, study.md, study.png and samples.png, and with --record the record
     and samples.png beside it.
+
+    samples.png has a picture of each setting: that of --sample, the argument `kind`, if the
+    runs have drawn it from their folders, else the last sheet.
 
     If the first metric was computed more than once in a run, this also writes
     selection.png, the metric by step.
@@ -71,8 +74,9 @@ def report(folder, grid, flags, runs, errors, scores):
             drawn.setdefault(named(run.setting), []).append(curves[run.name])
         figures.save(figures.selection(drawn, metric), folder / "selection.png")
     records.write(folder / "study.json", **fields)
-    pictures = {named(setting): _sheet(setting, runs) for setting in settings_of(grid)}
-    picture = figures.panels(pictures, columns=len([*grid.values()][-1]))
+    pictures = {named(s): _picture(s, runs, kind) for s in settings_of(grid)}
+    columns = 1 if kind else len([*grid.values()][-1])  # --sample draws wide pictures
+    picture = figures.panels(pictures, columns)
     figures.save(picture, folder / "samples.png")
     if scores.record:
         records.write(scores.record, **fields)
@@ -102,11 +106,14 @@ def summarize(setting, runs, errors):
     }
 
 
-def _sheet(setting, runs):
-    """The last sheet of the setting's first run that has one, or None."""
-    found = (run.folder.sheets() for run in runs if run.setting == setting)
-    sheets = next(filter(None, found), None)
-    return np.asarray(Image.open(sheets[max(sheets)])) if sheets else None
+def _picture(setting, runs, kind):
+    """The picture of the setting's first run that has one, or None."""
+    for run in (run for run in runs if run.setting == setting):
+        drawn, sheets = run.folder / "samples" / f"{kind}.png", run.folder.sheets()
+        if drawn.is_file() or sheets:
+            path = drawn if drawn.is_file() else sheets[max(sheets)]
+            return np.asarray(Image.open(path).convert("RGB"))
+    return None
 
 
 def _averaged(values):

@@ -47,7 +47,8 @@ class SampleOptions(CheckpointOptions):
         "plane at --strip_steps and of the data. history: the scalars of training above "
         "five of its sheets. losses: the losses of D and G, without a run. "
         "reconstructions: rows of test images, each above its reconstructions by an "
-        "autoencoder. manifold: a grid over two latents, at equal shares of N(0, I).",
+        "autoencoder. manifold: a grid over two latents, at equal shares of N(0, I). "
+        "With --mode=train, the picture is drawn after training.",
         choices=(
             *("sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip"),
             *("history", "losses", "reconstructions", "manifold"),

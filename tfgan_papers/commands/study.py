@@ -69,7 +69,7 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
         if fresh:  # the corrected command may begin the study again
             (folder / "study.json").unlink()
         raise
-    findings.report(folder, grid, fixed, runs, errors, scores)
+    findings.report(folder, grid, fixed, runs, errors, scores, given.get("sample"))
 
 
 def _passed_on(given, grid):

@@ -4,10 +4,12 @@ Each acts at the end of a report period, which is an epoch for Keras. After a tr
 they only check the time.
 """
 
+import contextlib
 import math
 import signal
 import statistics
 import time
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -25,6 +27,31 @@ STOPPED = (
     "stopped. The checkpoints are from before: try a lower --learning_rate in another "
     "--logdir"
 )
+
+
+@contextlib.contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """Lets Ctrl-C end the block before training.
+
+    Python raises KeyboardInterrupt wherever it is, and TensorFlow's C++ code discards it if
+    that is in a function that it calls. This raises it again at the end of the block.
+    """
+    usual, pressed = signal.getsignal(signal.SIGINT), []
+    if not callable(usual):  # the process ignores the signal
+        yield
+        return
+
+    def interrupt(signum, frame):
+        pressed.append(signum)
+        usual(signum, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 class GracefulStop(keras.callbacks.Callback):

@@ -61,9 +61,10 @@ def train(run: Run, make_score=None):
             _, picture = sheets.drawer(model, value_range)(model)
             sheets.save(picture, run.folder / "samples", 0)
 
-    options, facts = _compile_options(strategy, run, of, examples, first_look)
-    with distribution.scope(strategy):
-        model = run.build(of, **options)
+    with callbacks.ended_by_ctrl_c():
+        options, facts = _compile_options(strategy, run, of, examples, first_look)
+        with distribution.scope(strategy):
+            model = run.build(of, **options)
     check_batch(model, values.training.batch_size, strategy)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
