@@ -5,7 +5,7 @@ import shutil
 
 from tfgan_papers import quiet  # before TensorFlow, to which it tells how much to log
 
-gc.disable()  # until all modules are there; they stay
+gc.disable()  # until all tests are imported: their modules are never freed
 with quiet.native_stderr():
     import keras
     import numpy as np

@@ -55,6 +55,12 @@ CASES = {
     "flag without dashes": ("gan", 2, ["'gan'", "--name=value"]),
     "value after a space": ("--deterministic true", 2, ["'true'", "--name=value"]),
     "unknown model": ("--model=wgan", 1, ["--model=wgan", "gan", "began"]),
+    "picture of a model that is not trained yet": (
+        "--sample=line",
+        2,
+        ["--sample=line", "--mode=sample", "strip, losses, history"],
+    ),
+    "interpolation while training": ("--interpolate=a.png", 2, ["--mode=sample"]),
     "unknown mode": ("--mode=fly", 1, ["--mode=fly", "train", "sample"]),
     "unknown fidelity": ("--fidelity=both", 1, ["--fidelity=both", "paper|code"]),
     "unknown loss": (

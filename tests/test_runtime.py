@@ -197,11 +197,16 @@ def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
 
 
 def test_a_ctrl_c_that_tensorflow_swallows_ends_the_run_before_it_trains():
-    with pytest.raises(KeyboardInterrupt), callbacks.ended_by_ctrl_c():
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):  # as before
-        signal.raise_signal(signal.SIGINT)
+    usual = signal.getsignal(signal.SIGINT)
+    for replaced in (None, ValueError):
+        with pytest.raises(KeyboardInterrupt), callbacks.ended_by_ctrl_c():
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            if replaced:
+                raise replaced
+        assert signal.getsignal(signal.SIGINT) is usual
+    with pytest.raises(ValueError), callbacks.ended_by_ctrl_c():
+        raise ValueError
 
 
 def test_a_sheet_is_there_before_the_step_is_timed_and_a_stop_then_costs_nothing(tmp_path):
@@ -221,3 +226,7 @@ def test_a_sheet_is_there_before_the_step_is_timed_and_a_stop_then_costs_nothing
     assert process.wait(lambda: "timing a step" in process.err.read_text())
     process.signal(signal.SIGKILL)
     process.ended()
+    sheets = [
+        tmp_path / "run" / "samples" / f"{n}.png" for n in ("latest", "step-000000002")
+    ]
+    assert sheets[0].read_bytes() == sheets[1].read_bytes()  # not of new weights

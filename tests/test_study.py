@@ -178,15 +178,21 @@ def test_the_last_sheets_of_each_setting_are_side_by_side(tmp_path):
 
 
 def test_a_picture_that_the_runs_have_drawn_takes_the_place_of_the_last_sheet(tmp_path):
-    runs = [made(tmp_path, seed, "paper") for seed in (1, 2)]
-    for name, value in (("step-000000100", 0), ("strip", 128)):
-        drawn = np.full((20, 100, 3), value, np.uint8)
-        figures.save(drawn, runs[0].folder / "samples" / f"{name}.png")
-    grid = {"fidelity": ["paper"]}
+    """Of the first run that has drawn one, and in rows, because it is wide."""
+    settings = ("paper", "code")
+    runs = [made(tmp_path, seed, name) for name in settings for seed in (1, 2)]
+    for run in runs:
+        names = {"step-000000100": 0, "strip": 128 if run.seed == 2 else None}
+        for name, value in names.items():
+            if value is not None:
+                drawn = np.full((20, 100, 3), value, np.uint8)
+                figures.save(drawn, run.folder / "samples" / f"{name}.png")
+    grid = {"fidelity": [*settings]}
     findings.report(RunFolder(tmp_path), grid, {}, runs, {}, ScoreOptions(), "strip")
     picture = np.asarray(Image.open(tmp_path / "samples.png"))
     height, width, _ = picture.shape
-    assert (picture == 128).all(-1).mean() > 0.5 and width > 2 * height
+    assert (picture == 128).all(-1).mean() > 0.5 and width > height
+    assert not runs[0].finished(100, (), "strip") and runs[1].finished(100, (), "strip")
 
 
 def test_a_study_over_unlike_machines_lists_them(tmp_path, capsys):

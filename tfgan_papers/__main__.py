@@ -8,8 +8,9 @@ def run():
     """Runs the command line. Ctrl-C ends the process without a traceback, also during the
     import of TensorFlow, which takes seconds. Training has a handler of its own.
 
-    The garbage collector leaves out TensorFlow's million objects, which all stay to the
-    end. Going through them takes a second at the import and another at the exit.
+    The garbage collector leaves out the million objects that the imports make: most stay to
+    the end, and going through them takes a second. Nothing is collected at the exit, which
+    would take another.
     """
     try:
         gc.disable()

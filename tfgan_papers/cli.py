@@ -153,11 +153,11 @@ def run_mode(mode: str, values: dict[str, object]):
         if others := sorted(of_run.keys() - {"logdir"}):
             raise UsageError(f"--pretrained does not need a run: leave out --{others[0]}")
         return sample.sample_pretrained(own, of_run.get("logdir"))
-    run = open_run(of_run)
     if mode != "train":
-        return function(run, own)
+        return function(open_run(of_run), own)
     pictures = options.build(sample.SampleOptions, values)
-    run = hold_out(run, of_run)
+    sample.check_after_training(pictures)
+    run = hold_out(open_run(of_run), of_run)
     function(run, own)
     if pictures.sample:
         sample.sample(run, pictures)

@@ -216,7 +216,9 @@ def test_rate_of_the_conditional_networks_falls_to_zero_over_the_second_100_epoc
         assert float(adam.learning_rate) == pytest.approx(rate, abs=1e-10)
 
 
-def test_endpoints_refuse_labels_of_no_class(conditional, tmp_path):
+def test_endpoints_take_integers_of_any_size_and_refuse_labels_of_no_class(
+    conditional, tmp_path
+):
     export.export(conditional[0], tmp_path / "export", "unit", {})
     served = tf.saved_model.load(str(tmp_path / "export"))
     z, images = tf.zeros((2, 100)), tf.zeros((2, 8, 8, 1))
@@ -233,6 +235,15 @@ def test_endpoints_refuse_labels_of_no_class(conditional, tmp_path):
                 refused()
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     assert manifest["classes"] == 3
+    ways = [(np.array([2, 0]), np.int64(2)), (np.int32([2, 0]), 2)]  # of NumPy, of Python
+    for call in (
+        lambda labels, two: served.generate(z, labels),
+        lambda labels, two: served.score(images, labels),
+        lambda labels, two: served.score(np.zeros((2, 8, 8, 1), np.uint8), labels),
+        lambda labels, two: served.sample(two, seed, two),
+    ):
+        found, expected = (call(*way) for way in ways)
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_conditional_networks_need_classes():

@@ -108,12 +108,11 @@ def summarize(setting, runs, errors):
 
 def _picture(setting, runs, kind):
     """The picture of the setting's first run that has one, or None."""
-    for run in (run for run in runs if run.setting == setting):
-        drawn, sheets = run.folder / "samples" / f"{kind}.png", run.folder.sheets()
-        if drawn.is_file() or sheets:
-            path = drawn if drawn.is_file() else sheets[max(sheets)]
-            return np.asarray(Image.open(path).convert("RGB"))
-    return None
+    mine = [run for run in runs if run.setting == setting]
+    paths = [run.picture(kind) for run in mine if kind and run.picture(kind).is_file()]
+    sheets = filter(None, (run.folder.sheets() for run in mine))
+    paths += [sheets[max(sheets)] for sheets in sheets]
+    return np.asarray(Image.open(paths[0]).convert("RGB")) if paths else None
 
 
 def _averaged(values):

@@ -34,11 +34,22 @@ class StudyRun(NamedTuple):
         varied = [f"--{name}={value}" for name, value in self.setting.items()]
         return [*varied, f"--seed={self.seed}"]
 
-    def finished(self, steps: int, metrics: tuple[str, ...]) -> bool:
-        """Whether the run is trained and scored, or has failed for good."""
+    def finished(self, steps: int, metrics: tuple[str, ...], kind=None) -> bool:
+        """Whether the run is trained, scored and drawn, or has failed for good.
+
+        Args:
+            steps: int.
+            metrics: names of the scores.
+            kind: the kind of picture with which it ends, or None.
+        """
         trained = self.folder.steps() >= max(1, steps)
         scored = set(metrics) <= set(self.folder.scores())
-        return (trained and scored) or self.folder.read("failure.json") is not None
+        drawn = kind is None or self.picture(kind).is_file()
+        done = trained and scored and drawn
+        return done or self.folder.read("failure.json") is not None
+
+    def picture(self, kind):
+        return self.folder / "samples" / f"{kind}.png"
 
     def failure(self) -> str | None:
         """The reason why a finished run counts as failed, or None."""

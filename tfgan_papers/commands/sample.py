@@ -48,7 +48,7 @@ class SampleOptions(CheckpointOptions):
         "five of its sheets. losses: the losses of D and G, without a run. "
         "reconstructions: rows of test images, each above its reconstructions by an "
         "autoencoder. manifold: a grid over two latents, at equal shares of N(0, I). "
-        "With --mode=train, the picture is drawn after training.",
+        "--mode=train and study draw strip and history after training.",
         choices=(
             *("sheet", "classes", "nearest", "line", "walk", "arithmetic", "strip"),
             *("history", "losses", "reconstructions", "manifold"),
@@ -82,6 +82,23 @@ def sample(run: Run, options: SampleOptions):
         return
     model, step = run.restored(options.checkpoint)
     _draw(Pictures(run.values.data, model, options), kind, step, run.folder)
+
+
+def check_after_training(options: SampleOptions):
+    """Checks that training can end with the picture: one of its folder, not of its model.
+
+    Raises:
+        UsageError: the picture needs --mode=sample.
+    """
+    kind = _kind(options)
+    for name in ("pretrained", "interpolate"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} needs --mode=sample: add it, or leave it out")
+    if options.sample and kind not in OF_FOLDER:
+        raise UsageError(
+            f"--sample={kind} draws a trained model: train first, then add --mode=sample. "
+            f"Training can end with {', '.join(OF_FOLDER)}"
+        )
 
 
 def sample_pretrained(options: SampleOptions, logdir: str | None = None):

@@ -52,9 +52,9 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     grid = parse_grid(study.grid)
     folder = RunFolder(given.get("logdir") or f"runs/study-{given.get('model', 'gan')}")
     passed_on = _passed_on(given, grid)
-    fixed = {
-        name: text for name, text in passed_on.items() if name not in settings.LOCATION
-    }
+    free = settings.LOCATION | {"sample", "strip_steps"}
+    fixed = {name: text for name, text in passed_on.items() if name not in free}
+    kind = given.get("sample")
     fresh = folder.read("study.json") is None
     _claim(folder, grid, fixed)
     runs = [
@@ -64,12 +64,14 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     ]
     arguments = [text for texts in passed_on.values() for text in texts]
     try:
-        errors = run_all(folder, runs, arguments, given.get("steps", 0), scores, study)
+        errors = run_all(
+            folder, runs, arguments, given.get("steps", 0), scores, study, kind
+        )
     except UsageError:
         if fresh:  # the corrected command may begin the study again
             (folder / "study.json").unlink()
         raise
-    findings.report(folder, grid, fixed, runs, errors, scores, given.get("sample"))
+    findings.report(folder, grid, fixed, runs, errors, scores, kind)
 
 
 def _passed_on(given, grid):
@@ -97,7 +99,7 @@ def _claim(folder, grid, fixed):
         )
 
 
-def run_all(folder, runs, arguments, steps, scores, study) -> dict[str, str]:
+def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[str, str]:
     """Executes all unfinished runs.
 
     Returns:
@@ -109,7 +111,7 @@ def run_all(folder, runs, arguments, steps, scores, study) -> dict[str, str]:
     """
 
     def finished(run):
-        return run.finished(int(run.setting.get("steps", steps)), scores.metrics)
+        return run.finished(int(run.setting.get("steps", steps)), scores.metrics, kind)
 
     pending = [run for run in runs if not finished(run)]
     done, errors, begun = len(runs) - len(pending), {}, time.monotonic()

@@ -50,6 +50,7 @@ class Generator:
             raise ValueError(f"label is {label}, and this generator has {there}")
         if label is None:
             return inputs
+        label = tf.cast(label, tf.int32)
         of_classes = tf.reduce_all((label >= 0) & (label < self.classes))
         line = f"a label is not one of the classes 0 to {self.classes - 1}:"
         tf.debugging.Assert(of_classes, [line, label])  # one-hot encoding gives zeros
@@ -60,7 +61,7 @@ class Generator:
 
         Args:
             z: float32 (n, latent_dim).
-            label: int32 (n,), with classes.
+            label: integers (n,), with classes.
 
         Returns:
             float32 (n, height, width, channels), clipped to the limits of the value range
@@ -87,7 +88,7 @@ class Generator:
         """
         if seed is None:
             seed = tf.random.uniform((), 0, maxval=tf.int64.max, dtype=tf.int64)
-        seed = tf.cast(seed, tf.int64)
+        n, seed = tf.cast(n, tf.int32), tf.cast(seed, tf.int64)
         base = tf.stack([seed, tf.zeros_like(seed)])
         z = noise.latents(self.prior_name, base, (n, self.latent_dim))
         label = None if label is None else tf.fill((n,), label)

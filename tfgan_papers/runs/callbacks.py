@@ -31,13 +31,13 @@ STOPPED = (
 
 @contextlib.contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """Lets Ctrl-C end the block before training.
+    """Lets Ctrl-C end the block with a KeyboardInterrupt.
 
-    Python raises KeyboardInterrupt wherever it is, and TensorFlow's C++ code discards it if
-    that is in a function that it calls. This raises it again at the end of the block.
+    If Python raises it in a function that TensorFlow's C++ code calls, this code discards
+    it, or makes another exception of it. This context raises it again when the block ends.
     """
     usual, pressed = signal.getsignal(signal.SIGINT), []
-    if not callable(usual):  # the process ignores the signal
+    if not callable(usual):  # Python does not raise KeyboardInterrupt in this process
         yield
         return
 
@@ -48,6 +48,9 @@ def ended_by_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
+    except Exception:
+        if not pressed:
+            raise
     finally:
         signal.signal(signal.SIGINT, usual)
     if pressed:

@@ -16,7 +16,7 @@ from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
 
 EXECUTION_SECONDS = 0.1  # per call of the graph, so that a signal is handled soon
-TIMED_FROM = 100  # steps; a shorter run ends sooner than the measurement would
+TIMED_FROM = 100  # steps; a shorter run usually takes less time than the measurement
 NOT_TIMED = f"fewer than {TIMED_FROM} steps: not timed"
 
 

@@ -139,21 +139,27 @@ class Endpoints(Generator):
 
     def named(self) -> dict[str, Endpoint]:
         """Returns the endpoints by name."""
-        spec, several = tf.TensorSpec, bool(self.classes)
-        each = {"label": spec((None,), tf.int32, name="label")} if several else {}
-        one = {"label": spec((), tf.int32, name="label")} if several else {}
-        z = {"z": spec((None, self.latent_dim), name="z")}
-        n, seed = spec((), tf.int32, name="n"), spec((), tf.int64, name="seed")
+        spec = tf.TensorSpec
+
+        def labels(shape, dtype):
+            return {"label": spec(shape, dtype, name="label")} if self.classes else {}
+
+        z = {"z": spec((None, self.latent_dim), name="z"), **labels((None,), tf.int32)}
+        seed = spec((), tf.int64, name="seed")
         images = [
             {"images": spec((None, *self.shape), dtype, name="images")}
             for dtype in (tf.float32, tf.float64, tf.uint8)
         ]
         if len(self.shape) != 3:  # points have no pixels
             images.pop()
-        labelled = [{**way, **each} for way in images]
-        samples = [{"n": n, "seed": seed, **one}, {"n": n, **one}]
+        labelled, samples = [], []
+        for dtype in (tf.int32, tf.int64):  # that of the signature, and NumPy's own
+            if self.classes or not labelled:
+                labelled += [{**way, **labels((None,), dtype)} for way in images]
+            n, label = {"n": spec((), dtype, name="n")}, labels((), dtype)
+            samples += [{**n, "seed": seed, **label}, {**n, **label}]
         found = {
-            "generate": Endpoint(self.generate, "images", [{**z, **each}]),
+            "generate": Endpoint(self.generate, "images", [z]),
             "sample": Endpoint(self.sample, "images", samples),
             "score": Endpoint(self.score, "scores", labelled),
         }

@@ -91,7 +91,8 @@ class Events(NamedTuple):
 
 
 def histograms(*networks: keras.Model):
-    """Writes a histogram of each weight, tagged by the layer's position and kind."""
+    """Writes a histogram of each weight's finite values, tagged by the layer's position
+    and kind."""
     for network in networks:
         layers = [layer for layer in network.layers if layer.trainable_variables]
         for place, layer in enumerate(layers):
@@ -102,8 +103,9 @@ def histograms(*networks: keras.Model):
                 shape = "x".join(map(str, weight.shape))
                 text = f"{below} of the {kind} layer {layer.name}, shape {shape}."
                 values = spread_out(weight.value).numpy()
-                written = histogram_pb(tag, values, description=text)
-                # tf.summary.histogram writes the same by a hundred operations
+                finite = values[np.isfinite(values)]
+                # tf.summary.histogram computes the same by a hundred operations
+                written = histogram_pb(tag, finite, description=text)
                 tf.summary.experimental.write_raw_pb(written.SerializeToString())
 
 

@@ -36,6 +36,16 @@ def train(run: Run, make_score=None):
             float, which is highest for the best checkpoint. It is called before training,
             after TensorFlow is configured.
     """
+    _fit(run, *_prepare(run, make_score))
+
+
+@callbacks.ended_by_ctrl_c()
+def _prepare(run, make_score):
+    """Loads data, builds the model and restores the newest checkpoint, if there is one.
+
+    Returns:
+        The arguments of `_fit`.
+    """
     values = run.values
     strategy = distribution.start(values.training.seed, values.machine)
     chief = distribution.is_chief(strategy)
@@ -57,14 +67,13 @@ def train(run: Run, make_score=None):
         """Draws a sheet before the step is timed, which takes longer."""
         check_batch(model, values.training.batch_size, strategy)
         run.folder.lock()
-        if len(examples.shape) == 3:
+        if len(examples.shape) == 3 and not run.folder.sheets():
             _, picture = sheets.drawer(model, value_range)(model)
             sheets.save(picture, run.folder / "samples", 0)
 
-    with callbacks.ended_by_ctrl_c():
-        options, facts = _compile_options(strategy, run, of, examples, first_look)
-        with distribution.scope(strategy):
-            model = run.build(of, **options)
+    options, facts = _compile_options(strategy, run, of, examples, first_look)
+    with distribution.scope(strategy):
+        model = run.build(of, **options)
     check_batch(model, values.training.batch_size, strategy)
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
@@ -82,7 +91,7 @@ def train(run: Run, make_score=None):
         checkpoints.save(0, "history", keep=None)  # so that a rollback is always possible
     if chief:
         _note(run, options | facts, done)
-    _fit(run, model, of, checkpoints, score, strategy, examples, done)
+    return model, of, checkpoints, score, strategy, examples, done
 
 
 def check(values: settings.Values, strategy, minibatches_per_step: int):
