@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 
 from tfgan_papers import quiet  # before TensorFlow, to which it tells how much to log
 
@@ -11,6 +12,9 @@ with quiet.native_stderr():
     import numpy as np
     import pytest
     import tensorflow as tf
+
+# Processes of tests are interrupted. A background job would have them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before the first operation: tests of tf.distribute need more than one device.
 tf.config.set_logical_device_configuration(

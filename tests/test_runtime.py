@@ -196,7 +196,7 @@ def test_tensorboard_shows_the_run_while_it_trains(tmp_path):
     assert "d_loss" in shown["tensorboard"]
 
 
-def test_a_ctrl_c_that_tensorflow_swallows_ends_the_run_before_it_trains():
+def test_a_ctrl_c_of_which_tensorflow_makes_another_error_is_one():
     usual = signal.getsignal(signal.SIGINT)
     for replaced in (None, ValueError):
         with pytest.raises(KeyboardInterrupt), callbacks.ended_by_ctrl_c():

