@@ -75,6 +75,19 @@ class Ended(NamedTuple):
         return int(found[0]) if found else 0
 
 
+def refusal(ended):
+    """Returns the one line in which the process says what is wrong."""
+    assert ended.code in (1, 2), ended.err
+    assert "Traceback" not in ended.out + ended.err, ended.err
+    starts = ("error: ", "FATAL Flags parsing error: ")
+    lines = ended.err.splitlines()
+    (place,) = [i for i, line in enumerate(lines) if line.startswith(starts)]
+    hint = "Pass --helpshort or --helpfull to see help on flags."  # absl's
+    assert [line for line in lines[place + 1 :] if line] in ([], [hint])
+    assert len(lines[place]) < 500
+    return lines[place]
+
+
 class Launched:
     """A process that runs `main.py *arguments`.
 
