@@ -1,5 +1,4 @@
-"""The command line: the output of a run, the contents of its folder, the other modes,
---help and the recipes."""
+"""The command line: the output of a run, the contents of its folder, the other modes."""
 
 import functools
 import importlib.metadata
@@ -19,18 +18,14 @@ from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-import tfgan_papers.__main__
 from tests import launch
-from tfgan_papers import cli
-from tfgan_papers.options import fields, to_text
 from tfgan_papers.papers import PAPERS
-from tfgan_papers.runs import settings, tensorboard
+from tfgan_papers.runs import tensorboard
 from tfgan_papers.runs.run import open_run
 
 REPORTED = [1, 5, 10, 15, 20]
 SCALARS = {"d_loss", "g_loss", "d_real", "d_fake"}
 PIXELS, SIDE, GAP = 8, 64, 2  # of a digit, enlarged on a sheet, between them
-RECIPES = sorted(launch.ROOT.glob("flags/*.flags"))
 
 
 @pytest.fixture(scope="module")
@@ -472,78 +467,3 @@ def test_mode_sample_shows_the_scalars_above_the_sheets_of_the_run(run, pictures
     assert scalars > len(SCALARS)
     # a square for each scalar, above as many wide squares as there are sheets
     assert width / height == pytest.approx(scalars / (1 + scalars / 5), rel=0.1)
-
-
-# Flags.
-
-
-def options_in(text):
-    """Name -> value of the options that a help page lists."""
-    return dict(re.findall(r"^  --(\w+)=(.*)$", text, re.MULTILINE))
-
-
-@pytest.mark.parametrize("model", PAPERS)
-def test_help_lists_every_option_with_the_value_that_the_model_has(model):
-    ended = launch.within(f"--model={model}", "--help")
-    assert ended.code == 0, ended.err
-    listed = options_in(ended.out)
-    values = settings.resolve({"model": model}).flat()
-    shown = {k: "" if v is None else to_text(v) for k, v in values.items() if k != "model"}
-    assert shown.items() <= listed.items()
-    of_commands = [each for group in cli.GROUPS.values() for each in group]
-    assert set(listed) == set(shown) | set(fields(*of_commands)) | {"mode"}
-    losses = ", ".join(PAPERS[model].losses)
-    assert f"One of {losses}." in ended.out
-
-
-def test_help_of_the_users_command_says_its_own_steps():
-    ended = launch.within("--model=began", "--gamma=0.7", "--help")
-    listed = options_in(ended.out)
-    assert (listed["steps"], listed["gamma"]) == ("2500", "0.7")
-
-
-def test_short_help_is_short_and_has_examples():
-    ended = launch.within("--helpshort")
-    assert 10 <= len(options_in(ended.out)) <= 16
-    assert len(re.findall(r"^  python main.py", ended.out, re.MULTILINE)) == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (("--model=lsgan", "--k=2"), 2, "--model=lsgan does not take --k"),
-        (("--k=0",), 2, "--k=0: give a number of 1 or more"),
-        (("--colour=red",), 1, "colour"),
-    ],
-)
-def test_help_on_what_makes_no_sense_is_refused_in_one_line(arguments, code, words):
-    ended = launch.within(*arguments, "--help")
-    assert ended.code == code and ended.out == ""
-    (line,) = ended.errors
-    assert words in line
-
-
-def test_the_console_script_is_main():
-    (script,) = importlib.metadata.entry_points(name="tfgan-papers")
-    assert script.load() is tfgan_papers.__main__.run
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_is_valid_and_names_its_source(recipe):
-    ended = launch.within(f"--flagfile={recipe}", "--help")  # resolves its options
-    assert ended.code == 0, ended.err
-    lines = recipe.read_text().splitlines()
-    head = " ".join(line[1:].strip() for line in lines if line.startswith("#"))
-    assert lines[0].startswith("#")
-    assert re.search(r"\(\d{4}\)", head), "no paper with its year"
-    assert re.search(r"Fig\.|Table|Sec\.|Algorithm|\w+\.(yaml|py)\b", head), "no place"
-    given = [line for line in lines if line.startswith("--")]
-    names = [re.match(r"--(?:no)?(\w+)", line)[1] for line in given]
-    once = [name for name in names if name != "grid"]
-    assert len(once) == len(set(once))
-    assert {"model", "logdir"} <= set(names)
-    assert {"dataset", "sample"} & set(names)  # a picture of the losses needs no data
-
-
-def test_there_are_recipes():
-    assert RECIPES

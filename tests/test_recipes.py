@@ -1,4 +1,7 @@
-"""Every recipe trains: two steps with main.py on random images, some of them smaller."""
+"""Every recipe is valid, and trains: two steps with main.py on random images, some of them
+smaller."""
+
+import re
 
 import pytest
 
@@ -65,3 +68,24 @@ def test_the_stages_on_faces_take_two_steps_each(tmp_path):
     trained(first, tmp_path / "first")
     begun = f"--init_from={tmp_path / 'first'}"
     trained(second, tmp_path / "second", begun)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_valid_and_names_its_source(recipe):
+    ended = launch.within(f"--flagfile={recipe}", "--help")  # resolves its options
+    assert ended.code == 0, ended.err
+    lines = recipe.read_text().splitlines()
+    head = " ".join(line[1:].strip() for line in lines if line.startswith("#"))
+    assert lines[0].startswith("#")
+    assert re.search(r"\(\d{4}\)", head), "no paper with its year"
+    assert re.search(r"Fig\.|Table|Sec\.|Algorithm|\w+\.(yaml|py)\b", head), "no place"
+    given = [line for line in lines if line.startswith("--")]
+    names = [re.match(r"--(?:no)?(\w+)", line)[1] for line in given]
+    once = [name for name in names if name != "grid"]
+    assert len(once) == len(set(once))
+    assert {"model", "logdir"} <= set(names)
+    assert {"dataset", "sample"} & set(names)  # a picture of the losses needs no data
+
+
+def test_there_are_recipes():
+    assert RECIPES
