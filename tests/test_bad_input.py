@@ -45,6 +45,7 @@ CASES = {
         2,
         ["--sample=line", "--mode=sample", "strip, losses, history"],
     ),
+    "strip of images": ("--sample=strip", 2, ["--sample=strip", "--dataset=ring"]),
     "interpolation while training": ("--interpolate=a.png", 2, ["--mode=sample"]),
     "unknown mode": ("--mode=fly", 1, ["--mode=fly", "train", "sample"]),
     "unknown fidelity": ("--fidelity=both", 1, ["--fidelity=both", "paper|code"]),

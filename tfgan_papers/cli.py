@@ -156,8 +156,8 @@ def run_mode(mode: str, values: dict[str, object]):
     if mode != "train":
         return function(open_run(of_run), own)
     pictures = options.build(sample.SampleOptions, values)
-    sample.check_after_training(pictures)
     run = hold_out(open_run(of_run), of_run)
+    sample.check_after_training(pictures, run.values.data)
     function(run, own)
     if pictures.sample:
         sample.sample(run, pictures)

@@ -84,11 +84,12 @@ def sample(run: Run, options: SampleOptions):
     _draw(Pictures(run.values.data, model, options), kind, step, run.folder)
 
 
-def check_after_training(options: SampleOptions):
-    """Checks that training can end with the picture: one of its folder, not of its model.
+def check_after_training(options: SampleOptions, of: data.DataOptions):
+    """Checks that training on data `of` can end with the picture: one of its folder, not of
+    its model.
 
     Raises:
-        UsageError: the picture needs --mode=sample.
+        UsageError: the picture needs --mode=sample, or other data.
     """
     kind = _kind(options)
     for name in ("pretrained", "interpolate"):
@@ -99,6 +100,8 @@ def check_after_training(options: SampleOptions):
             f"--sample={kind} draws a trained model: train first, then add --mode=sample. "
             f"Training can end with {', '.join(OF_FOLDER)}"
         )
+    if kind == "strip" and of.value_range != "raw":  # which only points have
+        raise UsageError("--sample=strip needs points: add --dataset=ring, or leave it out")
 
 
 def sample_pretrained(options: SampleOptions, logdir: str | None = None):
