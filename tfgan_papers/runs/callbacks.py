@@ -34,7 +34,7 @@ def ended_by_ctrl_c() -> Iterator[None]:
     """Lets Ctrl-C end the block with a KeyboardInterrupt.
 
     If Python raises it in a function that TensorFlow's C++ code calls, this code can make a
-    SystemError of it, in one of 25 cases while a step is traced.
+    SystemError of it, for example while a step is traced.
     """
     usual, pressed = signal.getsignal(signal.SIGINT), []
     if not callable(usual):  # Python does not raise KeyboardInterrupt in this process

@@ -41,7 +41,8 @@ def train(run: Run, make_score=None):
 
 @callbacks.ended_by_ctrl_c()
 def _prepare(run, make_score):
-    """Loads data, builds the model and restores the newest checkpoint, if there is one.
+    """Loads data, builds the model, restores the newest checkpoint, if there is one, and
+    writes run.json.
 
     Returns:
         The arguments of `_fit`.
