@@ -248,6 +248,18 @@ def _unbalanced(record):
     return words, worse and g_is_better
 
 
+def _intermediate(record):
+    """The Frechet distance at the end of each run, relative to its best checkpoint's."""
+    ratios = []
+    for run in record["runs"]:
+        distances = [-score for _, score in run["selection"]]
+        ratios.append(distances[-1] / min(distances))
+    worse = sum(ratio >= 1.1 for ratio in ratios)
+    words = f"the last checkpoint is {min(ratios):.2f} to {max(ratios):.2f} times as far"
+    words += f" from the data as the best, at least 1.1 times in {worse} of {len(ratios)} runs"
+    return words, worse > len(ratios) / 2
+
+
 def _no_overfitting(record):
     """The gap between training and test bound by N_z, and the test bound's fall."""
     gaps, falls = {}, {}
@@ -379,6 +391,13 @@ CRITERIA = {
         "RMSProp fails less often than Adam, by Fisher's test at 5%",
         _optimizers,
         SMALL_MNIST,
+    ),
+    "lsgan-late-collapse": Criterion(
+        "lsgan_late_collapse",
+        "in most runs the Frechet distance of the last of ten checkpoints is at least 1.1 "
+        "times that of the best",
+        _intermediate,
+        "CIFAR-10, a quarter of the width, 5,000 steps",
     ),
     "vae-overfitting": Criterion(
         "vae_fig2",

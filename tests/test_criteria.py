@@ -137,6 +137,12 @@ def bounds(of_20, of_200):
     return {"runs": runs}
 
 
+def checkpoints(*runs):
+    """Frechet distances at the checkpoints of each run."""
+    scored = ([[500 * i, -value] for i, value in enumerate(run, 1)] for run in runs)
+    return {"runs": [{"selection": scores} for scores in scored]}
+
+
 EVEN = (0.3, 0.5, 0.7)
 FEWER, SAME = stability_study(both(6), both(0)), stability_study(both(3), both(1))
 CASES = {  # claim -> a record that shows it, records that do not
@@ -187,6 +193,10 @@ CASES = {  # claim -> a record that shows it, records that do not
     "began-rate": (rates(0, 6), rates(0, 1), rates(1, 8)),
     "began-carry": (networks(10, 20), networks(19, 20), networks(20, 10)),
     "began-convergence": (by_steps((1, 3, 2, 5, 8)), by_steps((4, 3, 2, 5, 1))),
+    "lsgan-late-collapse": (
+        checkpoints((9, 5, 8), (9, 5, 5.6), (9, 7, 5)),
+        checkpoints((9, 5, 8), (9, 5, 5.4), (9, 7, 5)),
+    ),
     "vae-overfitting": (
         bounds((-99, [-110, -101]), (-102, [-110, -104.5])),
         bounds((-99, [-110, -101]), (-102, [-110, -105.5])),
