@@ -25,7 +25,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ring") / "run"
     launch.fork(*ARGUMENTS, "--steps=4", f"--logdir={folder}", export=False)
     further = ("--steps=8", "--sample=strip", f"--logdir={folder}")
-    return folder, launch.fork(*ARGUMENTS, *further)
+    record = f"--record={folder.parent / 'ring.json'}"
+    return folder, launch.fork(*ARGUMENTS, *further, record)
 
 
 def points(folder, step):
@@ -71,6 +72,8 @@ def test_training_ends_with_the_picture_that_it_is_given(run):
     *others, last = ended.out.splitlines()
     assert last == str(folder / "samples" / "strip.png") and pathlib.Path(last).is_file()
     assert sum(line.startswith("step 8: ") for line in others) == 1  # drawn once
+    beside_the_record = folder.parent / "ring.png"
+    assert beside_the_record.read_bytes() == pathlib.Path(last).read_bytes()
 
 
 @pytest.mark.parametrize(

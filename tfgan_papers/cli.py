@@ -32,7 +32,7 @@ from tfgan_papers.commands import (
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
-from tfgan_papers.runs import settings
+from tfgan_papers.runs import records, settings
 from tfgan_papers.runs.checkpoints import describe_disk_error
 from tfgan_papers.runs.distribution import describe_lost_worker
 from tfgan_papers.runs.run import hold_out, open_run
@@ -160,7 +160,9 @@ def run_mode(mode: str, values: dict[str, object]):
     sample.check_after_training(pictures, run.values.data)
     function(run, own)
     if pictures.sample:
-        sample.sample(run, pictures)
+        picture = sample.sample_folder(run, pictures)
+        if own.record:  # this picture instead of the last sheet
+            records.add_picture(own.record, picture)
 
 
 def _ledger():

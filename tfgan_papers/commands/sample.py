@@ -1,6 +1,7 @@
 """Pictures from a trained run, or of a pretrained generator."""
 
 import dataclasses
+import pathlib
 import re
 
 import numpy as np
@@ -76,12 +77,18 @@ def sample(run: Run, options: SampleOptions):
     """Writes pictures of the run to its samples folder."""
     kind = _kind(options)
     if kind in OF_FOLDER:
-        path = run.folder / "samples" / f"{kind}.png"
-        figures.save(OF_FOLDER[kind](run, options), path)
-        print(path)
+        sample_folder(run, options)
         return
     model, step = run.restored(options.checkpoint)
     _draw(Pictures(run.values.data, model, options), kind, step, run.folder)
+
+
+def sample_folder(run: Run, options: SampleOptions) -> pathlib.Path:
+    """Writes a picture of the run's folder, one of `OF_FOLDER`, and returns its path."""
+    path = run.folder / "samples" / f"{options.sample}.png"
+    figures.save(OF_FOLDER[options.sample](run, options), path)
+    print(path)
+    return path
 
 
 def check_after_training(options: SampleOptions, of: data.DataOptions):

@@ -39,8 +39,8 @@ class RecordOptions(Options):
 
     record: str | None = option(
         None,
-        "File for a record of the result, for example results/NAME.json; the picture of "
-        "the run is written beside it.",
+        "File for a record of the result, for example results/NAME.json; the run's last "
+        "sheet, or the picture of --sample, is written beside it.",
     )
 
 

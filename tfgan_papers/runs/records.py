@@ -133,4 +133,9 @@ def write_of_run(path: str | pathlib.Path, run, picture: pathlib.Path | None, **
     }
     write_value(path, **{**of_run, **fields})
     if picture:
-        shutil.copyfile(picture, pathlib.Path(path).with_suffix(".png"))
+        add_picture(path, picture)
+
+
+def add_picture(path: str | pathlib.Path, picture: pathlib.Path):
+    """Copies a PNG file beside the record `path`; it replaces the picture there."""
+    shutil.copyfile(picture, pathlib.Path(path).with_suffix(".png"))
