@@ -2,10 +2,10 @@
 
     python benchmarks/weak_scaling.py [gan_mnist ...] [--record=FILE]
 
-Each process is pinned to a core and has the batch of a setting of step_times.py. They train
-in turns: one alone; two apart, which share nothing but the machine; and two together, as
-workers of --strategy=multi_worker. These also sum as many float32 numbers as the networks
-have trainable weights, without a step.
+Each process is pinned to a core and has the batch of a setting of timed_settings.py. They
+train in turns: one alone; two apart, which share nothing but the machine; and two together,
+as workers of --strategy=multi_worker. These also sum as many float32 numbers as the
+networks have trainable weights, without a step.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import sys
 import time
 
 import step_times
+import timed_settings
 
 SETTINGS = ("gan_mnist", "began32", "lsgan_dcgan64")
 KINDS = ("alone", "apart", "together", "all-reduce")
@@ -34,7 +35,7 @@ def serve(name):
 
     kind = "multi_worker" if "TF_CONFIG" in os.environ else "one"
     strategy = distribution.start(1, distribution.MachineOptions(strategy=kind, threads=1))
-    setting, replicas = step_times.SETTINGS[name](), strategy.num_replicas_in_sync
+    setting, replicas = timed_settings.SETTINGS[name](), strategy.num_replicas_in_sync
     with distribution.scope(strategy):
         model = setting.model(False)
     batch = setting.stream().take(1).map(lambda images: tf.concat([images] * replicas, 0))

@@ -26,14 +26,23 @@ def loaded(name):
     return module
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def imports_as_a_script(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+@pytest.fixture
 def step_times():
     return loaded("step_times")
 
 
 @pytest.fixture
-def scaling(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
+def timed_settings():
+    return loaded("timed_settings")
+
+
+@pytest.fixture
+def scaling():
     return loaded("weak_scaling")
 
 
@@ -44,14 +53,14 @@ def test_readme_has_the_tables_of_all_records(step_times):
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_record_is_named_for_what_it_times(path, step_times):
+def test_a_record_is_named_for_what_it_times(path, timed_settings):
     record = json.loads(path.read_text())
     suffix = {"float32": "", "mixed_bfloat16": "_bfloat16"}[record["precision"]]
     suffix += "_avx2" if "(avx2)" in record["machine"] else ""
     suffix += "_gpu" if record.get("device") == "gpu" else ""
     suffix += "_before" if "before" in record else ""
     assert path.stem == record["setting"] + suffix
-    assert record["setting"] in step_times.SETTINGS
+    assert record["setting"] in timed_settings.SETTINGS
 
 
 def test_without_a_gpu_a_benchmark_of_one_is_one_clear_line():
@@ -66,19 +75,19 @@ def test_without_a_gpu_a_benchmark_of_one_is_one_clear_line():
     assert line.startswith("error: TensorFlow finds no GPU on this machine: install")
 
 
-def test_arithmetic_is_that_of_the_weights_of_a_perceptron(step_times):
+def test_arithmetic_is_that_of_the_weights_of_a_perceptron(timed_settings):
     """A dense layer multiplies and adds once a weight."""
     networks = gan_networks.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
     g, d = ([w.shape for w in n.weights if len(w.shape) > 1] for n in networks)
-    counts = [step_times.layer_counts(network) for network in networks]
+    counts = [timed_settings.layer_counts(network) for network in networks]
     assert counts == [[np.prod(shape) for shape in shapes] for shapes in (g, d)]
     assert sum(counts[0]) == 100 * 1200 + 1200 * 1200 + 1200 * 784
 
 
-def test_both_time_the_authors_networks_of_began(step_times):
+def test_both_time_the_authors_networks_of_began(timed_settings):
     """The weights have the same sizes."""
     pytest.importorskip("torch")
-    model = step_times.began32().model(jit_compile=False)
+    model = timed_settings.began32().model(jit_compile=False)
     theirs = loaded("pytorch_steps").began_networks(32)
     for ours, other in zip((model.generator, model.discriminator), theirs, strict=True):
         sizes = [p.numel() for p in other.parameters()]
@@ -88,8 +97,8 @@ def test_both_time_the_authors_networks_of_began(step_times):
 @pytest.mark.parametrize(
     "name", ["gan_mnist", "gan_tfd", "lsgan_ring", "improved_gan_mnist", "began32"]
 )
-def test_a_setting_builds_its_model_and_its_stream(name, step_times):
-    setting = step_times.SETTINGS[name]()
+def test_a_setting_builds_its_model_and_its_stream(name, timed_settings):
+    setting = timed_settings.SETTINGS[name]()
     assert setting.model(jit_compile=False).generator.count_params() > 0
     next(iter(setting.stream()))
 
@@ -129,7 +138,7 @@ def test_weak_scaling_is_of_medians_and_of_ratios_within_a_round(scaling):
     assert row == "| `a` | 11.0 ms | 12.0 ms | 18.0 ms | 3.0 ms | 62% |"
 
 
-def test_the_page_has_the_table_of_weak_scaling_and_the_estimate(step_times, scaling):
+def test_the_page_has_the_table_of_weak_scaling_and_the_estimate(timed_settings, scaling):
     page = (BENCHMARKS.parent / "docs" / "distribution.md").read_text()
     record = BENCHMARKS / "weak_scaling.json"
     if record.is_file():
@@ -140,7 +149,7 @@ def test_the_page_has_the_table_of_weak_scaling_and_the_estimate(step_times, sca
     for name, row in rows:
         of_step = json.loads((BENCHMARKS / f"{name}.json").read_text())
         step = of_step["gflop_per_step"] / 1e4  # seconds at 10 TFLOP/s
-        networks = step_times.SETTINGS[name]().model(jit_compile=False).networks
+        networks = timed_settings.SETTINGS[name]().model(jit_compile=False).networks
         size = 4 * sum(w.numpy().size for n in networks for w in n.trainable_weights)
         expected = [f"{1e3 * step:.1f} ms", f"{size / 1e6:.1f} MB"]
         for gpus, speed in ((8, 300e9), (64, 25e9)):
