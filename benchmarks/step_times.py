@@ -25,6 +25,8 @@ least. It needs the extra `bench`.
 """
 
 import argparse
+import contextlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -145,8 +147,9 @@ class Contestant:
 
     def ask(self, question):
         """Sends a line and returns the number in the answer."""
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            self.process.stdin.write(question + "\n")
+            self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith("answer "):
                 return float(line.split()[1])
@@ -195,6 +198,7 @@ def main():
         compared = theirs in HERE.with_name("pytorch_steps.py").read_text()
         if compared and options.device == "cpu":
             kinds["PyTorch"] = ("PyTorch", HERE.parents[1])
+    check_extra("psutil", *(["torch"] if "PyTorch" in kinds else []))
     contestants = {
         name: Contestant(options.setting, kind, options.precision, checkout, options.device)
         for name, (kind, checkout) in kinds.items()
@@ -297,6 +301,13 @@ def machine():
     from tfgan_papers.runs import records
 
     return records.machine()
+
+
+def check_extra(*modules):
+    """Without one of the modules, ends the benchmark with one line."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            sys.exit(f"error: {module} is not installed: pip install -e '.[bench]'")
 
 
 def gpu():

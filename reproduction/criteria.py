@@ -255,8 +255,8 @@ def _intermediate(record):
         distances = [-score for _, score in run["selection"]]
         ratios.append(distances[-1] / min(distances))
     worse = sum(ratio >= 1.1 for ratio in ratios)
-    words = f"the last is {min(ratios):.2f} to {max(ratios):.2f} times as far from the data "
-    words += f"as the best, at least 1.1 times in {worse} of {len(ratios)} runs"
+    words = f"the last is {min(ratios):.2f} to {max(ratios):.2f} times as far from the data"
+    words += f" as the best, at least 1.1 times in {worse} of {len(ratios)} runs"
     return words, worse > len(ratios) / 2
 
 

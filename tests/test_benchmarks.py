@@ -75,6 +75,16 @@ def test_without_a_gpu_a_benchmark_of_one_is_one_clear_line():
     assert line.startswith("error: TensorFlow finds no GPU on this machine: install")
 
 
+@pytest.mark.parametrize("module", ["psutil", "torch"])
+def test_without_the_extra_a_benchmark_is_one_clear_line(module, monkeypatch, step_times):
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    for name in {"psutil", "torch"} - {module}:
+        monkeypatch.setitem(sys.modules, name, importlib.util)
+    monkeypatch.setattr(sys, "argv", ["step_times.py", "gan_mnist"])
+    with pytest.raises(SystemExit, match=f"error: {module} is not installed: pip install"):
+        step_times.main()
+
+
 def test_arithmetic_is_that_of_the_weights_of_a_perceptron(timed_settings):
     """A dense layer multiplies and adds once a weight."""
     networks = gan_networks.mnist_networks((28, 28, 1), np.full(784, 0.5), Draw(0))
