@@ -297,6 +297,13 @@ def _other(name, record):
     return name, about, result, _linked_command(name, record)
 
 
+def rank(each: Row) -> tuple:
+    """Orders rows: what is reached, on the paper's data, with a number, before the rest."""
+    other_data, number = "other data" in each.verdict, each.paper[:1].isdigit()
+    reached = _kind(each) in records.VERDICTS[:2]
+    return not reached, other_data, not number, records.VERDICTS.index(_kind(each))
+
+
 def _setting(setting):
     return ", ".join(setting.values())
 
@@ -310,7 +317,8 @@ def _score(item):
 
 
 def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> str:
-    """The text of README.md with the first `BEST` rows that a run decides.
+    """The text of README.md with the first `BEST` rows that a run decides: those on the
+    paper's data before those on other data, and of these the ones with a number first.
 
     Raises:
         UserError: README.md has no block for them.
@@ -321,10 +329,8 @@ def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> 
             "README.md has no lines <!-- results --> and <!-- /results -->, between which "
             "the table goes"
         )
-    ranked = sorted(
-        (each for each in rows.values() if _kind(each) in records.VERDICTS),
-        key=lambda each: records.VERDICTS.index(_kind(each)),
-    )
+    judged = (each for each in rows.values() if _kind(each) in records.VERDICTS)
+    ranked = sorted(judged, key=rank)
     best = [
         (each.says, each.paper, each.ours, f"**{each.verdict}**", each.command)
         for each in ranked[:BEST]
