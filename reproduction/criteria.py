@@ -284,7 +284,7 @@ CRITERIA = {
         "the log-likelihood is within 0.05 of the entropy, -1.419 nats, and D within 0.02 "
         "of 1/2",
         _converges,
-        "N(0, 1)",
+        "N(0, 1), G's weights averaged",
     ),
     "gan-collapse": Criterion(
         "gan_collapse",
