@@ -113,6 +113,17 @@ def test_the_figure_of_a_study_has_a_panel_for_the_rate_and_each_score():
     assert plain.dtype == np.uint8 and scored.shape[1] > 1.5 * plain.shape[1]
 
 
+@pytest.mark.parametrize("last, scale", [(4000, "linear"), (40_000, "log")])
+def test_training_curves_do_not_flatten_the_scores_that_select(last, scale, monkeypatch):
+    monkeypatch.setattr(figures, "_picture", lambda figure: figure.axes)
+    scores = {2000: -150.0, last: -100.0}
+    curves = {"n=3": [{"selection": scores, "training": {0: -540.0, last: -99.0}}]}
+    (axes,) = figures.selection(curves, "bound")
+    assert axes.get_ylim() == pytest.approx((-152.5, -97.5))
+    low, high = axes.get_xlim()
+    assert axes.get_xscale() == scale and low <= 2000 < last <= high
+
+
 def test_a_history_has_its_pages_in_order_below_its_curves():
     red, green = (np.full((20, 20, 3), c, np.uint8) for c in ([255, 0, 0], [0, 255, 0]))
     curves = {"rising": {1: 0.0, 9: 1.0}, "falling": {1: 1.0, 5: 0.5, 9: 0.0}}

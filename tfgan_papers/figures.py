@@ -214,7 +214,9 @@ def selection(curves: dict[str, list[dict[str, dict]]], metric: str) -> np.ndarr
     """The score that selects the best checkpoint, by step; higher is better.
 
     The figure has one panel per setting of a study, and one curve per run. A dashed curve
-    is the same quantity on the training data, for metrics that training reports as well.
+    is the same quantity on the training data, for metrics that training reports as well;
+    the panels show the range of the other curves only, because training begins far below.
+    Steps are on a logarithmic axis if the last is at least 20 times the first.
 
     Args:
         curves: setting -> list with {"selection": {step: score}, "training": {step:
@@ -232,8 +234,19 @@ def selection(curves: dict[str, list[dict[str, dict]]], metric: str) -> np.ndarr
                     [*values], [*values.values()], style, color=f"C{number}", alpha=0.7
                 )
         axes.set(title=setting.replace(", ", "\n"), xlabel="step")
+    scored = [line["selection"] for lines in curves.values() for line in lines]
+    scores = [score for line in scored for score in line.values()]
+    steps = sorted(step for line in scored for step in line)
+    axes.set_ylim(*_with_margin(min(scores), max(scores)))
+    if steps[-1] >= 20 * steps[0]:
+        axes.set(xscale="log", xlim=(steps[0] / 1.2, steps[-1] * 1.2))
     panels[0, 0].set_ylabel(f"selection by\n{metric.replace('_', ' ')}")
     return _picture(figure)
+
+
+def _with_margin(low, high):
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _density(points, x):
