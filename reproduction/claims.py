@@ -27,7 +27,7 @@ GAN_THEORY = claims_of(
      {"test": "tests/test_losses.py::"
       "test_the_generator_is_best_only_where_it_makes_the_data"}),
     ("gan-convergence", "with enough capacity p_g converges to p_data (Prop. 2, Fig. 1)",
-     {"recipe": "gan_fig1"}),
+     {"recipe": "gan_convergence"}),
 )  # fmt: skip
 GAN_PRACTICE = claims_of(
     "GAN, 2014, Sec. 3 and 6",
@@ -229,7 +229,8 @@ LSGAN_CHARACTERS = claims_of(
 LSGAN_ADVICE = claims_of(
     "LSGAN, 2016, Sec. 4.4.1",
     ("lsgan-late-collapse", "on difficult data, good samples come early, collapse comes "
-     "late and the quality varies: choose an intermediate checkpoint"),
+     "late and the quality varies: choose an intermediate checkpoint",
+     {"recipe": "lsgan_late_collapse"}),
 )  # fmt: skip
 
 BEGAN_SCORES = [
