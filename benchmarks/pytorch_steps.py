@@ -1,7 +1,7 @@
 """The same training steps in eager PyTorch, as a user would write them.
 
 Each network's update generates and scores its own samples. Otherwise networks, losses and
-optimizers are those of the configuration of the same name in step_times.py. Each function
+optimizers are those of the setting of the same name in timed_settings.py. Each function
 returns a step, a function without arguments.
 """
 

@@ -41,8 +41,8 @@ a row.
 - **reproduced** is as good as the paper's number or better, **within noise** is short
   of it by no more than the paper's own spread, **not reached** is short by more, or
   some runs have ended without a score. A claim without a number has a criterion, which
-  says what its record must show; **other data** names data or a size that is not the
-  paper's.
+  says what its record must show; **other data** names data, a size or a budget that is
+  not the paper's.
 - A number of the paper is marked **quoted** if it was read in another paper, **from
   memory** if it was read in neither.
 """
@@ -298,10 +298,10 @@ def _other(name, record):
 
 
 def rank(each: Row) -> tuple:
-    """Orders rows: what is reached, on the paper's data, with a number, before the rest."""
-    other_data, number = "other data" in each.verdict, each.paper[:1].isdigit()
+    """Orders rows: what is reached, on the paper's data, by a score, before the rest."""
     reached = _kind(each) in records.VERDICTS[:2]
-    return not reached, other_data, not number, records.VERDICTS.index(_kind(each))
+    other_data, judged = "other data" in each.verdict, "(criterion: " in each.ours
+    return not reached, other_data, judged, records.VERDICTS.index(_kind(each))
 
 
 def _setting(setting):
@@ -318,7 +318,7 @@ def _score(item):
 
 def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> str:
     """The text of README.md with the first `BEST` rows that a run decides: those on the
-    paper's data before those on other data, and of these the ones with a number first.
+    paper's data before those on other data, and scores before criteria.
 
     Raises:
         UserError: README.md has no block for them.

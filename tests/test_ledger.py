@@ -256,16 +256,16 @@ def test_the_mode_works_only_in_the_projects_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_readme_has_the_papers_data_and_numbers_first():
-    def row(verdict, paper, name):
-        return ledger.Row(name, name, paper, "", "1", "-", verdict, "-")
+def test_readme_has_scores_on_the_papers_data_first():
+    def row(name, verdict, ours):
+        return ledger.Row(name, name, "GAN, 2014", "", ours, "-", verdict, "-")
 
     rows = [
-        row("not reached", "5 modes (LSGAN, 2016)", "short"),
-        row("reproduced, other data: faces", "BEGAN, 2017", "other"),
-        row("reproduced", "GAN, 2014", "shown"),
-        row("within noise", "93 +- 6.5 wrong (Improved GAN, 2016)", "near"),
-        row("reproduced", "90 +- 4.2 wrong (Improved GAN, 2016)", "number"),
+        row("short", "not reached", "5 modes (one run)"),
+        row("other", "reproduced, other data: faces", "0.9 (criterion: at least 0.8)"),
+        row("criterion", "reproduced", "0.9 (criterion: at least 0.8)"),
+        row("near", "within noise", "-97 nats (one run)"),
+        row("score", "reproduced", "-95 nats (one run)"),
     ]
     ranked = [each.claim for each in sorted(rows, key=ledger.rank)]
-    assert ranked == ["number", "near", "shown", "other", "short"]
+    assert ranked == ["score", "near", "criterion", "other", "short"]
