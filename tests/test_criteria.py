@@ -98,7 +98,7 @@ def techniques(plain, matched, compared):
 
 
 def rates(low, high):
-    rows = (("0.0002", low), ("0.0064", high))
+    rows = (("0.0002", 4), ("0.0064", low), ("0.0512", high))
     return study(*(({"learning_rate": rate}, {}, failed) for rate, failed in rows))
 
 
