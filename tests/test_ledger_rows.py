@@ -108,6 +108,8 @@ CROSS_ENTROPY = {"loss": "non_saturating"}
         ("parzen_window", parzen(feature_matching="none"), ["gan-parzen-mnist"]),
         ("parzen_window", parzen(feature_matching="squared"), []),
         ("parzen_window", parzen(generator_average="0.001"), []),
+        ("parzen_window", parzen(checkpoint="best"), ["gan-parzen-mnist"]),
+        ("test_error", mnist_100(checkpoint="best"), []),
         ("mode_coverage", ring(), ["lsgan-ring"]),  # --loss is least squares by default
         ("mode_coverage", ring(a="0", b="1", c="1.0"), ["lsgan-ring"]),
         ("mode_coverage", ring(**CROSS_ENTROPY), ["gan-ring"]),
