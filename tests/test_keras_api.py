@@ -216,7 +216,7 @@ def other_size():
 
 
 def classes():
-    return GAN(generator(), critic(), classes=2)
+    return EBGAN(generator(), chain(SHAPE, SHAPE, "code"), classes=2)
 
 
 def not_compiled():
@@ -233,7 +233,7 @@ def whole_numbers():
         (wrong_critic, r"D gives \(1,\) for images \(4, 4, 1\): BEGAN's D is an autoenc"),
         (wrong_energy, "EBGAN's D is an autoencoder"),
         (other_size, r"gives \(4, 4, 1\), and the discriminator takes \(16,\)"),
-        (classes, "GAN takes no classes: DCGAN and LSGAN do"),
+        (classes, "EBGAN takes no classes: GAN, DCGAN and LSGAN do"),
         (not_compiled, "compile"),
         (unbuilt_generator, "the generator has no inputs"),
         (whole_numbers, "images are uint8: cast them to float32"),

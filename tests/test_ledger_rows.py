@@ -109,6 +109,9 @@ CROSS_ENTROPY = {"loss": "non_saturating"}
         ("parzen_window", parzen(feature_matching="squared"), []),
         ("parzen_window", parzen(generator_average="0.001"), []),
         ("parzen_window", parzen(checkpoint="best"), ["gan-parzen-mnist"]),
+        ("parzen_window", parzen(network="mnist"), ["gan-parzen-mnist"]),
+        ("parzen_window", parzen(network="conditional"), []),
+        ("nearest_class", parzen(network="conditional"), ["gan-1nn-50k"]),
         ("test_error", mnist_100(checkpoint="best"), []),
         ("mode_coverage", ring(), ["lsgan-ring"]),  # --loss is least squares by default
         ("mode_coverage", ring(a="0", b="1", c="1.0"), ["lsgan-ring"]),

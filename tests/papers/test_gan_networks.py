@@ -23,6 +23,7 @@ PARAMETERS = {
     ("cifar10_convolutional", (32, 32, 3)): (64_825_072, 12_454_073),
     ("points", (1,)): (4_353, 4_353),
     ("points", (2,)): (10_754, 4_417),
+    ("conditional", (8, 8, 1)): (1_651_264, 379_441),  # with ten classes
     ("images", (8, 8, 1)): (1_639_264, 367_441),
 }
 SHAPES = dict(PARAMETERS.keys())
@@ -37,6 +38,7 @@ NUMBERS = {
         *(0.004, 128, "normal", "norm55", "train[:40000]", "train[40000:]"),
     ),
     "points": (0.05, 512, "uniform", "raw", "train[:90%]", ""),
+    "conditional": (0.1, 100, "uniform_sqrt3", "unit", "train", ""),
     "images": (0.1, 100, "uniform_sqrt3", "unit", "train", ""),
 }
 # U(-irange, irange) of each layer with weights; None is the sparse initializer.
@@ -47,6 +49,7 @@ IRANGES = {
     "tfd": ([0.05, 0.05, 0.05, 0.05, None], MAXOUT_IRANGES),
     "cifar10": ([0.05, 0.05, 0.5], MAXOUT_IRANGES),
     "cifar10_convolutional": ([0.05, 0.05, 0.05], [0.005] * 5),
+    "conditional": ([0.05, 0.05, 0.05], MAXOUT_IRANGES),
     "images": ([0.05, 0.05, 0.05], MAXOUT_IRANGES),
 }
 ACTIVATIONS = {
@@ -55,6 +58,7 @@ ACTIVATIONS = {
     "tfd": ["relu", "sigmoid", "relu", "sigmoid", "sigmoid"],
     "cifar10": ["relu", "sigmoid", "linear"],
     "cifar10_convolutional": ["relu", "sigmoid", "linear"],
+    "conditional": ["relu", "relu", "sigmoid"],
     "images": ["relu", "relu", "sigmoid"],
 }
 
@@ -71,7 +75,9 @@ def shapes_alone():
 
 def networks(name, shape=None, mean=0.3, seed=1):
     shape = shape or SHAPES[name]
-    return gan.EXPERIMENTS[name].networks(shape, np.full(shape, mean), Draw(seed))
+    classes = (10,) if name == "conditional" else ()
+    make = gan.EXPERIMENTS[name].networks
+    return make(shape, np.full(shape, mean), Draw(seed), *classes)
 
 
 def flat(network):
@@ -177,7 +183,8 @@ def test_dropout_precedes_each_layer_of_d_and_none_of_g(name):
     """The cost section of the yaml: .2 before the first layer, .5 before all others."""
     with shapes_alone():
         generator, discriminator = networks(name)
-    chain = discriminator.layers
+    beside = "InputLayer", "OneHot", "Concatenate"  # labels, which are not dropped
+    chain = [x for x in discriminator.layers if type(x).__name__ not in beside]
     before = [chain[chain.index(layer) - 1] for layer in weighted(discriminator)]
     assert {type(layer) for layer in before} == {layers.Dropout}
     assert [layer.rate for layer in before] == [0.2] + [0.5] * (len(before) - 1)

@@ -132,6 +132,50 @@ class Walk:
         return d_loss / 2, g_loss, *verdicts
 
 
+class LabelledWalk(Walk):
+    """The same with fixed terms of the class: G adds y B, the logit of D adds y v."""
+
+    B = np.array([[1.0, 0.0], [0.0, -1.0], [0.5, 0.5]])
+    v = np.array([[0.3], [-0.6], [0.9]])
+
+    def __init__(self, labels, k):
+        super().__init__()
+        self.minibatches = [np.eye(3)[labels[i::k]] for i in range(k)]
+
+    def d_gradients(self, real, branch):
+        self.y = self.minibatches[branch - 1]  # G's labels too, until the next minibatch
+        return super().d_gradients(real, branch)
+
+    def fakes(self, z):
+        return super().fakes(z) + self.y @ self.B
+
+    def scores(self, x):
+        return super().scores(x) + self.y @ self.v
+
+
+def labelled_gan(**kwargs):
+    """The linear GAN with the terms of `LabelledWalk`, which are not trained."""
+
+    def of_class(table):
+        y = keras.Input((), dtype="int32")
+        term = keras.layers.Dense(table.shape[1], use_bias=False, trainable=False)
+        added = term(layers.OneHot(3)(y))
+        term.set_weights([table])
+        return y, added
+
+    z, x = keras.Input((Z_DIM,)), keras.Input((DATA_DIM,))
+    (g_label, of_g), (d_label, of_d) = of_class(LabelledWalk.B), of_class(LabelledWalk.v)
+    of_z, of_x = keras.layers.Dense(DATA_DIM), keras.layers.Dense(1)
+    generator = keras.Model([z, g_label], keras.layers.Add()([of_z(z), of_g]))
+    discriminator = keras.Model([x, d_label], keras.layers.Add()([of_x(x), of_d]))
+    of_z.set_weights([START["A"], START["a"]])
+    of_x.set_weights([START["w"], START["c"]])
+    model = gan.GAN(generator, discriminator, seed=SEED, classes=3, **kwargs)
+    rates = D_RATE, G_RATE
+    model.compile(*(keras.optimizers.SGD(rate) for rate in rates), jit_compile=False)
+    return model, [*of_z.weights, *of_x.weights]
+
+
 SCALARS = ("d_loss", "g_loss", "d_real", "d_fake")
 MODES = pytest.mark.parametrize(
     "mode", [{"simultaneous": True}, {"k": 1}, {"k": 2}], ids=str
@@ -161,6 +205,22 @@ def test_training_walks_as_numpy_does(mode, loss, dropout):
     for name, value in zip(SCALARS, np.mean(expected, axis=0), strict=True):
         assert logs[name] == pytest.approx([value], abs=2e-6)
     assert model.steps_done == 2
+
+
+@MODES
+def test_labels_stay_with_their_images(mode, rng):
+    """Each of the k minibatches of D, and G's samples, have the labels of their images."""
+    labels = rng.integers(0, 3, len(IMAGES)).astype("int32")
+    model, weights = labelled_gan(**mode)
+    walk = LabelledWalk(labels, mode.get("k", 1))
+    for _ in range(3):
+        model.train_step((tf.constant(IMAGES), tf.constant(labels)))
+        if mode.get("simultaneous"):
+            walk.move_at_once(IMAGES)
+        else:
+            walk.alternate(IMAGES, mode["k"])
+    for name, weight in zip("Aawc", weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), walk.p[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("prior", noise.PRIORS)

@@ -79,7 +79,9 @@ class GenerativeModel(keras.Model):
                     "or begin a Sequential with keras.Input"
                 )
         if classes and not self.conditional:
-            raise ValueError(f"{type(self).__name__} takes no classes: DCGAN and LSGAN do")
+            raise ValueError(
+                f"{type(self).__name__} takes no classes: GAN, DCGAN and LSGAN do"
+            )
         gives, takes = generator.outputs[0].shape[1:], partner.inputs[0].shape[1:]
         if not _fits(gives, takes):
             raise ValueError(

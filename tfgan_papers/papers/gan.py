@@ -41,6 +41,9 @@ Differs: GAN-9 | inference network | may be trained after G (Sec. 7) | trained b
 Differs: GAN-10 | inpainting | a model of x_S given the rest (Sec. 7) | the right half of
     CIFAR-10's images | --mode=inpaint --part | any half, or the centre; dense networks as
     of mnist.yaml and Adam, which suit any images.
+Differs: GAN-11 | class-conditional networks | the class is an input of both (Sec. 7) |
+    there are none | --network=conditional | one-hot labels beside z and beside the image in
+    the networks of mnist.yaml, because the paper gives no networks.
 """
 
 import dataclasses
@@ -60,7 +63,7 @@ from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed
 from tfgan_papers.papers import gan_networks as networks
 from tfgan_papers.papers.borrowed import BorrowedOptions
-from tfgan_papers.papers.contract import Paper
+from tfgan_papers.papers.contract import Paper, needed_classes
 
 # The model.
 
@@ -82,8 +85,10 @@ class GAN(critics.ScalarCriticModel):
         samples = gan(keras.random.normal((10, 16)))  # (10, 64)
 
     Args:
-        generator: functional model, latents (batch, latent_dim) -> images or points.
-        discriminator: functional model, images or points -> logits (batch, 1).
+        generator: functional model, latents (batch, latent_dim) -> images or points; with
+            classes, [latents, labels] -> images.
+        discriminator: functional model, images or points -> logits (batch, 1); with
+            classes, from [images, labels].
         k: int, at least 1, the number of updates of D before each update of G. A batch
             contains k minibatches. Default: 1.
         simultaneous: bool, updates both networks at once, as the authors' code does; k must
@@ -93,6 +98,8 @@ class GAN(critics.ScalarCriticModel):
     Raises:
         ValueError: k is less than 1, or more than 1 in a simultaneous update.
     """
+
+    conditional = True
 
     def __init__(self, generator, discriminator, k=1, simultaneous=False, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
@@ -104,16 +111,15 @@ class GAN(critics.ScalarCriticModel):
         return {**super().get_config(), "k": self.k, "simultaneous": self.simultaneous}
 
     def train_step(self, data):
-        images, _, noise = self.start_step(data)
+        images, labels, noise = self.start_step(data)
         if self.simultaneous:
-            return self.report(**self.update_both(noise, images, None))
+            return self.report(**self.update_both(noise, images, labels))
         for i in range(self.k):
-            minibatch = images[i :: self.k]  # independent of the number of replicas
-            scalars, d_gradients = self.run_compiled(
-                self.d_gradients, noise, minibatch, None
-            )
+            # Every k-th example, which does not depend on the number of replicas.
+            minibatch = images[i :: self.k], None if labels is None else labels[i :: self.k]
+            scalars, d_gradients = self.run_compiled(self.d_gradients, noise, *minibatch)
             self.apply_gradients("discriminator", d_gradients)
-        g_loss, g_gradients = self.run_compiled(self.g_gradients, noise, minibatch, None)
+        g_loss, g_gradients = self.run_compiled(self.g_gradients, noise, *minibatch)
         self.apply_gradients("generator", g_gradients)
         return self.report(**scalars, g_loss=g_loss)
 
@@ -130,7 +136,8 @@ class Experiment(NamedTuple):
     """An experiment.
 
     Attributes:
-        networks: (shape, mean image, Draw) -> (generator, discriminator).
+        networks: (shape, mean image, Draw) -> (generator, discriminator). Those of the
+            experiment `conditional` also take the number of classes.
         prior: name in `noise.PRIORS` of the distribution of z.
         defaults: option values by name.
     """
@@ -179,6 +186,9 @@ EXPERIMENTS = {  # learning rates and batch sizes: each yaml's algorithm section
     "points": Experiment(  # ours: the paper gives no numbers for Fig. 1
         networks.point_networks, "uniform", _defaults(0.05, 512, "raw", POINT_SPLITS)
     ),
+    "conditional": Experiment(  # mnist.yaml with classes (Sec. 7, item 1)
+        networks.mnist_networks, "uniform_sqrt3", _defaults(0.1, 100, "unit")
+    ),
     "images": Experiment(  # mnist.yaml for any other images
         networks.mnist_networks, "uniform_sqrt3", _defaults(0.1, 100, "unit")
     ),
@@ -218,11 +228,13 @@ def create(settings, options, experiment, draw):
     """Creates the model, not compiled; `settings` is a `contract.Settings`.
 
     Raises:
-        UsageError: k is more than 1 with the authors' update.
+        UsageError: k is more than 1 with the authors' update, or the data have no classes.
     """
     prior = options.prior or experiment.prior
+    conditional = settings.network == "conditional"
+    classes = (needed_classes(settings, "gan"),) if conditional else ()
     generator, discriminator, arguments = borrowed.apply_techniques(
-        *experiment.networks(settings.shape, settings.mean, draw),
+        *experiment.networks(settings.shape, settings.mean, draw, *classes),
         *(settings, options, draw, prior),
     )
     simultaneous = settings.fidelity == "code"
@@ -235,6 +247,7 @@ def create(settings, options, experiment, draw):
         simultaneous=simultaneous,
         prior=prior,
         seed=settings.seed,
+        classes=sum(classes),
         **arguments,
     )
 

@@ -2,8 +2,8 @@
 
 Each function takes the shape of an image, the mean image and a `Draw`. It returns the
 generator, z (batch, 100) -> images (batch, height, width, channels), and the discriminator,
-images -> logits (batch, 1). The file that a network is from is in its docstring; all are
-in goodfeli/adversarial.
+images -> logits (batch, 1). With classes, both also take labels (batch,). The file that a
+network is from is in its docstring; all are in goodfeli/adversarial.
 """
 
 import keras
@@ -25,27 +25,46 @@ def marginal_bias(mean_image):
     return keras.initializers.Constant(np.log(mean / (1 - mean)))
 
 
-def generator_from(hidden, shape, name="generator"):
+def with_label(x, inputs, classes):
+    """Appends one-hot labels to x and their input to `inputs`, if there are classes."""
+    if not classes:
+        return x
+    label = keras.Input((), dtype="int32", name="label")
+    inputs.append(label)
+    return keras.layers.Concatenate()([x, layers.OneHot(classes)(label)])
+
+
+def generator_from(hidden, shape, name="generator", classes=0):
     """A model of the layers `hidden`, from latents (batch, 100) to float32 of `shape`."""
-    z = x = keras.Input((LATENT_DIM,), name="z")
+    inputs = [keras.Input((LATENT_DIM,), name="z")]
+    x = with_label(inputs[0], inputs, classes)
     for layer in hidden:
         x = layer(x)
     if x.shape[1:] != tuple(shape):
         x = keras.layers.Reshape(shape, dtype="float32")(x)
-    return keras.Model(z, x, name=name)
+    return keras.Model(_single(inputs), x, name=name)
 
 
-def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005):
+def _single(inputs):
+    """The input of a network that takes no labels, or all inputs."""
+    return inputs if inputs[1:] else inputs[0]
+
+
+def maxout_discriminator(
+    units, pieces, draw, shape, max_norm=None, irange=0.005, classes=0
+):
     """Two maxout layers and a logit, with dropout before each.
 
     The input is kept with probability .8, the inputs of later layers with .5 (the cost
-    section of the yaml).
+    section of the yaml). Labels are not dropped.
     """
     constraint = max_norm and keras.constraints.MaxNorm(max_norm, axis=0)
-    x = images = keras.Input(shape, name="images")
-    x = keras.layers.Flatten()(x)
+    inputs = [keras.Input(shape, name="images")]
+    x = keras.layers.Flatten()(inputs[0])
     for rate, name in ((0.2, None), (0.5, "features")):
         x = layers.Dropout(rate)(x)
+        if name is None:
+            x = with_label(x, inputs, classes)
         x = layers.Maxout(
             units,
             pieces,
@@ -55,7 +74,7 @@ def maxout_discriminator(units, pieces, draw, shape, max_norm=None, irange=0.005
         )(x)
     x = layers.Dropout(0.5)(x)
     score = logit(draw, irange, constraint)(x)
-    return keras.Model(images, score, name="discriminator")
+    return keras.Model(_single(inputs), score, name="discriminator")
 
 
 def logit(draw, irange=0.005, constraint=None):
@@ -69,8 +88,11 @@ def logit(draw, irange=0.005, constraint=None):
     )
 
 
-def mnist_networks(shape, mean_image, draw):
-    """mnist.yaml, for any image size; G has a sigmoid output, so pixels are in [0, 1]."""
+def mnist_networks(shape, mean_image, draw, classes=0):
+    """mnist.yaml, for any image size; G has a sigmoid output, so pixels are in [0, 1].
+
+    With classes, both networks also take the class of the image (Sec. 7, item 1; GAN-11).
+    """
 
     def dense(units, activation, **kwargs):
         kwargs.setdefault("kernel_initializer", draw.uniform(0.05))
@@ -84,8 +106,9 @@ def mnist_networks(shape, mean_image, draw):
             dense(int(np.prod(shape)), "sigmoid", bias_initializer=bias, dtype="float32"),
         ],
         shape,
+        classes=classes,
     )
-    return generator, maxout_discriminator(240, 5, draw, shape)
+    return generator, maxout_discriminator(240, 5, draw, shape, classes=classes)
 
 
 def tfd_networks(shape, mean_image, draw, front=False):
