@@ -287,7 +287,13 @@ def test_what_is_matched_by_default_is_named_where_it_cannot_be(rng):
 @pytest.mark.parametrize("kernels", [0, 100])
 @pytest.mark.parametrize(
     ("paper", "network"),
-    [("gan", ""), ("dcgan", ""), ("dcgan", "conditional"), ("lsgan", "")],
+    [
+        ("gan", ""),
+        ("gan", "conditional"),
+        ("dcgan", ""),
+        ("dcgan", "conditional"),
+        ("lsgan", ""),
+    ],
 )
 def test_minibatch_features_begin_at_zero_and_nothing_else_moves(
     paper, network, kernels, rng
