@@ -258,29 +258,37 @@ def _unbalanced(record):
 def _intermediate(record):
     """The Frechet distance at the end of each run, relative to its best checkpoint's, and
     whether the best is in the first half of the run."""
+    if not (curves := _curves(record)):
+        return UNSCORED, False
     ratios, early = [], []
-    for curve in _curves(record):
+    for curve in curves:
         distances = [-score for _, score in curve]
         ratios.append(distances[-1] / min(distances))
         early.append(distances.index(min(distances)) < len(distances) / 2)
     worse = sum(ratio >= 1.1 and first for ratio, first in zip(ratios, early, strict=True))
     words = f"the last is {min(ratios):.2f} to {max(ratios):.2f} times as far from the data"
     words += (
-        f" as the best, which is in the first half in {sum(early)} of {len(ratios)} runs"
+        f" as the best, which is in the first half in {sum(early)} of {len(curves)} runs"
     )
-    return words, worse > len(ratios) / 2
+    return words, worse > len(curves) / 2
+
+
+UNSCORED = "a run ended without a score"
 
 
 def _curves(record):
-    """The validated scores of each run, [[step, score], ...]. A run without any has ended
-    before its first checkpoint, and shows nothing."""
-    return [run["selection"] for run in record["runs"] if run.get("selection")]
+    """The scores at the checkpoints of each run, [[step, score], ...]; none if a run has
+    ended without one."""
+    curves = [run.get("selection") for run in record["runs"]]
+    return curves if all(curves) else []
 
 
 def _no_overfitting(record):
     """The gap between training and test bound by N_z, and the test bound's fall."""
+    if not (curves := _curves(record)):
+        return UNSCORED, False
     gaps, falls = {}, {}
-    for run, curve in zip(record["runs"], _curves(record), strict=True):
+    for run, curve in zip(record["runs"], curves, strict=True):
         tested = [value for _, value in curve]
         latents = int(run["setting"]["latent_dim"])
         gaps[latents] = run["training"][-1][1] - tested[-1]

@@ -205,7 +205,8 @@ CASES = {  # claim -> a record that shows it, records that do not
     "began-carry": (networks(10, 20), networks(19, 20), networks(20, 10)),
     "began-convergence": (by_steps((1, 3, 2, 5, 8)), by_steps((4, 3, 2, 5, 1))),
     "lsgan-late-collapse": (
-        checkpoints((9, 5, 7, 8), (9, 5, 6, 5.6), (5, 7, 8, 8), (9, 8, 7, 5), ()),
+        checkpoints((9, 5, 7, 8), (9, 5, 6, 5.6), (5, 7, 8, 8), (9, 8, 7, 5)),
+        checkpoints((9, 5, 7, 8), (9, 5, 6, 5.6), ()),
         checkpoints((9, 5, 7, 8), (9, 5, 6, 5.6), (9, 5, 6, 5.4), (9, 8, 7, 5)),
         checkpoints((9, 7, 5, 8), (9, 6, 5, 5.6), (5, 7, 8, 8), (9, 8, 7, 5)),
     ),
@@ -213,6 +214,7 @@ CASES = {  # claim -> a record that shows it, records that do not
         bounds((-99, [-110, -101]), (-102, [-110, -104.5])),
         bounds((-99, [-110, -101]), (-102, [-110, -105.5])),
         bounds((-99, [-110, -101]), (-102, [-103, -104.5])),
+        bounds((-99, [-110, -101]), (-102, [])),
     ),
     "began-unbalanced": (codes(10, 30, 12), codes(10, 11, 12), codes(10, 30, 31)),
 }

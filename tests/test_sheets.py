@@ -116,7 +116,7 @@ def test_the_figure_of_a_study_has_a_panel_for_the_rate_and_each_score():
 @pytest.mark.parametrize("last, scale", [(4000, "linear"), (40_000, "log")])
 def test_training_curves_do_not_flatten_the_scores_that_select(last, scale, monkeypatch):
     monkeypatch.setattr(figures, "_picture", lambda figure: figure.axes)
-    scores = {2000: -150.0, last: -100.0}
+    scores = {2000: -150.0, 3000: float("-inf"), last: -100.0}
     curves = {"n=3": [{"selection": scores, "training": {0: -540.0, last: -99.0}}]}
     (axes,) = figures.selection(curves, "bound")
     assert axes.get_ylim() == pytest.approx((-152.5, -97.5))

@@ -235,9 +235,10 @@ def selection(curves: dict[str, list[dict[str, dict]]], metric: str) -> np.ndarr
                 )
         axes.set(title=setting.replace(", ", "\n"), xlabel="step")
     scored = [line["selection"] for lines in curves.values() for line in lines]
-    scores = [score for line in scored for score in line.values()]
+    scores = [score for line in scored for score in line.values() if np.isfinite(score)]
     steps = sorted(step for line in scored for step in line)
-    axes.set_ylim(*_with_margin(min(scores), max(scores)))
+    if scores:
+        axes.set_ylim(*_with_margin(min(scores), max(scores)))
     if steps[-1] >= 20 * steps[0]:
         axes.set(xscale="log", xlim=(steps[0] / 1.2, steps[-1] * 1.2))
     panels[0, 0].set_ylabel(f"selection by\n{metric.replace('_', ' ')}")
