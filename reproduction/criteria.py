@@ -7,7 +7,7 @@ the table, and whether that is what the paper says.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from scipy.stats import fisher_exact, spearmanr
+from scipy.stats import binomtest, fisher_exact, spearmanr
 
 from reproduction.claims import CLAIMS
 
@@ -161,6 +161,44 @@ def _converges(record):
     d = [scores[f"training {name}"]["mean"] for name in ("d_real", "d_fake")]
     words = "{:.3f} nats, D is {:.3f} on data and {:.3f} on samples".format(value, *d)
     return words, value > -1.4189 - 0.05 and all(abs(each - 0.5) < 0.02 for each in d)
+
+
+def _ring(record):
+    """How many runs of each loss end with all modes and with at most one, in words; and
+    loss -> (runs with all, runs with at most one, runs)."""
+    visible = {}
+    for run in record["runs"]:
+        found = visible.setdefault(run["setting"]["loss"], [])
+        found.append(run["scores"].get("kde_modes"))
+    words, counts = [], {}
+    for loss, name in (("least_squares", "LSGAN"), ("non_saturating", "the regular GAN")):
+        found = visible[loss]
+        full, one = found.count(MODES), sum(n is not None and n <= 1 for n in found)
+        counts[loss] = full, one, len(found)
+        shares = (_share(number, len(found)) for number in (full, one))
+        words.append("{}: all modes in {}, at most one in {}".format(name, *shares))
+    return f"runs of {'; of '.join(words)}", counts
+
+
+MODES = 8  # of the ring
+
+
+def _share(count, runs):
+    low, high = binomtest(count, runs).proportion_ci(method="wilson")
+    return f"{count} of {runs} [{low:.0%}, {high:.0%}]"
+
+
+def _all_modes(record):
+    words, counts = _ring(record)
+    (full, _, runs), (of_regular, _, regular_runs) = counts.values()
+    more = _fewer((of_regular, regular_runs), (full, runs))
+    return words, full > runs / 2 and more
+
+
+def _one_mode(record):
+    words, counts = _ring(record)
+    _, one, runs = counts["non_saturating"]
+    return words, one > runs / 2
 
 
 def _starved(record):
@@ -392,6 +430,17 @@ CRITERIA = {
     ),
     "began-no-alternation": Criterion(
         "began_gamma", "no run at gamma of 0.5 or more fails", _stable, FACES
+    ),
+    "lsgan-ring": Criterion(
+        "lsgan_ring_code",
+        "at the end all modes are visible in the density estimate in most runs of LSGAN, "
+        "and in more than of the regular GAN, by Fisher's test at 5%",
+        _all_modes,
+    ),
+    "gan-ring": Criterion(
+        "lsgan_ring_code",
+        "at the end at most one mode is visible in most runs of the regular GAN",
+        _one_mode,
     ),
     "lsgan-bn-g-adam": Criterion(
         "lsgan_stability",

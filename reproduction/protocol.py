@@ -13,7 +13,7 @@ PROTOCOL = {"image_size": 0, "width": 0, "checkpoint": "last", "test_split": "te
             "reference_batch": 0}  # fmt: skip
 NETWORKS = {"inception_score": {"features": "inception_2015"}}
 # Values of other flags for which neither a study nor its paper gives a value.
-UNSAID = {"network": "", "ring": "clean", "optimizer": "adam", **ZERO_ONE}
+UNSAID = {"network": "", **ZERO_ONE}
 
 
 def measured_by(metric: str, flags: dict[str, str]) -> list[Claim]:

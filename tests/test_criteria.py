@@ -154,6 +154,20 @@ def checkpoints(*runs):
     return {"runs": [{"selection": scores} for scores in scored]}
 
 
+def ring(least_squares, regular):
+    """Visible modes of each run of a loss; None is a run without a score."""
+    found = {"least_squares": least_squares, "non_saturating": regular}
+    runs = [
+        {
+            "setting": {"loss": loss},
+            "scores": {} if modes is None else {"kde_modes": float(modes)},
+        }
+        for loss, counts in found.items()
+        for modes in counts
+    ]
+    return {"runs": runs}
+
+
 EVEN = (0.3, 0.5, 0.7)
 FEWER, SAME = stability_study(both(6), both(0)), stability_study(both(3), both(1))
 CASES = {  # claim -> a record that shows it, records that do not
@@ -167,6 +181,17 @@ CASES = {  # claim -> a record that shows it, records that do not
         gamma_study(EVEN, (0.31, 0.6, 0.7)),
     ),
     "began-no-alternation": (gamma_study(EVEN, EVEN), gamma_study(EVEN, EVEN, failures=1)),
+    "lsgan-ring": (
+        ring(6 * [8] + [7, 1, None], 8 * [1] + [8]),
+        ring(4 * [8] + [7, 7, 1, None], 8 * [1]),
+        ring(6 * [8] + [7, 1, None], 3 * [1] + 6 * [8]),
+        ring(6 * [None] + 2 * [8], 8 * [1]),
+    ),
+    "gan-ring": (
+        ring(9 * [8], [1, 1, 1, 0, 8, 2, 7]),
+        ring(9 * [1], [1, 1, 1, 8, 2, 7, 8]),
+        ring(9 * [1], [1, 1, 1, 1, None, None, None, None]),
+    ),
     "lsgan-bn-g-adam": (FEWER, SAME),
     "lsgan-bn-gd-rmsprop": (losses(9, 1), losses(4, 1)),
     "lsgan-bn-g-rmsprop": (stability_study(both(0), both(0)), SAME),
