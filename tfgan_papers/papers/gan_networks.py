@@ -59,21 +59,21 @@ def maxout_discriminator(
     section of the yaml). Labels are not dropped.
     """
     constraint = max_norm and keras.constraints.MaxNorm(max_norm, axis=0)
-    inputs = [keras.Input(shape, name="images")]
-    x = keras.layers.Flatten()(inputs[0])
-    for rate, name in ((0.2, None), (0.5, "features")):
-        x = layers.Dropout(rate)(x)
-        if name is None:
-            x = with_label(x, inputs, classes)
-        x = layers.Maxout(
+
+    def maxout(x, name=None):
+        return layers.Maxout(
             units,
             pieces,
             kernel_initializer=draw.uniform(irange),
             kernel_constraint=constraint,
             name=name,
         )(x)
-    x = layers.Dropout(0.5)(x)
-    score = logit(draw, irange, constraint)(x)
+
+    inputs = [keras.Input(shape, name="images")]
+    x = layers.Dropout(0.2)(keras.layers.Flatten()(inputs[0]))
+    x = maxout(with_label(x, inputs, classes))
+    x = maxout(layers.Dropout(0.5)(x), "features")
+    score = logit(draw, irange, constraint)(layers.Dropout(0.5)(x))
     return keras.Model(_single(inputs), score, name="discriminator")
 
 
