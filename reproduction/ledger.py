@@ -34,10 +34,10 @@ and the claims in [claims.py](reproduction/claims.py) and
 a row.
 
 - "Ours" is the mean over runs, +- their standard deviation, or for one run what is said
-  with it. Runs of one mean differ in their seeds alone. Of several kinds of run the row
-  has the one with the most steps.
+  with it. The runs of a mean differ only in their seeds. If there are several kinds of
+  run, the row shows the one with the most steps.
 - The budget is the number of steps of a run as a share of the paper's, or of its
-  authors' code.
+  authors' code. A run that was stopped has the command of the whole run.
 - **reproduced** is as good as the paper's number or better, **within noise** is short
   of it by no more than the paper's own spread, **not reached** is short by more, or
   some runs have ended without a score. A claim without a number has a criterion, which
@@ -151,14 +151,14 @@ def _judged(claim, found):
 def _seen(claim, found, file):
     """The records of the recipe of a claim that no score measures.
 
-    These are records made by its flagfile or by one whose name continues it, as FILE_32
-    does, and records of other claims with the same recipe.
+    These are records made by its flagfile or by that of a smaller run, as FILE_32 or
+    FILE_short, and records of other claims with the same recipe.
     """
     if claim.metric or not file:
         return []
     alike = [c for c in CLAIMS.values() if c.recipe == claim.recipe and c.metric]
     of_claims = [run.record for other in alike for run in evidence(other, found)]
-    recipe = re.compile(rf"flags/{file}(_\w+)?\.flags")
+    recipe = re.compile(rf"flags/{file}(_\d+|_short)?\.flags")
     made = [
         name
         for name, record in found.items()
@@ -227,7 +227,8 @@ def _cost(root, claim, found):
         return "no run"
     hours = claim.runs * claim.paper_steps * ms / 3.6e6
     hours = number(float(f"{hours:.2g}"))
-    return f"no run: {hours} hours for {claim.runs} of {claim.paper_steps:,} steps"
+    runs, each = (f"{claim.runs} runs", " each") if claim.runs > 1 else ("one run", "")
+    return f"no run: {hours} hours for {runs} of {claim.paper_steps:,} steps{each}"
 
 
 def _step_time(root, claim, found):
@@ -332,8 +333,10 @@ def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> 
     judged = (each for each in rows.values() if _kind(each) in records.VERDICTS)
     ranked = sorted(judged, key=rank)
     best = [
-        (each.says, each.paper, each.ours, f"**{each.verdict}**", each.command)
+        (each.says, each.paper, each.ours, each.budget, f"**{each.verdict}**", each.command)
         for each in ranked[:BEST]
     ]
-    head = "| claim | paper | ours | verdict | command |\n|---|---|---|---|---|\n"
+    head = (
+        "| claim | paper | ours | budget | verdict | command |\n|---|---|---|---|---|---|\n"
+    )
     return BLOCK.sub(lambda _: head + table(best), text)

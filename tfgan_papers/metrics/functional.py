@@ -8,8 +8,8 @@ scores of features apply `features` to both: a function or Keras model from imag
 features (n, d), which gets the images as they are, 200 at a time. Without `features`, the
 arrays are features (n, d) themselves.
 
-docs/scores.md says what each score means and how many images it needs. A score of few
-images is biased, so compare scores of equal counts only.
+docs/scores.md says what each score means and how many samples the command line takes. A
+score of few images is biased, so compare scores of equal counts only.
 """
 
 from collections.abc import Callable
