@@ -138,7 +138,7 @@ def padded_convolution(x, kernel, before):
 
 PADDINGS = [
     *((3, False, 0), (3, True, 1), (4, False, 1), (5, False, 1), (5, True, 2)),
-    (6, False, 2),
+    *((6, False, 2), (7, False, 2)),
 ]
 FORMS = pytest.mark.parametrize(
     ("subpixel", "channels"),
@@ -175,6 +175,18 @@ def test_up_convolution_is_the_gradient_of_the_down(
     down = padded_convolution(x, up.kernel.numpy(), before)
     np.testing.assert_allclose((down * y).sum(), (x * raised).numpy().sum(), rtol=1e-4)
     assert up.compute_output_shape(y.shape) == raised.shape == x.shape
+
+
+@pytest.mark.parametrize("kind", [layers.DownConv2D, layers.UpConv2D])
+@pytest.mark.parametrize("channels", [3, strided.NARROW])
+def test_both_forms_apply_the_activation(kind, channels, rng):
+    x = rng.normal(size=(2, 4, 6, channels)).astype("float32")
+    layer = kind(channels, 5, activation="tanh", kernel_initializer="ones")
+    expected = layer(x)
+    assert np.abs(expected).max() > 0.5
+    layer.subpixel = True
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(layer(x)).max() <= 1
 
 
 @pytest.mark.parametrize("kind", [layers.DownConv2D, layers.UpConv2D])

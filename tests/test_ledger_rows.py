@@ -222,7 +222,9 @@ def test_a_run_that_never_was_costs_what_its_step_takes(tmp_path):
     assert row_of("improved-mnist-50", tmp_path).verdict == "not attempted, no run"
     of_others = a_record("improved-mnist-100", 93.0, ms_per_step=36.0)
     row = row_of("improved-mnist-50", tmp_path, a=of_others)
-    assert row.verdict == "not attempted, no run: 18 hours for 10 runs of 180,000 steps each"
+    assert (
+        row.verdict == "not attempted, no run: 18 hours for 10 runs of 180,000 steps each"
+    )
     (tmp_path / "benchmarks").mkdir()
     rounds = [{"plain": 0.9, "XLA": 0.72}] * 3
     path = tmp_path / "benchmarks" / "lsgan_dcgan64.json"

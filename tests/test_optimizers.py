@@ -73,6 +73,13 @@ def test_root_adam_has_epsilon_inside_the_root(jit_compile, rng):
     np.testing.assert_allclose(weight.numpy(), theta, rtol=1e-5, atol=1e-6)
 
 
+def test_amsgrad_is_refused():
+    for kind in (Adam, RootAdam):
+        with pytest.raises(ValueError, match="amsgrad is not implemented"):
+            kind(1e-3, amsgrad=True)
+    assert not Adam.from_config(Adam(1e-3).get_config()).amsgrad
+
+
 def test_root_adam_returns_from_its_config():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(RootAdam(0.02)))
     assert isinstance(again, RootAdam)

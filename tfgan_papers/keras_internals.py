@@ -19,10 +19,10 @@ def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
     Their draws depend on neither the step nor the replica, so a model reseeds them.
     """
     return [
-        layer.seed_generator
+        generator
         for layer in layers(*networks)
-        if isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator)
-        and not getattr(layer, "draws_from_step", False)
+        if not getattr(layer, "draws_from_step", False)
+        for generator in layer._seed_generators
     ]
 
 

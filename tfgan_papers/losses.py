@@ -248,6 +248,22 @@ def get(identifier: str | dict | AdversarialLoss) -> AdversarialLoss:
     return WITH_ARGUMENTS[name](**arguments)
 
 
+def config_of(loss: AdversarialLoss) -> dict:
+    """The config from which `get` rebuilds the loss.
+
+    Raises:
+        ValueError: the loss, or one inside it, has none, so its model cannot be saved.
+    """
+    config = loss.config
+    while isinstance(config, dict) and "loss" in config:
+        config = config["loss"]
+    if config is None:
+        raise ValueError(
+            f"a loss of your own cannot be saved: only those by name, {', '.join(LOSSES)}"
+        )
+    return loss.config
+
+
 def name_of(table: dict, function: Callable):
     """The name of `function` in `table`, with which a config refers to it.
 

@@ -19,6 +19,8 @@ from scipy.special import ndtri
 
 PHILOX = 1  # tf.random.Algorithm.PHILOX, the only one that every device has
 BRANCHES = DRAWS = 1 << 8  # a step has 256 branches of 256 draws each
+MOST_UPDATES = BRANCHES - 2  # of one network in a step, with one of the other
+HELD_OUT = -(2**31)  # number of the "step" of the first batch of an evaluation
 WORDS_PER_COUNT = 4  # a Philox counter value yields four 32-bit words
 
 _MIDDLES = ndtri((np.arange(2**16) + 0.5) / 2**16)
@@ -208,7 +210,7 @@ class Stream:
         """
         self.branches += 1
         if self.branches == BRANCHES:
-            raise ValueError(f"more than {BRANCHES} branches in one training step")
+            raise ValueError(f"more than {BRANCHES - 1} branches in one training step")
         return self.base + [0, self.branches * DRAWS]
 
     def next_seed(self) -> tf.Tensor:

@@ -59,7 +59,18 @@ class Adam(keras.optimizers.Adam):
 
     The kernel makes one pass over memory where Keras' implementation makes ten. The update
     is the same: epsilon is added to the root of the uncorrected second moment.
+
+    Args:
+        *args, **kwargs: arguments of `keras.optimizers.Adam`.
+
+    Raises:
+        ValueError: `amsgrad` is True, which the kernel does not compute.
     """
+
+    def __init__(self, *args, amsgrad=False, **kwargs):
+        if amsgrad:
+            raise ValueError("amsgrad is not implemented here: use keras.optimizers.Adam")
+        super().__init__(*args, **kwargs)
 
     def update_step(self, gradient, variable, learning_rate):
         momentum, velocity = keras_internals.moments(self, variable)

@@ -84,7 +84,7 @@ def check(field: dataclasses.Field, value):
         inside &= (low is None or number >= low) and (high is None or number <= high)
         inside &= above is None or number > above
         if not inside:
-            raise UsageError(f"--{field.name}={value}: give a number {_range(field)}")
+            raise UsageError(f"--{field.name}={value}: give a number{_range(field)}")
         if whole and number > LARGEST:
             raise UsageError(f"--{field.name}={value}: give a number up to {LARGEST}")
 
@@ -92,10 +92,12 @@ def check(field: dataclasses.Field, value):
 def _range(field):
     low, high, above = (field.metadata[name] for name in ("low", "high", "above"))
     if low is not None and high is not None:
-        return f"from {low} to {high}"
+        return f" from {low} to {high}"
     if above is not None:
-        return f"above {above}" + ("" if high is None else f" and up to {high}")
-    return f"of {low} or more" if low is not None else f"of {high} or less"
+        return f" above {above}" + ("" if high is None else f" and up to {high}")
+    if low is None and high is None:
+        return ""
+    return f" of {low} or more" if low is not None else f" of {high} or less"
 
 
 def to_text(value) -> str:

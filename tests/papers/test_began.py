@@ -243,6 +243,17 @@ def test_a_new_best_puts_the_halving_off():
     np.testing.assert_allclose(rates[39:], 0.05)
 
 
+def test_d_s_rate_is_its_own_until_the_rates_are_halved():
+    model = small(stall_steps=20, d_rate=0.5)
+    model.compile(keras.optimizers.SGD(0.3), keras.optimizers.SGD(0.1))
+    of_d = []
+    for _ in range(22):
+        model.halve_if_stalled(tf.constant(1.0))
+        model.step.assign_add(1)
+        of_d.append(float(tf.convert_to_tensor(model.d_optimizer.learning_rate)))
+    np.testing.assert_allclose(of_d, [0.3] * 21 + [0.5 * 0.05], rtol=1e-6)
+
+
 def test_fidelity_to_the_code_halves_every_100000_steps():
     model = build("began", settings(fidelity="code", learning_rate=8e-5), width=2)
     schedule = model.g_optimizer._learning_rate
@@ -316,6 +327,7 @@ def test_adam_has_its_defaults_and_both_networks_the_papers_rate():
         ({"gamma": float("nan")}, "--gamma=nan: give a number from"),
         ({"lambda_k": -1.0}, "--lambda_k=-1.0: give a number of 0.0 or more"),
         ({"stall_steps": 15}, "stall_steps is 15"),
+        ({"stall_steps": 50, "halving_steps": 600}, "has no effect with --halving_steps"),
         ({"learning_rate_floor": 1.0}, "--learning_rate_floor=1.0 is above"),
     ],
 )

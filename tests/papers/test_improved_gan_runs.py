@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from tests import factories, launch
 from tests.factories import build
@@ -86,9 +86,13 @@ def test_classify_is_of_the_averaged_weights(run, rng):
     folder = run[0][0]
     images = tf.constant(rng.uniform(size=(5, 8, 8, 1)), tf.float32)
     served = tf.saved_model.load(str(folder / "export"))
-    logits = served.score(images).numpy()
-    assert logits.shape == served.classify(images).shape == (5, 10)
+    model, _ = open_run({"logdir": str(folder)}).restored()
+    logits = model.discriminator(images).numpy()  # not averaged
     assert np.abs(softmax(logits, 1) - served.classify(images)).max() > 1e-4
+    of_average = softmax(model.averaged(images).numpy(), 1)
+    np.testing.assert_allclose(served.classify(images), of_average, rtol=1e-4)
+    expected = logsumexp(logits, 1, keepdims=True)  # the logit of D(x), one per image
+    np.testing.assert_allclose(served.score(images), expected, rtol=1e-4)
     assert "classify" in (folder / "export" / "manifest.json").read_text()
 
 

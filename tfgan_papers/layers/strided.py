@@ -35,7 +35,7 @@ class DownConv2D(keras.layers.Conv2D):
         before = _padding(kernel.shape[0], self.symmetric)
         if self.subpixel and height % 2 == width % 2 == 0:
             phases = tf.nn.space_to_depth(inputs, 2)
-            if min(channels, self.filters) < NARROW:
+            if _in_one(kernel, before, channels, self.filters):
                 taps = ops.transpose(_six_taps(kernel, before), (0, 2, 1, 3, 4, 5))
                 taps = ops.reshape(taps, (3, 3, 4 * channels, self.filters))
                 return tf.nn.conv2d(phases, taps, 1, "SAME")
@@ -88,7 +88,7 @@ class UpConv2D(keras.layers.Conv2DTranspose):
             kernel = ops.cast(self.kernel, inputs.dtype)
             # The kernel is (rows, columns, outputs, inputs). The sum is over x[j - m], so
             # the taps are flipped.
-            if min(channels, self.filters) < NARROW:
+            if _in_one(kernel, before, channels, self.filters):
                 taps = ops.flip(_six_taps(kernel, before), (0, 2))
                 taps = ops.transpose(taps, (0, 2, 5, 1, 3, 4))
                 taps = ops.reshape(taps, (3, 3, channels, 4 * self.filters))
@@ -105,7 +105,8 @@ class UpConv2D(keras.layers.Conv2DTranspose):
                 ]
                 phases = tf.concat(phases, -1)
             images = tf.nn.depth_to_space(phases, 2)
-            return images + self.bias if self.use_bias else images
+            images = images + self.bias if self.use_bias else images
+            return self.activation(images)
         images = super().call(inputs)
         if self.symmetric:
             images = images[:, before : before + 2 * height, before : before + 2 * width]
@@ -144,6 +145,12 @@ def _by_phase(kernel, before):
         sides.append((first, (low, len(range(first, kernel.shape[0], 2)) - 1 - low)))
     for (top, rows), (left, columns) in itertools.product(sides, repeat=2):
         yield kernel[top::2, left::2], (rows, columns)
+
+
+def _in_one(kernel, before, channels, filters):
+    """Whether `_six_taps` can pad the kernel, and is faster than `_by_phase`."""
+    fits = before <= 2 and kernel.shape[0] <= 4 + before
+    return fits and min(channels, filters) < NARROW
 
 
 def _six_taps(kernel, before):

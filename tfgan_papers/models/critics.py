@@ -55,7 +55,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
     def get_config(self):
         return {
             **super().get_config(),
-            "loss": self.loss_terms.config,
+            "loss": losses.config_of(self.loss_terms),
             "matching": losses.name_of(losses.MATCHING, self.matching),
             "augmentations": self.augmentations,
         }
@@ -64,28 +64,30 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         """D's output for images (batch, 1): a probability under cross entropy."""
         return self.loss_terms.to_probability(super().critic_output(images, labels))
 
-    def samples_for(self, real, labels, z=None):
-        """Samples in training mode, as many as `real` has examples; differentiable.
+    def samples_for(self, real, labels, z=None, training=True):
+        """Samples, as many as `real` has examples; differentiable.
 
         Args:
             real: images (batch, ...).
             labels: classes of the samples (batch,), or None.
             z: latents (batch, latent_dim); by default fresh ones.
+            training: bool, whether G is in training mode.
         """
         z = self.prior(real) if z is None else z
-        return self.generator(self.with_labels(z, labels), training=True)
+        return self.generator(self.with_labels(z, labels), training=training)
 
-    def scores(self, images, labels):
-        """D's raw scores in training mode, (batch, 1)."""
-        return self.discriminator(self.seen_by_d(images, labels), training=True)
+    def scores(self, images, labels, training=True):
+        """D's raw scores (batch, 1), in training mode or in inference mode."""
+        inputs = self.seen_by_d(images, labels, training)
+        return self.discriminator(inputs, training=training)
 
-    def seen_by_d(self, images, labels):
-        """D's inputs in training: augmented images, with the labels if it takes any."""
-        if self.augmentations:
+    def seen_by_d(self, images, labels, training=True):
+        """D's inputs: images, in training augmented, with the labels if it takes any."""
+        if self.augmentations and training:
             images = augmentation.augment(images, self.augmentations, noise.active())
         return self.with_labels(images, labels)
 
-    def discriminator_loss(self, real, fake, labels):
+    def discriminator_loss(self, real, fake, labels, training=True):
         """D's loss on a batch.
 
         D is called separately on data and samples, because batch normalization must not
@@ -95,7 +97,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
             (loss, scalars, scores): a scalar; the mean outputs `d_real` and `d_fake` of D;
             the raw scores of the samples (batch, 1).
         """
-        real_scores, fake_scores = self.scores(real, labels), self.scores(fake, labels)
+        real_scores, fake_scores = (self.scores(x, labels, training) for x in (real, fake))
         terms = self.loss_terms
         d_loss = ops.mean(terms.real(real_scores)) + ops.mean(terms.fake(fake_scores))
         outputs = {
@@ -104,7 +106,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         }
         return d_loss, outputs, fake_scores
 
-    def generator_loss(self, fake, real, labels, scores=None):
+    def generator_loss(self, fake, real, labels, scores=None, training=True):
         """G's loss, a scalar: from the scores of the samples, or with `matching` from the
         features of samples and data (Improved GAN, 2016, Sec. 3.1).
 
@@ -112,10 +114,11 @@ class ScalarCriticModel(adversarial.AdversarialModel):
             scores: the raw scores of `fake` (batch, 1), if they are known.
         """
         if self.matching is None:
-            scores = self.scores(fake, labels) if scores is None else scores
+            scores = self.scores(fake, labels, training) if scores is None else scores
             return ops.mean(self.loss_terms.generator(scores))
         of_real, of_fake = (
-            self.features(self.seen_by_d(x, labels), training=True) for x in (real, fake)
+            self.features(self.seen_by_d(x, labels, training), training=training)
+            for x in (real, fake)
         )
         return self.matching(of_real, of_fake)
 
@@ -162,16 +165,7 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         return g_loss, tape.gradient(g_loss, self.generator.trainable_variables)
 
     def held_out_scalars(self, images, labels):
-        fake = self.generator(self.with_labels(self.prior(images), labels), training=False)
-        real_scores, fake_scores = (
-            self.discriminator(self.with_labels(x, labels), training=False)
-            for x in (images, fake)
-        )
-        terms = self.loss_terms
-        d_loss = ops.mean(terms.real(real_scores)) + ops.mean(terms.fake(fake_scores))
-        return {
-            "d_loss": d_loss,
-            "g_loss": ops.mean(terms.generator(fake_scores)),
-            "d_real": ops.mean(terms.to_probability(real_scores)),
-            "d_fake": ops.mean(terms.to_probability(fake_scores)),
-        }
+        fake = self.samples_for(images, labels, training=False)
+        d_loss, outputs, scores = self.discriminator_loss(images, fake, labels, False)
+        g_loss = self.generator_loss(fake, images, labels, scores, False)
+        return {"d_loss": d_loss, "g_loss": g_loss, **outputs}

@@ -32,8 +32,8 @@ class GenerativeModel(keras.Model):
             "spherical", uniform on the unit sphere. Default: "uniform".
         seed: int, at least 0, the seed of all random draws in training. Default: 0.
         classes: int, at least 0, the number of classes on which both networks are
-            conditioned, for DCGAN and LSGAN only. With classes, each network takes int32
-            labels (batch,) as its second input, and `fit` takes (images, labels).
+            conditioned, for GAN, DCGAN and LSGAN only. With classes, each network takes
+            int32 labels (batch,) as its second input, and `fit` takes (images, labels).
             Default: 0.
         flip: bool, mirrors each training image left to right with probability 1/2.
             Default: False.
@@ -177,15 +177,21 @@ class GenerativeModel(keras.Model):
             **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: both networks have the same optimizer object, or
-                `steps_per_execution` is more than 1 on several replicas, which Keras does
-                not support.
+            ValueError: both networks have the same optimizer object, an optimizer expects
+                a scaled loss, or `steps_per_execution` is more than 1 on several replicas,
+                which Keras does not support.
         """
         optimizers = {k: keras.optimizers.get(each) for k, each in optimizers.items()}
         of_partner, of_generator = optimizers.values()
         if of_partner is of_generator:
             names = " and ".join(optimizers)
             raise ValueError(f"{names} are one object: each network needs its own")
+        for name, each in optimizers.items():
+            if getattr(each, "loss_scale_factor", None) or hasattr(each, "inner_optimizer"):
+                raise ValueError(
+                    f"{name} expects a scaled loss, and these training steps do not scale "
+                    "it: leave out loss_scale_factor and LossScaleOptimizer"
+                )
         self.replicas = self.distribute_strategy.num_replicas_in_sync
         if self.replicas > 1 and kwargs.get("steps_per_execution", 1) > 1:
             raise ValueError("steps_per_execution must be 1 on several replicas")
@@ -255,10 +261,18 @@ class GenerativeModel(keras.Model):
             labels: int32 classes (batch,), if the model has classes.
 
         Returns:
-            The raw output, or where the critic outputs images, its energy (batch, 1).
+            (batch, 1): the raw score, or where the critic outputs images, its energy.
         """
         output = self.critic(self.with_labels(images, labels), training=False)
-        return output if self.energy is None else self.energy(images, output)[:, None]
+        return (
+            self.score_of(output)
+            if self.energy is None
+            else self.energy(images, output)[:, None]
+        )
+
+    def score_of(self, output):
+        """The critic's raw output as one score per example, (batch, 1)."""
+        return output
 
     # State.
 
@@ -296,10 +310,12 @@ class GenerativeModel(keras.Model):
     def start_step(
         self, data, training=True
     ) -> tuple[tf.Tensor, tf.Tensor | None, noise.Stream]:
-        """Begins a training step.
+        """Begins a training step, or a batch of an evaluation.
 
         Args:
             data: images, or (images, labels).
+            training: bool. In an evaluation, the noise depends on the number of the batch
+                and not on the step, so that two evaluations draw the same latents.
 
         Returns:
             (images, labels or None, the noise stream of this step on this replica).
@@ -315,10 +331,14 @@ class GenerativeModel(keras.Model):
                     "the generator's output, for example images / 127.5 - 1"
                 )
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        if not training:
+            done = tf.reduce_max([mean.count.value for mean in self.means])
+            batch = noise.HELD_OUT + tf.cast(done, tf.int64)
+            return images, labels, noise.Stream.of_step(self.seed, batch, replica)
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
         for i, generator in enumerate(self.keras_seed_generators):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
-        if self.flip and training:
+        if self.flip:
             images = tf.nest.map_structure(lambda x: flipped(x, stream), images)
         return images, labels, stream
 

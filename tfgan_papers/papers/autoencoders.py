@@ -185,7 +185,7 @@ class Autoencoder(GenerativeModel):
         return self.copier
 
     def held_out_scalars(self, images, labels):
-        return self.loss_on(images)[1]
+        return self.loss_on(images, training=False)[1]
 
     def train_step(self, data):
         images, _, noise = self.start_step(data)
@@ -195,12 +195,12 @@ class Autoencoder(GenerativeModel):
         """(scalars, gradients of the encoder, gradients of the decoder)."""
         networks = self.encoder, self.generator
         with tf.GradientTape() as tape:
-            loss, scalars = self.loss_on(images)
+            loss, scalars = self.loss_on(images, training=True)
         return scalars, *tape.gradient(loss, [n.trainable_variables for n in networks])
 
-    def loss_on(self, images):
+    def loss_on(self, images, training):
         """The loss, and the scalars to report."""
-        error = ops.mean(self.energy(images, self.copier(images, training=True)))
+        error = ops.mean(self.energy(images, self.copier(images, training=training)))
         return error, {"error": error}
 
 
@@ -239,18 +239,18 @@ class VAE(Autoencoder):
         logits = generator.get_layer("logits").output
         self.logits = surgery.part_of(generator, logits)
 
-    def loss_on(self, images):
-        error, kl = map(ops.mean, self.terms(images, self.prior(images)))
+    def loss_on(self, images, training):
+        error, kl = map(ops.mean, self.terms(images, self.prior(images), training))
         return error + kl, {"bound": -(error + kl), "error": error, "divergence": kl}
 
-    def terms(self, images, epsilon):
+    def terms(self, images, epsilon, training=False):
         """-log p(x|z) at z = mu + sigma epsilon, and KL(q(z|x) || p(z)).
 
         Both are (batch,), in nats.
         """
-        mean, log_variance = self.encoder(images, training=True)
+        mean, log_variance = self.encoder(images, training=training)
         z = mean + ops.exp(0.5 * log_variance) * epsilon
-        error = cross_entropy_of_logits(images, self.logits(z, training=True))
+        error = cross_entropy_of_logits(images, self.logits(z, training=training))
         return error, divergence(mean, log_variance)
 
     def bound(self, images, seed, first_row=0):

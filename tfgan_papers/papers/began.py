@@ -61,7 +61,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import losses, noise, optimizers
+from tfgan_papers import keras_internals, losses, noise, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import adversarial
 from tfgan_papers.models.optimizer_group import computes_its_rate
@@ -76,6 +76,7 @@ PORT_HALVING_STEPS = 100_000  # the port's config.py: lr_update_step
 PORT_FLOOR = 2e-5  # the port's config.py: lr_lower_boundary
 EPSILON = 1e-8  # TensorFlow 1's Adam
 BATCH_SIZE = 16  # Sec. 3.4
+STALL_STEPS = 5000  # tensorpack's BEGAN.py: 10 epochs of 500 steps
 CHECKS = 10  # means of M_global per --stall_steps; tensorpack: 10 epochs of 500 steps
 
 
@@ -261,7 +262,7 @@ class BEGAN(adversarial.AdversarialModel):
     def set_carry(self):
         """Sets the carry: 1 at step 0, 0 from step `carry_steps` on, linear in between."""
         left = self.carry_steps - tf.cast(self.step.value, "float32")
-        for layer in self.generator.layers + self.discriminator.layers:
+        for layer in keras_internals.layers(self.generator, self.discriminator):
             if isinstance(layer, Carry):
                 layer.carry.assign(tf.maximum(left / max(1, self.carry_steps), 0.0))
 
@@ -284,7 +285,8 @@ class BEGAN(adversarial.AdversarialModel):
         self.stalled.assign(tf.where(halve, 0.0, stalled))
         self.m_sum.assign(tf.where(due, 0.0, m_sum))
         self.g_optimizer.learning_rate.assign(rate)
-        self.d_optimizer.learning_rate.assign(self.d_rate * rate)
+        of_d = self.d_optimizer.learning_rate
+        of_d.assign(tf.where(halve, self.d_rate * rate, tf.convert_to_tensor(of_d)))
 
     def status_message(self):
         if not self.check_steps:
@@ -332,7 +334,7 @@ class BEGANOptions(WidthOptions):
         16_000, "Steps in which the carry of vanishing residuals falls; 0: none.", low=0
     )
     stall_steps: int = option(  # BEGAN-1
-        5000,
+        STALL_STEPS,
         "Steps without a new best M_global after which the learning rates are halved.",
         low=CHECKS,
     )
@@ -385,9 +387,15 @@ def create(settings, options, experiment, draw):
     """Creates the model, not compiled; `settings` is a `contract.Settings`.
 
     Raises:
-        UsageError: the learning rate is below its floor.
+        UsageError: the learning rate is below its floor, or --stall_steps is given and has
+            no effect.
     """
     style, floor = in_width(experiment.style, options), options.learning_rate_floor
+    if _halving_steps(settings, options) and options.stall_steps != STALL_STEPS:
+        fixed = f"--halving_steps={options.halving_steps}: add --halving_steps=0"
+        if not options.halving_steps:
+            fixed = "--fidelity=code, which halves the rates at fixed steps"
+        raise UsageError(f"--stall_steps has no effect with {fixed}")
     if style.std is not None:
         style = style._replace(std=options.weight_std)
     if floor > settings.learning_rate:

@@ -89,22 +89,24 @@ class GAN(critics.ScalarCriticModel):
             classes, [latents, labels] -> images.
         discriminator: functional model, images or points -> logits (batch, 1); with
             classes, from [images, labels].
-        k: int, at least 1, the number of updates of D before each update of G. A batch
+        k: int, 1 to 254, the number of updates of D before each update of G. A batch
             contains k minibatches. Default: 1.
         simultaneous: bool, updates both networks at once, as the authors' code does; k must
             be 1. Default: False.
         **kwargs: see `ScalarCriticModel`.
 
     Raises:
-        ValueError: k is less than 1, or more than 1 in a simultaneous update.
+        ValueError: k is not in 1 to 254, or more than 1 in a simultaneous update.
     """
 
     conditional = True
 
     def __init__(self, generator, discriminator, k=1, simultaneous=False, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
-        if k < 1 or (simultaneous and k > 1):
-            raise ValueError(f"k is {k}: it must be at least 1, and 1 if simultaneous")
+        if not 1 <= k <= noise.MOST_UPDATES or (simultaneous and k > 1):
+            raise ValueError(
+                f"k is {k}: it is 1 to {noise.MOST_UPDATES}, and 1 if simultaneous"
+            )
         self.k, self.simultaneous = k, simultaneous
 
     def get_config(self):
@@ -123,9 +125,10 @@ class GAN(critics.ScalarCriticModel):
         self.apply_gradients("generator", g_gradients)
         return self.report(**scalars, g_loss=g_loss)
 
-    def discriminator_loss(self, real, fake, labels):
+    def discriminator_loss(self, real, fake, labels, training=True):
         """-V(D, G) on a batch, or half of it in a simultaneous update (GAN-2)."""
-        d_loss, outputs, fake_scores = super().discriminator_loss(real, fake, labels)
+        found = super().discriminator_loss(real, fake, labels, training)
+        d_loss, outputs, fake_scores = found
         return d_loss / 2.0 if self.simultaneous else d_loss, outputs, fake_scores
 
 
@@ -207,7 +210,12 @@ NETWORK_OF_DATASET = {
 class GANOptions(BorrowedOptions, LeastSquaresOptions):
     """Options of the model `gan`."""
 
-    k: int = option(1, "Steps of D before each step of G (Algorithm 1).", low=1)
+    k: int = option(
+        1,
+        "Steps of D before each step of G (Algorithm 1).",
+        low=1,
+        high=noise.MOST_UPDATES,
+    )
     prior: str | None = option(
         None,
         "Distribution of z. By default that of the authors' experiment.",

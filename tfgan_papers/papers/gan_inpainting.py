@@ -62,10 +62,10 @@ class InpaintingGAN(gan.GAN):
     def get_config(self):
         return {**super().get_config(), "part": self.part}
 
-    def samples_for(self, real, labels, z=None):
-        """The images `real` with the part that G draws, in training mode."""
+    def samples_for(self, real, labels, z=None, training=True):
+        """The images `real` with the part that G draws."""
         values = noise.active().normal((tf.shape(real)[0], *real.shape[1:]))
-        return self.completed(real, values, training=True)
+        return self.completed(real, values, training)
 
     def completed(self, images, values, training=False):
         """The images with the part that G draws from noise.

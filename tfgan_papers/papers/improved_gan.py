@@ -69,7 +69,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgan_papers import losses, optimizers
+from tfgan_papers import losses, noise, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import averaging, critics, surgery
@@ -253,7 +253,7 @@ class ImprovedGAN(AdversarialModel):
     def get_config(self):
         return {
             **super().get_config(),
-            "loss": self.loss_terms.config,
+            "loss": losses.config_of(self.loss_terms),
             "matching": losses.name_of(losses.MATCHING, self.matching),
             "unsupervised_weight": self.unsupervised_weight,
             "g_steps": self.g_steps,
@@ -287,7 +287,10 @@ class ImprovedGAN(AdversarialModel):
 
     def critic_output(self, images, labels=None):
         """D(x), 0 to 1, (batch, 1)."""
-        return ops.sigmoid(score(super().critic_output(images, labels)))
+        return ops.sigmoid(super().critic_output(images, labels))
+
+    def score_of(self, output):
+        return score(output)
 
     @property
     def classifier(self):
@@ -337,7 +340,9 @@ class ImprovedGANOptions(BorrowedOptions, LeastSquaresOptions):
         low=0,
     )
     label_seed: int = option(1, "Seed of the choice of labelled examples.", low=0)
-    g_steps: int = option(1, "Steps of G for each step of D.", low=1)
+    g_steps: int = option(
+        1, "Steps of G for each step of D.", low=1, high=noise.MOST_UPDATES
+    )
     decay_epochs: int = option(
         0,
         "The learning rate is constant for twice this number of epochs and then falls "
@@ -365,13 +370,19 @@ def create(settings, options, experiment, draw):
         settings: `contract.Settings`.
 
     Raises:
-        UsageError: the data have no labels, the loss needs a D without labels, or
-            --labels is given to networks that take all.
+        UsageError: the data have no labels, the loss needs a D without labels, --labels
+            is given to networks that take all, or an option has no effect.
         ValueError: the data are points.
     """
     every = experiment.networks is imagenet.networks
     if every and options.labels is not None:
         raise UsageError("--network=imagenet takes all the labels: leave out --labels")
+    if every:
+        _refuse(
+            ("g_steps", "decay_epochs", *OF_LABELS), settings, options, "--network=imagenet"
+        )
+    elif not options.labels:
+        _refuse(OF_LABELS, settings, options, "--labels=0")
     if (every or options.labels) and not settings.classes:
         raise UsageError(
             f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
@@ -409,6 +420,19 @@ def create(settings, options, experiment, draw):
         corrected=options.average == "corrected",
         **arguments,
     )
+
+
+OF_LABELS = ("label_seed", "average", "average_rate")  # options of chosen labels
+
+
+def _refuse(names, settings, options, beside):
+    """Checks that the options `names`, which have no effect, have their defaults."""
+    network = settings.network or network_of(settings.dataset)
+    special = dataset_defaults(settings.dataset, network, settings.fidelity)
+    for field in dataclasses.fields(options):
+        default = special.get(field.name, field.default)
+        if field.name in names and getattr(options, field.name) != default:
+            raise UsageError(f"--{field.name} has no effect with {beside}: leave it out")
 
 
 def make_optimizers(settings, options, experiment):

@@ -295,36 +295,47 @@ class ImageNetGAN(critics.ScalarCriticModel):
         Returns:
             (scalars, gradients of D, gradients of G).
         """
-        z, n, terms = self.prior(real), tf.shape(real)[0], self.loss_terms
-        labels = ops.cast(labels, "int32")
+        z = self.prior(real)
         with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(z, training=True)
-            seen = [self.seen_by_d(images, None) for images in (real, fake)]
-            logits = self.discriminator(ops.concatenate(seen), training=True)
-            real_scores, fake_scores = score(logits[:n]), score(logits[n:])
-            of_class = keras.losses.sparse_categorical_crossentropy(
-                labels, logits[:n], from_logits=True
-            )
-            d_loss = ops.mean(terms.real(real_scores)) + ops.mean(of_class)
-            d_loss += ops.mean(terms.fake(fake_scores))
-            g_loss = ops.mean(terms.generator(fake_scores))
+            scalars = self.scalars_on(z, real, labels, training=True)
+        d, g = (net.trainable_variables for net in (self.discriminator, self.generator))
+        d_gradients = tape.gradient(scalars["d_loss"], d)
+        return scalars, d_gradients, tape.gradient(scalars["g_loss"], g)
+
+    def held_out_scalars(self, images, labels):
+        return self.scalars_on(self.prior(images), images, labels, training=False)
+
+    def scalars_on(self, z, real, labels, training):
+        """The losses and the other scalars, name -> scalar; differentiable.
+
+        Args:
+            z: latents (batch, latent_dim).
+            real: images (batch, height, width, channels).
+            labels: their classes (batch,).
+            training: bool, whether the networks are in training mode.
+        """
+        n, terms, labels = tf.shape(real)[0], self.loss_terms, ops.cast(labels, "int32")
+        fake = self.generator(z, training=training)
+        seen = [self.seen_by_d(images, None, training) for images in (real, fake)]
+        logits = self.discriminator(ops.concatenate(seen), training=training)
+        real_scores, fake_scores = score(logits[:n]), score(logits[n:])
+        of_class = keras.losses.sparse_categorical_crossentropy(
+            labels, logits[:n], from_logits=True
+        )
+        d_loss = ops.mean(terms.real(real_scores)) + ops.mean(of_class)
+        d_loss += ops.mean(terms.fake(fake_scores))
+        g_loss = ops.mean(terms.generator(fake_scores))
         wrong = ops.argmax(logits[:n], -1) != labels
-        scalars = {
+        return {
             "d_loss": d_loss,
             "g_loss": g_loss,
             "d_real": ops.mean(terms.to_probability(real_scores)),
             "d_fake": ops.mean(terms.to_probability(fake_scores)),
             "train_error": ops.mean(ops.cast(wrong, "float32")),
         }
-        d_gradients = tape.gradient(d_loss, self.discriminator.trainable_variables)
-        g_gradients = tape.gradient(g_loss, self.generator.trainable_variables)
-        return scalars, d_gradients, g_gradients
 
-    def critic_output(self, images, labels=None):
-        """D(x), 0 to 1, (batch, 1)."""
-        return self.loss_terms.to_probability(
-            score(self.discriminator(images, training=False))
-        )
+    def score_of(self, output):
+        return score(output)
 
 
 def adam(learning_rate):

@@ -364,8 +364,13 @@ class CheckpointCallback(keras.callbacks.Callback):
         if self.model.steps_done % self.every == 0:
             self.keep(self.model)
 
-    def keep(self, model):
+    def keep(self, model, scored=True):
         """Writes the checkpoint of this step, unless it is already written.
+
+        Args:
+            model: the model.
+            scored: bool, whether it may become the best checkpoint. That of an interrupted
+                run does not: a score takes time, and the uninterrupted run has none here.
 
         Raises:
             TrainingFailure: a weight is not finite. The scalars, which are computed before
@@ -375,7 +380,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if step == self.checkpoints.good_step:
             return
         self.check(model)
-        if self.score is not None:
+        if self.score is not None and scored:
             self.select(model, step)
         number, remainder = divmod(step, self.every)
         if number and not remainder and not number & (number - 1):  # 1, 2, 4, 8, ...

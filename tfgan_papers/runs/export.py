@@ -31,8 +31,8 @@ def export(
     generate(z) -> images, clipped to the limits of the value range; also serving_default.
     sample(n, seed) -> n uint8 images, the same for the same seed. sample(n) draws others
         in each call.
-    score(images) -> D's output, (n, 1). Images are uint8, or floats in the value range of
-        the network.
+    score(images) -> D's output, (n, 1); with K classes, the logit of D(x). Images are
+        uint8, or floats in the value range of the network.
     reconstruct(images) -> images, if D or the model is an autoencoder. `score` then returns
         the distance between images and reconstructions, (n, 1).
     classify(images) -> probabilities of the classes, if the model learns a classifier.
@@ -131,7 +131,7 @@ class Endpoints(Generator):
     def score(self, images, label=None):
         output = self.reconstruct(images, label)
         if not self.energy:
-            return output
+            return self.model.score_of(output)
         return self.energy(self.to_network(images), output)[:, None]
 
     def classify(self, images):

@@ -52,7 +52,7 @@ def _prepare(run, make_score):
     chief = distribution.is_chief(strategy)
     if chief and run.facts:  # a new run is locked later, when nothing can be refused
         run.folder.lock()
-    check(values, strategy, run.minibatches_per_step())
+    check(values, strategy)
     known = bool(run.facts)
     examples = data.load(values.data.train_split, values.data)
     run.check_data(examples)
@@ -68,7 +68,7 @@ def _prepare(run, make_score):
         """Draws a sheet before the step is timed, which takes longer."""
         check_batch(model, values.training.batch_size, strategy)
         run.folder.lock()
-        if len(examples.shape) == 3 and not run.folder.sheets():
+        if len(examples.shape) == 3 and not (known and run.folder.sheets()):
             _, picture = sheets.drawer(model, value_range)(model)
             sheets.save(picture, run.folder / "samples", 0)
 
@@ -95,14 +95,14 @@ def _prepare(run, make_score):
     return model, of, checkpoints, score, strategy, examples, done
 
 
-def check(values: settings.Values, strategy, minibatches_per_step: int):
+def check(values: settings.Values, strategy):
     """Checks the options before the data are read.
 
     Raises:
         UsageError: the options do not fit the strategy, or contradict each other.
     """
     training, steps = values.training, values.machine.steps_per_execution
-    distribution.check(strategy, training.batch_size * minibatches_per_step, steps)
+    distribution.check(strategy, training.batch_size, steps)  # of each minibatch of a step
     collapse.check(strategy, training.on_collapse)
     tracking.check(training.track)
     if training.report_steps % (steps or 1):
@@ -156,18 +156,19 @@ def _compile_options(strategy, run, of, examples, first_look):
     machine, period = run.values.machine, run.values.training.report_steps
     decided = run.facts.get("jit_compile_why", distribution.NOT_TIMED)
     if machine.jit_compile == "auto" and decided != distribution.NOT_TIMED:
+        several = strategy.num_replicas_in_sync > 1
         steps = machine.steps_per_execution or run.facts.get("steps_per_execution", 1)
-        if period % steps:  # the user changed --report_steps
+        if several or period % steps:  # the devices or --report_steps are other ones
             steps = 1
-        options = {"jit_compile": run.facts["jit_compile"], "steps_per_execution": steps}
-        return options, {}
+        compiled = run.facts["jit_compile"] and not (several and machine.sync_batch_norm)
+        return {"jit_compile": compiled, "steps_per_execution": steps}, {}
 
     def model_of(jit_compile):
         return run.build(of, jit_compile=jit_compile)
 
     def batch_of(model):
         batch = next(iter(run.batches(examples, model, of, seed=0)))
-        if not model.jit_compile:  # the first of the two
+        if not model.compiled_by_xla:  # the first of the two
             first_look(model)  # now that nothing can be refused
         return batch
 
@@ -205,7 +206,7 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
     with stop, _failure_kept(run), _around(bar):
         watchers = [stop, *watchers]
         done = _train_segments(run, model, of, strategy, examples, done, watchers, stop)
-        keeper.keep(model)
+        keeper.keep(model, scored=not stop.signum)
     if stop.signum:
         print(f"interrupted at step {done}: run the same command to continue")
         sys.exit(128 + stop.signum)
