@@ -158,10 +158,86 @@ CASES = {
     "grid with a value that is none": (
         "--mode=study --grid=fidelity=paper,code --grid=k=1,0",
         2,
-        ["--grid=k=1,0", "--k=0", "1 or more"],
+        ["--grid=k=1,0", "--k=0", "from 1 to 254"],
     ),
     "grid of what a study gives itself": ("--mode=study --grid=seed=1,2", 2, ["--seed"]),
     "no cluster": ("--strategy=multi_worker", 1, ["TF_CONFIG", '"worker"']),
+    "images without the data set of images": (
+        "--data_dir=photos --image_size=32",
+        2,
+        ["--dataset=digits does not read --data_dir", "add --dataset=folder"],
+    ),
+    "the size of points": (
+        "--dataset=ring --image_size=32",
+        2,
+        ["--dataset=ring does not read --image_size"],
+    ),
+    "a font of other data": ("--font=a.ttf", 2, ["does not read --font"]),
+    "scores chosen on what they score": (
+        "--metrics=parzen_window --validation_split=train[90%:]",
+        2,
+        ["overlap", "--train_split=train[:80%] --validation_split=train[80%:90%]"],
+    ),
+    "a score of a model that learns labels": (
+        "--metrics=test_error",
+        2,
+        ["this score needs a classifier"],
+    ),
+    "a score of samples with labels": (
+        "--metrics=diversity,nearest_class --jit_compile=false",
+        2,
+        ["this score needs a generator with classes"],
+    ),
+    "an ensemble without a score": ("--ensemble=a", 2, ["--ensemble needs --metrics"]),
+    "a study without its mode": (
+        "--grid=loss=minimax,non_saturating",
+        2,
+        ["--grid goes with --mode=study"],
+    ),
+    "an export without its mode": (
+        "--formats=onnx",
+        2,
+        ["--formats goes with --mode=expo"],
+    ),
+    "a checkpoint in a study": (
+        "--mode=study --grid=k=1,2 --metrics=diversity --checkpoint=best",
+        2,
+        ["--checkpoint=best", "the last checkpoint"],
+    ),
+    "a record that is a picture": (
+        "--metrics=diversity --record=x.png",
+        2,
+        ["--record=x.png", ".json"],
+    ),
+    "a strip of points on a line": (
+        "--dataset=gaussian --sample=strip",
+        2,
+        ["--sample=strip needs points in the plane"],
+    ),
+    "minibatches that do not divide": (
+        "--strategy=mirrored --cpu_devices=2 --k=2 --batch_size=101",
+        2,
+        ["--batch_size=101", "2 replicas"],
+    ),
+    "two rules for the learning rate": (
+        "--model=began --stall_steps=100",
+        2,
+        ["--stall_steps has no effect with --halving_steps=600"],
+    ),
+    "options of chosen labels without any": (
+        "--model=improved_gan --labels=0 --average_rate=0.5",
+        2,
+        ["--average_rate has no effect with --labels=0"],
+    ),
+    "options of other networks": (
+        "--model=improved_gan --network=imagenet --image_size=32 --g_steps=2",
+        2,
+        ["--g_steps has no effect with --network=imagenet"],
+    ),
+    "more steps of D than there is noise for": ("--k=300", 2, ["from 1 to 254"]),
+    "a target that is no number": ("--a=nan", 2, ["--a=nan: give a number"]),
+    "a folder without a name": ("--logdir=", 2, ["--logdir is empty"]),
+    "inpainting of no run": ("--mode=inpaint", 1, ["not a run folder"]),
     "samples of no run": ("--mode=sample", 1, ["not a run folder"]),
     "export of no run": ("--mode=export", 1, ["not a run folder"]),
     "evaluation of no run": (
@@ -443,6 +519,10 @@ def test_a_run_killed_while_it_writes_its_history_writes_it_when_it_goes_on(tmp_
 # What an error is said to be of.
 
 
+UNREADABLE = tf.errors.UnknownError(None, None, "IteratorGetNext: a.png: Permission denied")
+NO_SPACE = tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -451,27 +531,47 @@ def test_a_run_killed_while_it_writes_its_history_writes_it_when_it_goes_on(tmp_
             "error: /records/x.json: Permission denied",
         ),
         (
-            tf.errors.UnknownError(None, None, "IteratorGetNext: a.png: Permission denied"),
-            "error: --dataset=digits cannot be read: IteratorGetNext: a.png: Permission",
+            UNREADABLE,
+            "error: the data set of the run cannot be read: IteratorGetNext: a.png",
         ),
+        (NO_SPACE, "error: the disk: No space left on device"),
+        (MemoryError("array of 9 TiB"), "error: the memory is too small: use a smaller"),
         (
-            tf.errors.ResourceExhaustedError(None, None, "No space left on device"),
-            "error: the_run: No space left on device",
+            tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+            "error: the memory is too small: use a smaller --batch_size",
         ),
     ],
-    ids=["a file", "the data", "the run folder"],
+    ids=["a file", "the data", "a disk", "the memory", "the memory of a device"],
 )
 def test_an_error_in_mid_run_is_said_to_be_of_what_it_is_of(
     error, said, monkeypatch, capsys
 ):
-    def fail(mode, values):
+    assert ended_with(error, {}, monkeypatch, capsys).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UNREADABLE, "error: --dataset=mnist cannot be read: IteratorGetNext: a.png: Perm"),
+        (NO_SPACE, "error: the_run: No space left on device"),
+    ],
+    ids=["the data", "the run folder"],
+)
+def test_an_error_names_what_the_user_has_named(error, said, monkeypatch, capsys):
+    named = {"dataset": "mnist", "logdir": "the_run"}
+    assert ended_with(error, named, monkeypatch, capsys).startswith(said)
+
+
+def ended_with(error, values, monkeypatch, capsys):
+    """What the command line says of an error in mid-run, if these options are given."""
+
+    def fail(mode, given):
         raise error
 
     monkeypatch.setattr(cli, "run_mode", fail)
-    monkeypatch.setattr(cli, "given", dict)
-    flags = types.SimpleNamespace(mode="train", dataset="digits", logdir="the_run")
-    monkeypatch.setattr(cli, "FLAGS", flags)
+    monkeypatch.setattr(cli, "given", lambda: values)
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(mode="train"))
     with pytest.raises(SystemExit) as ending:
         cli.main(["main.py"])
     assert ending.value.code == 1
-    assert capsys.readouterr().err.startswith(said)
+    return capsys.readouterr().err

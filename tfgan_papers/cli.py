@@ -29,6 +29,7 @@ from tfgan_papers.commands import (
     scoring,
     study,
 )
+from tfgan_papers.data.examples import one_line
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
@@ -146,6 +147,9 @@ def run_mode(mode: str, values: dict[str, object]):
     function, of = MODES[mode]
     own = options.build(of, values)
     if mode == "evaluate" and own.images:  # images without a run or a paper
+        for name in ("checkpoint", "ensemble"):
+            if name in values:
+                raise UsageError(f"--images are scored without a run: leave out --{name}")
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
@@ -155,6 +159,7 @@ def run_mode(mode: str, values: dict[str, object]):
         return sample.sample_pretrained(own, of_run.get("logdir"))
     if mode != "train":
         return function(open_run(of_run), own)
+    _check_of_training(values, of_run)
     pictures = options.build(sample.SampleOptions, values)
     run = hold_out(open_run(of_run), of_run)
     sample.check_after_training(pictures, run.values.data)
@@ -163,6 +168,20 @@ def run_mode(mode: str, values: dict[str, object]):
         picture = sample.sample_folder(run, pictures)
         if own.record:  # this picture instead of the last sheet
             records.add_picture(own.record, picture)
+
+
+def _check_of_training(values, of_run):
+    """
+    Raises:
+        UsageError: an option is of another mode, which the user has probably forgotten.
+    """
+    taken = options.fields(scoring.ScoreOptions, sample.SampleOptions)
+    others = {name: mode.options for name, mode in MODES.items()}
+    others |= {"study": study.StudyOptions, "report": report.ReportOptions}
+    others |= {"compare": compare.CompareOptions}
+    for name in sorted(values.keys() - of_run.keys() - taken.keys()):
+        modes = [mode for mode, of in others.items() if name in options.fields(of)]
+        raise UsageError(f"--{name} goes with --mode={modes[0]}: add it, or leave it out")
 
 
 def _ledger():
@@ -182,23 +201,32 @@ def main(arguments):
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except Exception as error:
-        if not (text := describe(error)):
+        if not (text := describe(error, given())):
             raise
         print(f"error: {text}", file=sys.stderr)
         sys.exit(1)
 
 
-def describe(error: Exception) -> str:
-    """Describes an error of the data, the disk or a worker on one line; others as ""."""
-    if not isinstance(error, (OSError, tf.errors.OpError)):
+def describe(error: Exception, values: dict[str, object]) -> str:
+    """Describes an error of the data, the disk, the memory or a worker on one line; others
+    as "".
+
+    Args:
+        error: the error.
+        values: option -> value, from `given`.
+    """
+    if not isinstance(error, (OSError, MemoryError, tf.errors.OpError)):
         return ""
     if text := describe_lost_worker(error):
         return text
-    if text := data.describe_data_error(error, FLAGS.dataset):
+    if text := data.describe_data_error(error, values.get("dataset")):
         return text
     if reason := describe_disk_error(error):
         file = getattr(error, "filename", None)  # TensorFlow's errors have none
-        return f"{file or FLAGS.logdir}: {reason}"
+        return f"{file or values.get('logdir') or 'the disk'}: {reason}"
+    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        sizes = "--batch_size, --image_size or --width, or fewer samples"
+        return f"the memory is too small: use a smaller {sizes} ({one_line(error)})"
     return ""
 
 

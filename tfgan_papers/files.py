@@ -14,7 +14,7 @@ def write_bytes(path: str | pathlib.Path, content: bytes):
     Raises:
         UserError: the disk is full, or the path cannot be written.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import importlib.util
 import pathlib
 
 from tfgan_papers import data
-from tfgan_papers.commands import cluster
+from tfgan_papers.commands import cluster, export
 from tfgan_papers.commands.scoring import (
     OF_SAMPLES,
     SPREADS,
@@ -49,6 +49,8 @@ def train_and_score(run: Run, scores: ScoreOptions):
         scores: `ScoreOptions`.
     """
     check(scores, run.values.data)
+    if scores.ensemble and not scores.metrics:
+        raise UsageError("--ensemble needs --metrics=test_error: add it, or leave both out")
     for name in ("images", "cluster"):
         if getattr(scores, name):
             raise UsageError(
@@ -58,15 +60,16 @@ def train_and_score(run: Run, scores: ScoreOptions):
         return train(run)
     scorer = None
 
-    def make_score(examples):
+    def make_scorer(examples):
         nonlocal scorer
         loaded = {run.values.data.train_split: examples}
         # with all metrics, so that an impossible one is refused before training
         scorer = Scorer(scores, run.values.data, loaded, run.facts["class_names"])
-        return scorer.select
+        return scorer
 
-    train(run, make_score)
+    train(run, make_scorer)
     _evaluate(run, scores, scorer)
+    export.add_scores(run)
 
 
 def evaluate(run: Run, scores: ScoreOptions):
@@ -127,12 +130,17 @@ def score(run, scores, model, step, scorer=None):
     subject = scorer.subject(model, [classifier for _, classifier in members])
     with cluster.states(run, scorer, step) as state_of:
         for name, metric, found in scorer.score(subject, state_of):
-            print(f"{metric.NAME}{of} at step {step}: {_written(found, metric.UNIT)}")
+            print(
+                f"{metric.NAME}{of} at step {step}{_chosen(run, scores)}: "
+                f"{_written(found, metric.UNIT)}"
+            )
             if members:
                 name = f"{name}_of_{len({_seed(run_id) for run_id in ids})}"
             entry = {"metric": name, "step": step, "checkpoint": scores.checkpoint}
             if metric.OF in OF_SAMPLES:
                 entry["generator"] = model.sampling_generator_name
+            if scores.checkpoint == "best" and run.facts.get("selected_by"):
+                entry["selected_by"] = run.facts["selected_by"]["options"]
             entry |= {"seed": scores.score_seed, **found}
             if members:
                 entry["with"] = ids[1:]
@@ -140,6 +148,16 @@ def score(run, scores, model, step, scorer=None):
             run.folder.write("scores.json", [*stored, entry])
             if scores.record:
                 _record(run, scores, name, metric, entry, found, ids)
+
+
+def _chosen(run, scores):
+    """How the best checkpoint was chosen, in words for its score."""
+    if scores.checkpoint != "best":
+        return ""
+    by = run.facts.get("selected_by", {}).get("options")  # absent in old runs
+    if not by:
+        return ", the best"
+    return f", the best by {by['metric']}" + (f" on {by['split']}" if by["split"] else "")
 
 
 def _seed(run_id):

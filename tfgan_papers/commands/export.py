@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from tfgan_papers import files
 from tfgan_papers.commands.scoring import CheckpointOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.options import option
@@ -27,6 +28,15 @@ class ExportOptions(CheckpointOptions):
     )
 
 
+def add_scores(run: Run):
+    """Adds the scores of the finished run to the manifest of its export."""
+    path = run.folder / "export" / "manifest.json"
+    manifest = files.read_json(path)
+    scores = manifest and summary.scores_of(run, manifest["generator"], manifest["step"])
+    if scores:
+        files.write_json(path, manifest | {"scores": scores})
+
+
 def export_run(run: Run, options: ExportOptions):
     """Exports the model of --checkpoint, in place of the earlier export.
 
@@ -46,7 +56,7 @@ def export_run(run: Run, options: ExportOptions):
                 "new folder"
             )
     model, step = run.restored(options.checkpoint)
-    facts = summary.manifest(run, step)
+    facts = summary.manifest(run, model, step)
     value_range = run.values.data.value_range
     export.export(model, folder, value_range, facts, dict.fromkeys(options.formats))
     print(folder)

@@ -80,7 +80,8 @@ def report(folder, grid, flags, runs, errors, scores, kind=None):
     figures.save(picture, folder / "samples.png")
     if scores.record:
         records.write(scores.record, **fields)
-        figures.save(picture, pathlib.Path(scores.record).with_suffix(".png"))
+        beside = pathlib.Path(scores.record).expanduser().with_suffix(".png")
+        figures.save(picture, beside)
     print(text)
     print(f"table, figures and record are in {folder}")
 

@@ -11,7 +11,8 @@ from tfgan_papers.runs import collapse, settings, tensorboard
 from tfgan_papers.runs.folder import RunFolder
 
 # options of the study itself, or of each of its runs
-OWN = {"grid", "seeds", "jobs", "cluster", "mode", "logdir", "seed", "record", "flagfile"}
+OWN = {"grid", "seeds", "jobs", "cluster", "mode", "logdir", "seed", "record", "flagfile",
+       "checkpoint"}  # fmt: skip
 
 
 class StudyRun(NamedTuple):

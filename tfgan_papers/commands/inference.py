@@ -56,10 +56,10 @@ def infer(run: Run, options: InferenceOptions):
         raise UsageError(
             "--mode=infer needs a run on images, and a generator without classes"
         )
+    images = held_out(run)
     network = inference_network(model)
     seed = run.values.training.seed
     loss = train(network, model, options.inference_steps, seed)
-    images = held_out(run)
     predicted, seconds = timed(lambda: network(images, training=False).numpy())
     starts = noise.latents(
         *(model.prior_name, tf.constant([seed, 0], tf.int64)),

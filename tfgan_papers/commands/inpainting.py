@@ -42,13 +42,17 @@ def inpaint(run: Run, options: InpaintingOptions):
 
     Raises:
         UsageError: the data are points, or their pixels have no fixed range.
+        UserError: --logdir is not a run folder.
     """
+    run.check_is_trained()
     of = run.values.data
     limits, examples = data.RANGES[of.value_range].limits, data.load(of.train_split, of)
+    run.check_data(examples)
     if len(examples.shape) != 3 or limits is None:
         raise UsageError(
             "--mode=inpaint needs a run on images with a fixed range of pixels"
         )
+    images = held_out(run)
     seed = run.values.training.seed
     pair = gan_inpainting.networks(examples.shape, limits, Draw(seed))
     model = gan_inpainting.InpaintingGAN(*pair, part=options.part, seed=seed)
@@ -61,7 +65,6 @@ def inpaint(run: Run, options: InpaintingOptions):
         found = model.fit(batches.take(steps), shuffle=False, verbose=0).history
         scalars = "  ".join(f"{name} {values[-1]:.4f}" for name, values in found.items())
         logging.info("inpainting, step %d of %d: %s", first + steps, total, scalars)
-    images = held_out(run)
     drawn = [model.completed(images, _values(seed, i, images)) for i in range(SAMPLES)]
     inside, middle = model.inside.numpy(), images.mean(0)
     shown = [images * (1 - inside) + inside * np.mean(limits), *drawn, images]

@@ -107,8 +107,11 @@ def check_after_training(options: SampleOptions, of: data.DataOptions):
             f"--sample={kind} draws a trained model: train first, then add --mode=sample. "
             f"Training can end with {', '.join(OF_FOLDER)}"
         )
-    if kind == "strip" and of.value_range != "raw":  # which only points have
-        raise UsageError("--sample=strip needs points: add --dataset=ring, or leave it out")
+    points = of.value_range == "raw" and of.dataset != "gaussian"  # on a line
+    if kind == "strip" and not points:
+        raise UsageError(
+            "--sample=strip needs points in the plane: add --dataset=ring, or leave it out"
+        )
 
 
 def sample_pretrained(options: SampleOptions, logdir: str | None = None):
@@ -347,6 +350,8 @@ class Pictures:
         rows, columns = COPIES
         some = subsets.some(self.examples("test"), rows * columns)
         images = some.all(self.value_range)
+        columns = min(columns, len(images))
+        images = images[: len(images) // columns * columns]  # whole rows
         copies = self.model.critic(images, training=False)
         pairs = [
             self.to_pixels(v).reshape(-1, columns, *images.shape[1:])

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+from absl import logging
 
 from tfgan_papers import data
 from tfgan_papers.commands.subjects import GeneratorSamples
+from tfgan_papers.data import splits
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import (
     METRICS,
@@ -42,6 +44,14 @@ class RecordOptions(Options):
         "File for a record of the result, for example results/NAME.json; the run's last "
         "sheet, or the picture of --sample, is written beside it.",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.record and not self.record.endswith(".json"):
+            raise UsageError(
+                f"--record={self.record}: name a file that ends with .json; its picture "
+                "gets the same name with .png"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,10 +136,8 @@ def check(scores: ScoreOptions, of: data.DataOptions):
             raise UsageError(
                 f"--metrics={name} is unknown: choose from {', '.join(METRICS)}"
             )
-        if "validation" in METRICS[name].SPLITS and not of.validation_split:
-            raise UsageError(
-                f"--metrics={name} needs --validation_split, for example train[90%:]"
-            )
+        if "validation" in METRICS[name].SPLITS:
+            _check_validation(name, of)
         networks = getattr(METRICS[name], "NETWORKS", [scores.features])
         if scores.features not in networks:
             raise UsageError(
@@ -145,6 +153,21 @@ def check(scores: ScoreOptions, of: data.DataOptions):
             )
     if scores.record and len(scores.metrics) != 1:
         raise UsageError("--record needs exactly one score in --metrics")
+
+
+def _check_validation(name, of):
+    apart = (
+        "for example --train_split=train[:80%] --validation_split=train[80%:90%] "
+        "--test_split=train[90%:]"
+    )
+    if not of.validation_split:
+        raise UsageError(f"--metrics={name} needs --validation_split, {apart}")
+    if splits.overlap(of.validation_split, of.test_split):
+        raise UsageError(
+            f"--metrics={name} would be chosen on the examples that it scores: "
+            f"--validation_split={of.validation_split} and --test_split={of.test_split} "
+            f"overlap. Give parts, {apart}"
+        )
 
 
 class Scorer:
@@ -171,6 +194,13 @@ class Scorer:
         check(scores, of)
         self.scores, self.of = scores, of
         self.metrics = {name: METRICS[name] for name in scores.metrics}
+        chooses = any("validation" in metric.SPLITS for metric in self.metrics.values())
+        if chooses and splits.overlap(of.validation_split, of.train_split):
+            logging.warning(
+                "--validation_split=%s has examples of --train_split=%s: the score is "
+                "chosen on images that the run has trained on",
+                *(of.validation_split, of.train_split),
+            )
         self.loaded, self.class_names = dict(loaded), class_names
         self.check_train = check_train
         self.network, self.facts = None, {}
@@ -252,6 +282,34 @@ class Scorer:
                     "discriminator": lambda: subject.component("discriminator"),
                 }[self.metrics[name].OF](),
             )
+
+    def check_model(self, model):
+        """Checks that the model has the parts that the scores need.
+
+        Raises:
+            UsageError: it lacks one.
+        """
+        subject = GeneratorSamples(model, self.scores, self.of.value_range)
+        for metric in self.metrics.values():
+            if metric.OF == "labelled samples":
+                subject.check_classes()
+            elif metric.OF not in OF_SAMPLES:
+                subject.component(metric.OF)
+
+    @property
+    def selected_by(self) -> dict[str, object]:
+        """What determines the scale of `select`: the first metric and its options."""
+        metric, scores = next(iter(self.metrics)), self.scores
+        kind = "validation" if "validation" in METRICS[metric].SPLITS else "test"
+        on = self._split(kind) if kind in METRICS[metric].SPLITS else ""
+        of_features = METRICS[metric].OF == "features"
+        return {
+            "metric": metric,
+            "split": on,
+            "samples": self._count(metric),
+            "seed": scores.score_seed,
+            "features": scores.features if of_features else "",
+        }
 
     def select(self, model) -> float:
         """Returns the model's score by the first metric, highest for the best model."""

@@ -50,6 +50,11 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
         UsageError: the grid is invalid, or the folder contains another study.
     """
     grid = parse_grid(study.grid)
+    if scores.checkpoint != "last":
+        raise UsageError(
+            f"--checkpoint={scores.checkpoint}: a study scores the last checkpoint of each "
+            "run: leave it out"
+        )
     folder = RunFolder(given.get("logdir") or f"runs/study-{given.get('model', 'gan')}")
     passed_on = _passed_on(given, grid)
     free = settings.LOCATION | {"sample", "strip_steps"}

@@ -93,9 +93,8 @@ class GeneratorSamples:
         """Returns n samples, `Drawn`."""
         return Drawn(self.model, n, self.labels(n), self.scores)
 
-    def labelled(self, n):
-        """Returns (samples, the labels given to the generator).
-
+    def check_classes(self):
+        """
         Raises:
             UsageError: the model has no classes.
         """
@@ -104,6 +103,14 @@ class GeneratorSamples:
                 "this score needs a generator with classes, and the model has none: use "
                 "another score"
             )
+
+    def labelled(self, n):
+        """Returns (samples, the labels given to the generator).
+
+        Raises:
+            UsageError: the model has no classes.
+        """
+        self.check_classes()
         samples = self.samples(n)
         return samples, samples.labels
 

@@ -20,6 +20,7 @@ from tfgan_papers.data.examples import Examples, HeldExamples, one_line
 from tfgan_papers.data.given import array, fit_image, images
 from tfgan_papers.data.options import DataOptions
 from tfgan_papers.data.ranges import RANGES
+from tfgan_papers.errors import UsageError
 
 __all__ = [
     "LICENCES",
@@ -56,6 +57,15 @@ LICENCES = {  # as the sets' own pages state them
     "OFL 1.1 (STIX) and the BaKoMa licence (Computer Modern)",
 }
 HELD_OUT = ("train[:90%]", "train[90%:]")
+POINTS = ("ring", "gaussian")
+WITHOUT_FILES = ("digits", printed.NAME, *POINTS, "glyphs")  # they read no --data_dir
+ONLY_OF = {  # option -> the data sets that have it
+    "ring": ("ring",),
+    "font": ("glyphs",),
+    "characters": ("glyphs", "strokes"),
+    "renderings": ("glyphs", "strokes"),
+    "tfd_fold": ("tfd",),
+}
 
 
 def load(split: str, options: DataOptions) -> Examples:
@@ -69,6 +79,7 @@ def load(split: str, options: DataOptions) -> Examples:
         UsageError: there is no such set or split, or the options do not fit the set.
         UserError: the data are missing or cannot be read.
     """
+    check_used(options)
     if options.dataset in SOURCES:
         examples = SOURCES[options.dataset](split, options)
     else:
@@ -76,6 +87,26 @@ def load(split: str, options: DataOptions) -> Examples:
     examples = crops.of_examples(examples, options)
     logging.info("%s, split %s: %s", examples.name, split, examples.summary())
     return examples
+
+
+def check_used(options: DataOptions):
+    """Checks that no option is given that the data set does not have.
+
+    Raises:
+        UsageError: there is one. Without this error, somebody who forgets
+            --dataset=folder would train on other images.
+    """
+    name, remedy = options.dataset, "leave it out"
+    unused = [each for each, sets in ONLY_OF.items() if name not in sets]
+    if name in POINTS:
+        unused += ["image_size", "channels", "crop"]
+    if name in WITHOUT_FILES:
+        unused.append("data_dir")
+    for field in dataclasses.fields(options):
+        if field.name in unused and getattr(options, field.name) != field.default:
+            if field.name == "data_dir":
+                remedy = "for your own images add --dataset=folder"
+            raise UsageError(f"--dataset={name} does not read --{field.name}: {remedy}")
 
 
 def with_held_out_split(options: DataOptions) -> DataOptions:
@@ -110,12 +141,17 @@ def _has_test_split(options):
     return catalog.has_test_split(options, SOURCES)
 
 
-def describe_data_error(error: Exception, dataset: str) -> str:
+def describe_data_error(error: Exception, dataset: str | None) -> str:
     """Describes an error of the input stream of a run, on one line.
+
+    Args:
+        error: the error.
+        dataset: the name of the data set, if it is known.
 
     Returns:
         str, empty if the data did not cause the error.
     """
     if "IteratorGetNext" not in str(error):
         return ""
-    return f"--dataset={dataset} cannot be read: {one_line(error)}"
+    name = f"--dataset={dataset}" if dataset else "the data set of the run"
+    return f"{name} cannot be read: {one_line(error)}"

@@ -13,6 +13,7 @@ from PIL import Image
 from tfgan_papers.data import splits
 from tfgan_papers.data.disk import FileExamples, in_python
 from tfgan_papers.data.examples import (
+    CLASSES_SHOWN,
     Examples,
     HeldExamples,
     Progress,
@@ -35,9 +36,9 @@ def load(split, options):
     """Loads the images below --data_dir, in the order of --data_order.
 
     If folders named `train` and `test` (or otherwise, see SPLITS) hold all images, they are
-    the splits. Otherwise all images are in `train`. If all images of `train` lie
-    in two or more subfolders, these are the classes. Images of the split that cannot be
-    read are logged and left out.
+    the splits; images beside both are an error. Otherwise all images are in `train`. If all
+    images of `train` lie in two or more subfolders, these are the classes. Images of the
+    split that cannot be read are logged and left out.
     """
     return read(_root(options), split, options)
 
@@ -141,6 +142,13 @@ class Tree:
         names = ["/".join(parts) for parts in self.parts.values()]
         self.paths = [paths[i] for i in fixed_order(names)] if hashed else paths
         tops = {SPLITS.get(parts[0].lower()) for parts in self.parts.values()}
+        if {"train", "test", None} <= tops:
+            firsts = {parts[0] for parts in self.parts.values()}
+            beside = sorted(each for each in firsts if each.lower() not in SPLITS)
+            raise UsageError(
+                f"{root} has folders for training and testing, and images beside them: "
+                f"move {', '.join(beside[:CLASSES_SHOWN])} elsewhere"
+            )
         self.depth = int("train" in tops and None not in tops)
         names = {"train"} | (tops if self.depth else set())
         self.splits = {name: [] for name in sorted(names, key="train".__ne__)}

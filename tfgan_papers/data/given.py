@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import zipfile
 
 import numpy as np
 from absl import logging
@@ -42,7 +43,9 @@ def array(path: str) -> HeldExamples:
     """
     try:
         stored = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+        if not isinstance(stored, np.ndarray):
+            raise ValueError("it holds several arrays")
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
     if stored.ndim == 3:
         stored = stored[..., None]

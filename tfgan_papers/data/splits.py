@@ -1,5 +1,7 @@
 """Splits of data sets, in the notation of tensorflow-datasets."""
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +11,8 @@ from PIL import Image
 from tfgan_papers.data.examples import HeldExamples
 from tfgan_papers.data.images import Fitting
 from tfgan_papers.errors import UsageError
+
+LARGE = 10**7  # examples that a split is taken to have where its size is unknown
 
 
 def parts(name, split, infos: Mapping[str, tfds.core.SplitInfo]):
@@ -35,6 +39,39 @@ def parts(name, split, infos: Mapping[str, tfds.core.SplitInfo]):
     raise UsageError(
         f"{name} has no examples in the split {split!r}: choose {splits}, or a part, for "
         "example train[:50000] or train[90%:]"
+    )
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether two splits have examples in common, as far as their texts show it.
+
+    Shares in per cent are compared with shares, and numbers with numbers; a share and a
+    number of the same split are taken to be apart.
+    """
+    shares = "%" in first + second
+    if shares and any("[" in text and "%" not in text for text in (first, second)):
+        return False
+    names = set(re.findall(r"(\w+)(?=\[|\+|$)", f"{first}+{second}"))
+    size = 100 if shares else LARGE
+    infos = {
+        name: tfds.core.SplitInfo(name=name, shard_lengths=[size], num_bytes=0)
+        for name in names
+    }
+    try:
+        pieces, others = (
+            tfds.core.ReadInstruction.from_spec(text).to_absolute(infos)
+            for text in (first, second)
+        )
+    except (AssertionError, KeyError, ValueError):  # `parts` reports it
+        return False
+
+    def rows(piece):
+        return range(size)[piece.from_ : piece.to]
+
+    return any(
+        a.splitname == b.splitname
+        and max(rows(a).start, rows(b).start) < min(rows(a).stop, rows(b).stop)
+        for a, b in itertools.product(pieces, others)
     )
 
 

@@ -67,7 +67,7 @@ def reference(value_range: str, train, test) -> Reference:
     some, some_labels = subsets.some(train, min(LIMIT, train.size)).labelled(value_range)
     rows = _pool(len(some), train.classes)
     least = np.bincount(some_labels[rows], minlength=train.classes).min()
-    if least < PER_CLASS:
+    if least < PER_CLASS or not rows.start:  # none would be left to choose C
         raise UsageError(
             f"the SVM takes {PER_CLASS} labelled images per class, and {train.name} has "
             f"only {least} of one class beside those that choose C: use another score"

@@ -83,5 +83,5 @@ def _of_run(folder):
     finally:
         keras.config.set_dtype_policy(policy)  # `restored` sets that of the run
     there = {"weights": formats.GENERATOR}
-    endpoints.manifest = endpoints.describe(there) | summary.manifest(run, step)
+    endpoints.manifest = endpoints.describe(there) | summary.manifest(run, model, step)
     return endpoints

@@ -17,7 +17,7 @@ from absl import logging
 from tqdm import tqdm
 
 from tfgan_papers import figures
-from tfgan_papers.errors import TrainingFailure
+from tfgan_papers.errors import TrainingFailure, UserError
 from tfgan_papers.runs import sheets, tensorboard
 
 FIRST_CHECKPOINT_SECONDS = 60.0
@@ -402,8 +402,16 @@ class CheckpointCallback(keras.callbacks.Callback):
                 )
 
     def select(self, model, step):
-        """Scores the model, and writes it as the best checkpoint if no score was higher."""
-        score = self.score(model)
+        """Scores the model, and writes it as the best checkpoint if no score was higher.
+
+        A model whose samples cannot be scored yet, for example because they are all alike,
+        is not the best.
+        """
+        try:
+            score = self.score(model)
+        except UserError as error:
+            logging.warning("step %d has no score: %s", step, error)
+            return
         logging.info("step %d: %.4g by the score that selects the best", step, score)
         with self.writer.at(step) as events:
             events.scalar("selection", score)

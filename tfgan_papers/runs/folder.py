@@ -10,12 +10,13 @@ checkpoints/  export/  samples/  tensorboard/
 """
 
 import atexit
+import contextlib
 import pathlib
 
 from absl import logging
 
 from tfgan_papers import files
-from tfgan_papers.errors import UserError
+from tfgan_papers.errors import UsageError, UserError
 
 try:
     import fcntl
@@ -79,6 +80,24 @@ class RunFolder:
                 f"another process trains in {self.path}: wait until it ends, or choose "
                 "another --logdir"
             ) from error
+        except OSError as error:  # some network disks
+            logging.warning(
+                "the disk of %s has no file locks (%s): run only one process at a time in "
+                "it",
+                *(self.path, error.strerror),
+            )
+
+    def check_export(self):
+        """Checks that export/ is a run's own, because training replaces it.
+
+        Raises:
+            UsageError: it is not.
+        """
+        folder = self.path / "export"
+        if folder.exists() and not (folder / "manifest.json").is_file():
+            raise UsageError(
+                f"{folder} is there and is not an export of a run: choose another --logdir"
+            )
 
     def open_log(self):
         """Opens log.txt for appending, and waits for a process that still writes to it.
@@ -88,7 +107,8 @@ class RunFolder:
         """
         file = (self.path / "log.txt").open("ab")
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # unlike that of lockf, this lock is inherited
+            with contextlib.suppress(OSError):  # some network disks have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)  # unlike lockf's, this lock is inherited
         return file
 
     def stored_options(self) -> dict[str, str]:
@@ -114,10 +134,22 @@ class RunFolder:
         """Returns the number of steps of a finished run, or 0 for an unfinished one."""
         return (self.read("summary.json") or {}).get("steps", 0)
 
-    def scores(self) -> dict[str, dict]:
-        """Returns metric -> its newest score at the last step."""
-        entries, steps = self.read("scores.json") or [], self.steps()
-        return {entry["metric"]: entry for entry in entries if entry["step"] == steps}
+    def scores(
+        self, step: int | None = None, generator: str | None = None
+    ) -> dict[str, dict]:
+        """Returns metric -> its newest score at a step, by default the last.
+
+        Args:
+            step: int.
+            generator: "raw" or "averaged" leaves out the samples of the other one.
+        """
+        entries, step = self.read("scores.json") or [], step or self.steps()
+        return {
+            entry["metric"]: entry
+            for entry in entries
+            if entry["step"] == step
+            and generator in (None, entry.get("generator", generator))
+        }
 
     def sheets(self, suffix: str = "png") -> dict[int, pathlib.Path]:
         """Returns step -> path of the sheet of samples; with "npy", of the points."""

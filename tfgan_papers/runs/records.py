@@ -138,4 +138,4 @@ def write_of_run(path: str | pathlib.Path, run, picture: pathlib.Path | None, **
 
 def add_picture(path: str | pathlib.Path, picture: pathlib.Path):
     """Copies a PNG file beside the record `path`; it replaces the picture there."""
-    shutil.copyfile(picture, pathlib.Path(path).with_suffix(".png"))
+    shutil.copyfile(picture, pathlib.Path(path).expanduser().with_suffix(".png"))

@@ -130,6 +130,14 @@ class Run:
             size, seed, value_range, first_step, labels=model.classes > 0
         )
 
+    def check_is_trained(self):
+        """
+        Raises:
+            UserError: the folder contains no run.
+        """
+        if not self.facts:
+            raise UserError(f"{self.folder} is not a run folder: train there first")
+
     def restored(self, kind: str = "last") -> tuple[AdversarialModel, int]:
         """Restores the trained model of the folder on one device.
 
@@ -142,8 +150,7 @@ class Run:
         Raises:
             UserError: the folder contains no such checkpoint, or no run.
         """
-        if not self.facts:
-            raise UserError(f"{self.folder} is not a run folder: train there first")
+        self.check_is_trained()
         keras.config.set_dtype_policy(self.values.machine.mixed_precision)
         shape, classes = self.facts["shape"], self.facts.get("classes", 0)
         of = self.settings(shape, np.zeros(shape), self.facts["examples"], classes)
@@ -186,6 +193,8 @@ def open_run(given: dict) -> Run:
         UsageError: the options are invalid or contradict the run in the folder.
     """
     logdir = given.get("logdir")
+    if logdir == "":
+        raise UsageError("--logdir is empty: name a folder, or leave it out")
     if logdir is None:
         paper = settings.paper_of(given.get("model"))
         dataset = given.get("dataset") or paper.dataset

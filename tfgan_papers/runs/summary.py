@@ -23,7 +23,7 @@ def run_id(values) -> str:
     return f"{values.model}-{values.data.dataset}-{now}-seed{values.training.seed}"
 
 
-def manifest(run, step: int) -> dict:
+def manifest(run, model, step: int) -> dict:
     """Returns further entries for the export's manifest.json."""
     of = run.values.data
     facts = {
@@ -35,11 +35,19 @@ def manifest(run, step: int) -> dict:
         "data": {name: value for name, value in vars(of).items() if name != "data_dir"},
         "data_licence": data.LICENCES.get(of.dataset, "not recorded"),
     }
-    if scores := run.folder.scores():
-        facts["scores"] = {metric: entry["value"] for metric, entry in scores.items()}
+    if scores := scores_of(run, model.sampling_generator_name, step):
+        facts["scores"] = scores
     if names := run.facts.get("class_names"):
         facts["class_names"] = names
     return {**facts, "versions": records.versions()}
+
+
+def scores_of(run, generator: str, step: int) -> dict[str, float]:
+    """Returns metric -> value of the run's scores of this generator at this step."""
+    return {
+        metric: entry["value"]
+        for metric, entry in run.folder.scores(step, generator).items()
+    }
 
 
 def counted(n: int, noun: str) -> str:

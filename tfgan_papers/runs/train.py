@@ -4,6 +4,7 @@ import contextlib
 import sys
 
 import keras
+import numpy as np
 import tqdm.contrib
 from absl import logging
 
@@ -27,20 +28,20 @@ from tfgan_papers.runs.checkpoints import Checkpoints
 from tfgan_papers.runs.run import Run
 
 
-def train(run: Run, make_score=None):
+def train(run: Run, make_scorer=None):
     """Trains a run, or continues it.
 
     Args:
         run: `Run`.
-        make_score: function from the training examples to a function from the model to a
-            float, which is highest for the best checkpoint. It is called before training,
-            after TensorFlow is configured.
+        make_scorer: function from the training examples to a `commands.scoring.Scorer`,
+            which selects the best checkpoint. It is called before training, after
+            TensorFlow is configured.
     """
-    _fit(run, *_prepare(run, make_score))
+    _fit(run, *_prepare(run, make_scorer))
 
 
 @callbacks.ended_by_ctrl_c()
-def _prepare(run, make_score):
+def _prepare(run, make_scorer):
     """Loads data, builds the model, restores the newest checkpoint, if there is one, and
     writes run.json.
 
@@ -62,11 +63,14 @@ def _prepare(run, make_score):
     of = run.settings(
         examples.shape, examples.mean(value_range), examples.size, examples.classes
     )
-    score = make_score(examples) if make_score else None
+    scorer = make_scorer(examples) if make_scorer else None
 
     def first_look(model):
         """Draws a sheet before the step is timed, which takes longer."""
         check_batch(model, values.training.batch_size, strategy)
+        if scorer:
+            scorer.check_model(model)
+        run.folder.check_export()
         run.folder.lock()
         if len(examples.shape) == 3 and not (known and run.folder.sheets()):
             _, picture = sheets.drawer(model, value_range)(model)
@@ -76,8 +80,13 @@ def _prepare(run, make_score):
     with distribution.scope(strategy):
         model = run.build(of, **options)
     check_batch(model, values.training.batch_size, strategy)
+    if scorer:
+        scorer.check_model(model)
+    run.folder.check_export()
     checkpoints = Checkpoints(run.folder / "checkpoints", model)
     done = checkpoints.restore() or 0
+    if scorer and done < values.training.steps:
+        _begin_selection(run, checkpoints, scorer.selected_by, done)
     distribution.check_same_step(strategy, done)
     if done:
         logging.info("resuming from step %d in %s", done, run.folder)
@@ -92,7 +101,24 @@ def _prepare(run, make_score):
         checkpoints.save(0, "history", keep=None)  # so that a rollback is always possible
     if chief:
         _note(run, options | facts, done)
-    return model, of, checkpoints, score, strategy, examples, done
+    return model, of, checkpoints, scorer, strategy, examples, done
+
+
+def _begin_selection(run, checkpoints, by, done):
+    """Notes how the best checkpoint is selected, and begins anew if it is in another way
+    than before, because the scores have other scales."""
+    before = run.facts.get("selected_by")
+    if before is None:
+        run.facts["selected_by"] = {"options": by, "since": 0}
+    elif before["options"] != by:
+        logging.warning(
+            "the best checkpoint was selected by %s: from step %d on it is selected by %s",
+            *(before["options"], done, by),
+        )
+        run.facts["selected_by"] = {"options": by, "since": done}
+    since = run.facts["selected_by"]["since"]
+    if since and done <= since:  # also if the run was killed before its next checkpoint
+        checkpoints.best_score.assign(-np.inf)
 
 
 def check(values: settings.Values, strategy):
@@ -178,7 +204,7 @@ def _compile_options(strategy, run, of, examples, first_look):
     )
 
 
-def _fit(run, model, of, checkpoints, score, strategy, examples, done):
+def _fit(run, model, of, checkpoints, scorer, strategy, examples, done):
     """Trains up to --steps, then writes the export and the summary."""
     training = run.values.training
     chief = distribution.is_chief(strategy)
@@ -201,7 +227,7 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
     writer = tensorboard.Writer(run.folder / "tensorboard", done, track)
     bar = sys.stdout.isatty() and callbacks.Progress(training.steps, done, images)
     reporter, watch, keeper, watchers = _watchers(
-        run, model, examples, checkpoints, score, writer, bar, images
+        run, model, examples, checkpoints, scorer, writer, bar, images
     )
     with stop, _failure_kept(run), _around(bar):
         watchers = [stop, *watchers]
@@ -212,7 +238,7 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
         sys.exit(128 + stop.signum)
     if reporter.seconds_per_step:
         summary.measure(run, reporter, images)
-    facts = summary.manifest(run, done)
+    facts = summary.manifest(run, model, done)
     export.export(model, run.folder / "export", run.values.data.value_range, facts)
     watch.conclude()
     summary.write(run, model, watch, strategy)
@@ -220,7 +246,7 @@ def _fit(run, model, of, checkpoints, score, strategy, examples, done):
         print(line, flush=True)
 
 
-def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
+def _watchers(run, model, examples, checkpoints, scorer, writer, bar, images):
     """The callbacks of the process that writes the run folder."""
     training, value_range = run.values.training, run.values.data.value_range
     total, period = training.steps, training.report_steps
@@ -233,6 +259,7 @@ def _watchers(run, model, examples, checkpoints, score, writer, bar, images):
     draw = sheets.drawer(model, value_range, points)
     samples = callbacks.SampleSheets(writer, draw, run.folder / "samples", period, total)
     every = -(-training.checkpoint_steps // period) * period  # whole report periods
+    score = scorer.select if scorer else None
     keeper = callbacks.CheckpointCallback(checkpoints, every, total, writer, score)
     watch = collapse.Watch(
         *(run.folder, model, checkpoints, writer),
