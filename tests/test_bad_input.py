@@ -28,6 +28,7 @@ from tfgan_papers.papers.gan import GAN
 from tfgan_papers.papers.gan_networks import point_networks
 from tfgan_papers.runs import callbacks, tensorboard
 from tfgan_papers.runs.checkpoints import Checkpoints
+from tfgan_papers.runs.folder import RunFolder
 
 NO_WRITER = tensorboard.Writer(None)
 EXTENDED = (*launch.BASE, f"--steps={launch.STEPS + 3}")
@@ -325,6 +326,23 @@ import runpy, sys
 sys.modules["fcntl"] = sys.modules["resource"] = None  # so that their import fails
 runpy.run_path("main.py", run_name="__main__")
 """
+
+
+def test_a_disk_without_file_locks_is_trained_on(tmp_path, monkeypatch, caplog):
+    def lockf(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    RunFolder(tmp_path / "run").lock()
+    assert "has no file locks (No locks available): run only one process" in caplog.text
+
+
+def test_an_export_folder_of_somebody_else_is_kept(tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "thesis.pdf").touch()
+    ended = launch.within(*launch.BASE[2:], "--model=gan", f"--logdir={tmp_path}")
+    assert ended.code == 2 and "is not an export of a run" in refusal(ended)
+    assert launch.contents(tmp_path).keys() == {"export/thesis.pdf"}
 
 
 def test_a_system_without_file_locks_and_memory_counts_trains(tmp_path):

@@ -76,6 +76,10 @@ def test_too_few_labels_and_a_d_with_labels_are_refused():
     few = HeldExamples("few", np.zeros((50, 8, 8, 1), np.uint8), np.arange(50) % 2, "ab")
     with pytest.raises(UsageError, match="100 labelled images per class, and few"):
         linear_features.reference("unit", few, few)
+    exact = np.zeros((200, 8, 8, 1), np.uint8)
+    none_left = HeldExamples("exact", exact, np.arange(200) % 2, "ab")
+    with pytest.raises(UsageError, match="beside those that choose C"):
+        linear_features.reference("unit", none_left, none_left)
     x, label = keras.Input((8, 8, 1)), keras.Input((1,))
     both = keras.layers.Concatenate()([keras.layers.Flatten()(x), label])
     with pytest.raises(UsageError, match="takes images only"):

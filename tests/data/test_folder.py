@@ -236,6 +236,17 @@ def test_split_of_a_folder_is_of_its_files(tmp_path):
     assert "train (10 examples)" in said
 
 
+@pytest.mark.parametrize("beside", ["unlabeled/c.png", "preview.png"])
+def test_images_beside_training_and_test_folders_are_refused(beside, tmp_path):
+    """Else the test images would be trained on."""
+    for name in ("train/a.png", "test/b.png"):
+        save(tmp_path / name, np.zeros((4, 4), np.uint8))
+    assert folder(tmp_path).size == 1
+    save(tmp_path / beside, np.zeros((4, 4), np.uint8))
+    with pytest.raises(UsageError, match=f"beside them: move {beside.split('/')[0]} "):
+        folder(tmp_path)
+
+
 def test_folder_of_bad_files_only_is_told(tmp_path, rng):
     bad = spoil(tmp_path, rng)
     said = message(UserError, dataset="folder", data_dir=str(tmp_path))

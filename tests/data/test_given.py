@@ -71,6 +71,15 @@ def test_array_of_no_images_is_told(stored, tmp_path):
         data.array(str(tmp_path / "x.npy"))
 
 
+def test_a_file_of_no_or_several_arrays_is_told(tmp_path):
+    (tmp_path / "empty.npy").touch()
+    np.savez(tmp_path / "several.npz", a=np.zeros(3))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    for name in ("empty.npy", "several.npy"):
+        with pytest.raises(UserError, match=f"{name} cannot be read: "):
+            data.array(str(tmp_path / name))
+
+
 def test_given_images_are_those_of_all_splits_in_one_permutation(tmp_path):
     """Even of an old run, whose own data keep the order of their paths."""
     for i in range(60):

@@ -335,6 +335,14 @@ def run(tmp_path_factory):
     return folder, trained, pictures
 
 
+def test_reconstructions_of_few_images_are_whole_rows(run):
+    folder, *_ = run
+    for n in (3, 13):  # rows of ten
+        few = (f"--test_split=train[:{n}]", f"--logdir={folder}")
+        ended = launch.within("--mode=sample", "--sample=reconstructions", *few)
+        assert ended.code == 0, ended.err
+
+
 def test_a_run_scores_its_bound_and_draws_its_pictures(run):
     folder, trained, pictures = run
     assert trained.code == 0, trained.err
