@@ -1,9 +1,12 @@
 """Criteria of claims: a made-up record that meets each, and one that does not."""
 
+import json
+
 import pytest
 
 from reproduction.claims import CLAIMS
 from reproduction.criteria import CRITERIA
+from tests import launch
 
 
 def gamma_study(diversities, ratios, failures=0):
@@ -247,6 +250,21 @@ CASES = {  # claim -> a record that shows it, records that do not
 
 def test_every_criterion_is_of_a_claim_and_has_cases():
     assert set(CASES) == set(CRITERIA) <= set(CLAIMS)
+
+
+COUNTING = [  # failures of a study's runs
+    *("began-rate", "began-gamma", "began-no-alternation", "rmsprop-over-adam"),
+    *(name for name in CRITERIA if name.startswith("lsgan-bn-")),
+]
+
+
+@pytest.mark.parametrize("claim", COUNTING)
+def test_failures_are_those_of_the_present_collapse_watch(claim):
+    """It measures coverage too. A record from before counts fewer failures."""
+    path = launch.ROOT / "results" / f"{CRITERIA[claim].record}.json"
+    watched = [run["scores"] for run in json.loads(path.read_text())["runs"]]
+    ended = [scores for scores in watched if "diversity" in scores]
+    assert ended and all("coverage" in scores for scores in ended)
 
 
 @pytest.mark.parametrize("claim", CASES)
