@@ -1,9 +1,11 @@
 """The code in docs/add_a_paper.md is a working paper."""
 
 import json
+import math
 import re
 
 from tests import launch
+from tests.tiny_models import SHAPE, critic, generator
 
 SCRIPT = """
 import sys
@@ -26,6 +28,17 @@ def page_code():
 def test_the_page_is_short():
     lines = [line for line in page_code().splitlines() if line.strip()]
     assert len(lines) <= 60
+
+
+def test_the_model_of_the_page_evaluates(rng):
+    page = {"__name__": "wgan_gp_of_the_page"}
+    exec(page_code(), page)
+    model = page["WGANGP"](generator("sigmoid"), critic())
+    model.compile("adam", "adam")
+    images = rng.uniform(0, 1, (16, *SHAPE)).astype("float32")
+    found = model.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+    assert set(found) == {"d_loss", "g_loss", "d_real", "d_fake"}
+    assert all(map(math.isfinite, found.values()))
 
 
 def test_the_paper_of_the_page_trains_resumes_and_samples(tmp_path):

@@ -168,12 +168,6 @@ CASES = {
         2,
         ["--dataset=digits does not read --data_dir", "add --dataset=folder"],
     ),
-    "the size of points": (
-        "--dataset=ring --image_size=32",
-        2,
-        ["--dataset=ring does not read --image_size"],
-    ),
-    "a font of other data": ("--font=a.ttf", 2, ["does not read --font"]),
     "scores chosen on what they score": (
         "--metrics=parzen_window --validation_split=train[90%:]",
         2,
@@ -219,21 +213,6 @@ CASES = {
         "--strategy=mirrored --cpu_devices=2 --k=2 --batch_size=101",
         2,
         ["--batch_size=101", "2 replicas"],
-    ),
-    "two rules for the learning rate": (
-        "--model=began --stall_steps=100",
-        2,
-        ["--stall_steps has no effect with --halving_steps=600"],
-    ),
-    "options of chosen labels without any": (
-        "--model=improved_gan --labels=0 --average_rate=0.5",
-        2,
-        ["--average_rate has no effect with --labels=0"],
-    ),
-    "options of other networks": (
-        "--model=improved_gan --network=imagenet --image_size=32 --g_steps=2",
-        2,
-        ["--g_steps has no effect with --network=imagenet"],
     ),
     "more steps of D than there is noise for": ("--k=300", 2, ["from 1 to 254"]),
     "a target that is no number": ("--a=nan", 2, ["--a=nan: give a number"]),

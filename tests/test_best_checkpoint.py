@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests import launch
 from tests.tiny_models import compiled
-from tfgan_papers.errors import UserError
+from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import callbacks, tensorboard, train
 from tfgan_papers.runs.checkpoints import Checkpoints
 
@@ -40,7 +40,8 @@ def continued():
 def test_another_score_begins_the_selection_anew(continued):
     assert [each.code for each in continued.ended] == [0] * 4, continued.ended
     since = launch.STEPS + launch.REPORT_STEPS
-    assert f"from step {since} on it is selected by" in continued.ended[1].err
+    said = f"by diversity: from step {since} on it is selected anew, by coverage"
+    assert said in " ".join(continued.ended[1].err.split())
     by = continued.facts["selected_by"]
     assert (by["options"]["metric"], by["since"]) == ("coverage", since)
     assert continued.scores[-1]["step"] > since  # the best is one of the new ones
@@ -63,6 +64,7 @@ def test_the_manifest_of_an_export_has_the_scores_of_its_step_alone(continued):
     ("before", "done", "since", "kept"),
     [
         (None, 0, 0, True),
+        (None, 20, 20, False),  # of an older version, which did not note the score
         ({"options": BY_COVERAGE, "since": 0}, 20, 0, True),
         ({"options": BY_DIVERSITY, "since": 0}, 20, 20, False),
         ({"options": BY_COVERAGE, "since": 20}, 20, 20, False),  # killed since then
@@ -93,6 +95,15 @@ def test_an_interrupted_run_keeps_its_checkpoint_without_a_score(tmp_path):
     keeper.keep(model, scored=False)
     assert [path.name for path in checkpoints.all()] == ["step-000000003"]
     assert not checkpoints.all("best")
+
+
+def test_a_score_that_is_impossible_ends_the_run(tmp_path):
+    def score(model):
+        raise UsageError("use another score")
+
+    keeper, model, _ = keeper_of(tmp_path, score)
+    with pytest.raises(UsageError):
+        keeper.keep(model)
 
 
 def test_samples_that_cannot_be_scored_yet_do_not_end_the_run(tmp_path, caplog):

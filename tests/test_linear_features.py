@@ -78,7 +78,7 @@ def test_too_few_labels_and_a_d_with_labels_are_refused():
         linear_features.reference("unit", few, few)
     exact = np.zeros((200, 8, 8, 1), np.uint8)
     none_left = HeldExamples("exact", exact, np.arange(200) % 2, "ab")
-    with pytest.raises(UsageError, match="beside those that choose C"):
+    with pytest.raises(UsageError, match="has no more, which would choose C"):
         linear_features.reference("unit", none_left, none_left)
     x, label = keras.Input((8, 8, 1)), keras.Input((1,))
     both = keras.layers.Concatenate()([keras.layers.Flatten()(x), label])

@@ -159,9 +159,12 @@ def run_mode(mode: str, values: dict[str, object]):
         return sample.sample_pretrained(own, of_run.get("logdir"))
     if mode != "train":
         return function(open_run(of_run), own)
-    _check_of_training(values, of_run)
+    if not FLAGS["mode"].present:  # else the user knows that flags of others are left out
+        _check_of_training(values, of_run)
     pictures = options.build(sample.SampleOptions, values)
     run = hold_out(open_run(of_run), of_run)
+    if not run.facts:
+        data.check_used(run.values.data.dataset, of_run)
     sample.check_after_training(pictures, run.values.data)
     function(run, own)
     if pictures.sample:

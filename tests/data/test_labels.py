@@ -1,5 +1,7 @@
 """Labels: whose they are, in what order, and what is said of sets that have none."""
 
+import re
+
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -20,6 +22,7 @@ from tests.data.sets import (
     real,
     save,
 )
+from tfgan_papers import data
 from tfgan_papers.data import examples as examples_module
 from tfgan_papers.data.examples import HeldExamples
 from tfgan_papers.errors import UsageError, UserError
@@ -74,6 +77,20 @@ def test_labels_of_a_part_keep_the_meaning_they_have_in_the_whole(tmp_path):
         save(tmp_path / name / "x.png", np.full((4, 4), i, np.uint8))
     images, labels = folder(tmp_path, "train[1:]", data_order="sorted").labelled("raw")
     assert list(images[:, 0, 0, 0]) == [0, 2] and list(labels) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "unused"),
+    [
+        ("digits", {"dataset", "data_dir", "image_size"}, {"data_dir"}),
+        ("ring", {"image_size", "font", "ring"}, {"image_size", "font"}),
+        ("glyphs", {"font", "characters"}, set()),
+        ("mnist", {"data_dir", "tfd_fold"}, {"tfd_fold"}),
+    ],
+)
+def test_options_that_a_set_does_not_read_are_warned_of(dataset, given, unused, caplog):
+    data.check_used(dataset, given)
+    assert set(re.findall(r"does not read --(\w+)", caplog.text)) == unused
 
 
 def test_digits_labels_are_scikit_learns():

@@ -13,7 +13,7 @@ from tests.factories import build
 from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import began, began_networks
+from tfgan_papers.papers import began, began_networks, contract
 from tfgan_papers.runs import export
 from tfgan_papers.runs.checkpoints import Checkpoints
 
@@ -321,13 +321,28 @@ def test_adam_has_its_defaults_and_both_networks_the_papers_rate():
 
 
 @pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        ({"halving_steps": 600}, "--halving_steps=600"),
+        ({"fidelity": "code"}, "--fidelity="),
+    ],
+)
+def test_a_stall_beside_fixed_halvings_is_warned_of(given, beside, caplog):
+    contract.warn_of_no_effect.cache_clear()
+    of = settings(**{k: v for k, v in given.items() if k == "fidelity"})
+    more = {k: v for k, v in given.items() if k != "fidelity"}
+    for _ in range(2):  # warned of once
+        build("began", of, width=2, stall_steps=50, **more)
+    assert caplog.text.count(f"--stall_steps has no effect with {beside}") == 1
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"gamma": 1.5}, "--gamma=1.5: give a number from 0.0 to 1.0"),
         ({"gamma": float("nan")}, "--gamma=nan: give a number from"),
         ({"lambda_k": -1.0}, "--lambda_k=-1.0: give a number of 0.0 or more"),
         ({"stall_steps": 15}, "stall_steps is 15"),
-        ({"stall_steps": 50, "halving_steps": 600}, "has no effect with --halving_steps"),
         ({"learning_rate_floor": 1.0}, "--learning_rate_floor=1.0 is above"),
     ],
 )

@@ -1,5 +1,6 @@
 """Improved GAN from the command line: resume, test error, ensembles, refusals."""
 
+import re
 import signal
 import types
 
@@ -16,6 +17,7 @@ from tfgan_papers import losses, noise
 from tfgan_papers.commands import evaluate, scoring, subjects
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import classification_error
+from tfgan_papers.papers import contract
 from tfgan_papers.runs.run import ensemble_member, open_run
 from tfgan_papers.runs.settings import lines
 
@@ -94,6 +96,20 @@ def test_classify_is_of_the_averaged_weights(run, rng):
     expected = logsumexp(logits, 1, keepdims=True)  # the logit of D(x), one per image
     np.testing.assert_allclose(served.score(images), expected, rtol=1e-4)
     assert "classify" in (folder / "export" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"labels": 0, "average_rate": 0.5, "average": "none"}, {"average_rate"}),
+        ({"labels": 0, "label_seed": 3}, {"label_seed"}),
+        ({"labels": 0}, set()),
+    ],
+)
+def test_options_without_effect_are_warned_of(given, warned, caplog):
+    contract.warn_of_no_effect.cache_clear()
+    build("improved_gan", settings_of((8, 8, 1)), **given)
+    assert set(re.findall(r"--(\w+) has no effect", caplog.text)) == warned
 
 
 @pytest.fixture

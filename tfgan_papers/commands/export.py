@@ -32,7 +32,9 @@ def add_scores(run: Run):
     """Adds the scores of the finished run to the manifest of its export."""
     path = run.folder / "export" / "manifest.json"
     manifest = files.read_json(path)
-    scores = manifest and summary.scores_of(run, manifest["generator"], manifest["step"])
+    if not manifest or "generator" not in manifest:  # of an older version
+        return
+    scores = summary.scores_of(run, manifest["generator"], manifest["step"])
     if scores:
         files.write_json(path, manifest | {"scores": scores})
 

@@ -294,7 +294,9 @@ class Scorer:
             if metric.OF == "labelled samples":
                 subject.check_classes()
             elif metric.OF not in OF_SAMPLES:
-                subject.component(metric.OF)
+                component = subject.component(metric.OF)
+                if metric.OF == "discriminator":
+                    metric.network(component)  # refuses a D with labels
 
     @property
     def selected_by(self) -> dict[str, object]:
@@ -302,14 +304,17 @@ class Scorer:
         metric, scores = next(iter(self.metrics)), self.scores
         kind = "validation" if "validation" in METRICS[metric].SPLITS else "test"
         on = self._split(kind) if kind in METRICS[metric].SPLITS else ""
-        of_features = METRICS[metric].OF == "features"
-        return {
+        found = {
             "metric": metric,
             "split": on,
             "samples": self._count(metric),
             "seed": scores.score_seed,
-            "features": scores.features if of_features else "",
         }
+        if METRICS[metric].OF != "features":
+            return found
+        names = ("features", "feature_layer", "feature_range")
+        network = {name: getattr(scores, name) for name in names}
+        return found | network | {"features_sha256": self.facts["features_sha256"]}
 
     def select(self, model) -> float:
         """Returns the model's score by the first metric, highest for the best model."""

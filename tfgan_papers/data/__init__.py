@@ -1,7 +1,7 @@
 """Data sets by name: `load(split, DataOptions(dataset="mnist"))` returns `Examples`."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from absl import logging
 
@@ -79,7 +79,6 @@ def load(split: str, options: DataOptions) -> Examples:
         UsageError: there is no such set or split, or the options do not fit the set.
         UserError: the data are missing or cannot be read.
     """
-    check_used(options)
     if options.dataset in SOURCES:
         examples = SOURCES[options.dataset](split, options)
     else:
@@ -89,24 +88,25 @@ def load(split: str, options: DataOptions) -> Examples:
     return examples
 
 
-def check_used(options: DataOptions):
-    """Checks that no option is given that the data set does not have.
+def check_used(dataset: str, given: Collection[str]):
+    """Warns of options that the data set does not read.
+
+    Args:
+        dataset: the name of the data set.
+        given: names of the options that the user gives.
 
     Raises:
-        UsageError: there is one. Without this error, somebody who forgets
-            --dataset=folder would train on other images.
+        UsageError: --data_dir is one, and the user has not named the data set. The run
+            would train on other images than the user's.
     """
-    name, remedy = options.dataset, "leave it out"
-    unused = [each for each, sets in ONLY_OF.items() if name not in sets]
-    if name in POINTS:
-        unused += ["image_size", "channels", "crop"]
-    if name in WITHOUT_FILES:
-        unused.append("data_dir")
-    for field in dataclasses.fields(options):
-        if field.name in unused and getattr(options, field.name) != field.default:
-            if field.name == "data_dir":
-                remedy = "for your own images add --dataset=folder"
-            raise UsageError(f"--dataset={name} does not read --{field.name}: {remedy}")
+    unused = {name for name, sets in ONLY_OF.items() if dataset not in sets}
+    unused |= {"image_size", "channels", "crop"} if dataset in POINTS else set()
+    unused |= {"data_dir"} if dataset in WITHOUT_FILES else set()
+    for name in sorted(unused.intersection(given)):
+        said = f"--dataset={dataset} does not read --{name}"
+        if name == "data_dir" and "dataset" not in given:
+            raise UsageError(f"{said}: for your own images add --dataset=folder")
+        logging.warning("%s", said)
 
 
 def with_held_out_split(options: DataOptions) -> DataOptions:

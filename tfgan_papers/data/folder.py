@@ -44,7 +44,18 @@ def load(split, options):
 
 
 def has_test_split(options: DataOptions) -> bool:
-    return "test" in _tree(_root(options), options)[0].splits
+    root = _root(options)
+    tree, _ = _tree(root, options)
+    _check_beside(root, tree)
+    return "test" in tree.splits
+
+
+def _check_beside(name, tree):
+    if tree.beside:
+        raise UsageError(
+            f"{name} has folders for training and testing, and images beside them: "
+            f"move {', '.join(tree.beside[:CLASSES_SHOWN])} elsewhere"
+        )
 
 
 def _root(options):
@@ -61,6 +72,7 @@ def read(name: str, split: str, options: DataOptions) -> Examples:
         fit = fit._replace(channels=1 if all(map(_is_grey, tree.paths)) else 3)
     paths = tree.paths
     if split != "all":
+        _check_beside(name, tree)
         paths = list(itertools.chain(*splits.taken(name, split, tree.splits)))
     good, held, shape = _good(name, paths, fit)
     labels, names = tree.labels(good)
@@ -142,13 +154,10 @@ class Tree:
         names = ["/".join(parts) for parts in self.parts.values()]
         self.paths = [paths[i] for i in fixed_order(names)] if hashed else paths
         tops = {SPLITS.get(parts[0].lower()) for parts in self.parts.values()}
-        if {"train", "test", None} <= tops:
-            firsts = {parts[0] for parts in self.parts.values()}
-            beside = sorted(each for each in firsts if each.lower() not in SPLITS)
-            raise UsageError(
-                f"{root} has folders for training and testing, and images beside them: "
-                f"move {', '.join(beside[:CLASSES_SHOWN])} elsewhere"
-            )
+        firsts = {parts[0] for parts in self.parts.values()}
+        self.beside = []  # folders and images beside those of training and testing
+        if {"train", "test"} <= tops:
+            self.beside = sorted(each for each in firsts if each.lower() not in SPLITS)
         self.depth = int("train" in tops and None not in tops)
         names = {"train"} | (tops if self.depth else set())
         self.splits = {name: [] for name in sorted(names, key="train".__ne__)}

@@ -45,11 +45,18 @@ def parts(name, split, infos: Mapping[str, tfds.core.SplitInfo]):
 def overlap(first: str, second: str) -> bool:
     """Whether two splits have examples in common, as far as their texts show it.
 
-    Shares in per cent are compared with shares, and numbers with numbers; a share and a
-    number of the same split are taken to be apart.
+    Shares in per cent are compared with shares, numbers from the start with such numbers,
+    and numbers from the end with such numbers; otherwise parts are taken to be apart.
     """
+    if "all" in (first, second):
+        return True
     shares = "%" in first + second
-    if shares and any("[" in text and "%" not in text for text in (first, second)):
+    kinds = {
+        ("%" in text, "%" not in text and re.search(r"[\[:]-", text) is not None)
+        for text in (first, second)
+        if "[" in text
+    }
+    if len(kinds) > 1:
         return False
     names = set(re.findall(r"(\w+)(?=\[|\+|$)", f"{first}+{second}"))
     size = 100 if shares else LARGE

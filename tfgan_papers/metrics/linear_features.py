@@ -67,10 +67,15 @@ def reference(value_range: str, train, test) -> Reference:
     some, some_labels = subsets.some(train, min(LIMIT, train.size)).labelled(value_range)
     rows = _pool(len(some), train.classes)
     least = np.bincount(some_labels[rows], minlength=train.classes).min()
-    if least < PER_CLASS or not rows.start:  # none would be left to choose C
+    if least < PER_CLASS:
         raise UsageError(
             f"the SVM takes {PER_CLASS} labelled images per class, and {train.name} has "
             f"only {least} of one class beside those that choose C: use another score"
+        )
+    if not rows.start:
+        raise UsageError(
+            f"the SVM takes {PER_CLASS} labelled images per class, and {train.name} has "
+            "no more, which would choose C: use another score"
         )
     return Reference(some, some_labels, *subsets.some(test).labelled(value_range))
 

@@ -67,7 +67,7 @@ from tfgan_papers.models import adversarial
 from tfgan_papers.models.optimizer_group import computes_its_rate
 from tfgan_papers.options import option
 from tfgan_papers.papers.began_networks import NETWORKS, WEIGHT_STD, Carry, Style, networks
-from tfgan_papers.papers.contract import Paper
+from tfgan_papers.papers.contract import Paper, warn_of_no_effect
 from tfgan_papers.papers.convolutional import WidthOptions, in_width
 
 LEARNING_RATE = 1e-4  # Sec. 4.1
@@ -387,15 +387,13 @@ def create(settings, options, experiment, draw):
     """Creates the model, not compiled; `settings` is a `contract.Settings`.
 
     Raises:
-        UsageError: the learning rate is below its floor, or --stall_steps is given and has
-            no effect.
+        UsageError: the learning rate is below its floor.
     """
     style, floor = in_width(experiment.style, options), options.learning_rate_floor
     if _halving_steps(settings, options) and options.stall_steps != STALL_STEPS:
-        fixed = f"--halving_steps={options.halving_steps}: add --halving_steps=0"
-        if not options.halving_steps:
-            fixed = "--fidelity=code, which halves the rates at fixed steps"
-        raise UsageError(f"--stall_steps has no effect with {fixed}")
+        fixed = f"--halving_steps={options.halving_steps}"
+        code = "--fidelity=code, which halves the rates at fixed steps"
+        warn_of_no_effect("stall_steps", fixed if options.halving_steps else code)
     if style.std is not None:
         style = style._replace(std=options.weight_std)
     if floor > settings.learning_rate:

@@ -5,11 +5,13 @@ name of their networks, and two functions that create the model and its optimize
 `docs/add_a_paper.md` shows how to add a paper.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import keras
 import numpy as np
+from absl import logging
 
 from tfgan_papers import losses
 from tfgan_papers.errors import UsageError
@@ -159,6 +161,12 @@ def build(
         steps_per_execution=steps_per_execution,
     )
     return model
+
+
+@functools.cache  # once, and not for each model that is built
+def warn_of_no_effect(option: str, beside: str):
+    """Warns that --`option` has no effect beside the options in `beside`."""
+    logging.warning("--%s has no effect with %s", option, beside)
 
 
 def needed_classes(settings: Settings, model: str) -> int:

@@ -79,7 +79,7 @@ from tfgan_papers.papers import borrowed
 from tfgan_papers.papers import improved_gan_data as data
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 from tfgan_papers.papers.borrowed import BorrowedOptions
-from tfgan_papers.papers.contract import Paper
+from tfgan_papers.papers.contract import Paper, warn_of_no_effect
 from tfgan_papers.papers.improved_gan_experiments import (
     EXPERIMENTS,
     dataset_defaults,
@@ -370,19 +370,18 @@ def create(settings, options, experiment, draw):
         settings: `contract.Settings`.
 
     Raises:
-        UsageError: the data have no labels, the loss needs a D without labels, --labels
-            is given to networks that take all, or an option has no effect.
+        UsageError: the data have no labels, the loss needs a D without labels, or
+            --labels is given to networks that take all.
         ValueError: the data are points.
     """
     every = experiment.networks is imagenet.networks
     if every and options.labels is not None:
         raise UsageError("--network=imagenet takes all the labels: leave out --labels")
     if every:
-        _refuse(
-            ("g_steps", "decay_epochs", *OF_LABELS), settings, options, "--network=imagenet"
-        )
+        unused = ("g_steps", "decay_epochs", *OF_LABELS)
+        _warn_of(unused, settings, options, "--network=imagenet")
     elif not options.labels:
-        _refuse(OF_LABELS, settings, options, "--labels=0")
+        _warn_of(OF_LABELS, settings, options, "--labels=0")
     if (every or options.labels) and not settings.classes:
         raise UsageError(
             f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
@@ -425,14 +424,14 @@ def create(settings, options, experiment, draw):
 OF_LABELS = ("label_seed", "average", "average_rate")  # options of chosen labels
 
 
-def _refuse(names, settings, options, beside):
-    """Checks that the options `names`, which have no effect, have their defaults."""
+def _warn_of(names, settings, options, beside):
+    """Warns of the options `names`, which have no effect, if they are not the defaults."""
     network = settings.network or network_of(settings.dataset)
     special = dataset_defaults(settings.dataset, network, settings.fidelity)
     for field in dataclasses.fields(options):
         default = special.get(field.name, field.default)
-        if field.name in names and getattr(options, field.name) != default:
-            raise UsageError(f"--{field.name} has no effect with {beside}: leave it out")
+        if field.name in names and getattr(options, field.name) not in (default, "none"):
+            warn_of_no_effect(field.name, beside)
 
 
 def make_optimizers(settings, options, experiment):

@@ -17,7 +17,7 @@ from absl import logging
 from tqdm import tqdm
 
 from tfgan_papers import figures
-from tfgan_papers.errors import TrainingFailure, UserError
+from tfgan_papers.errors import TrainingFailure, UsageError, UserError
 from tfgan_papers.runs import sheets, tensorboard
 
 FIRST_CHECKPOINT_SECONDS = 60.0
@@ -409,6 +409,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         """
         try:
             score = self.score(model)
+        except UsageError:  # no samples can be scored
+            raise
         except UserError as error:
             logging.warning("step %d has no score: %s", step, error)
             return

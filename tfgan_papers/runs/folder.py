@@ -94,7 +94,8 @@ class RunFolder:
             UsageError: it is not.
         """
         folder = self.path / "export"
-        if folder.exists() and not (folder / "manifest.json").is_file():
+        ours = (folder, self.path / "export.partial")  # of a run killed at its end
+        if folder.exists() and not any((f / "manifest.json").is_file() for f in ours):
             raise UsageError(
                 f"{folder} is there and is not an export of a run: choose another --logdir"
             )

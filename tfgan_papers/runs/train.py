@@ -108,12 +108,15 @@ def _begin_selection(run, checkpoints, by, done):
     """Notes how the best checkpoint is selected, and begins anew if it is in another way
     than before, because the scores have other scales."""
     before = run.facts.get("selected_by")
-    if before is None:
+    scored = np.isfinite(checkpoints.best_score.numpy())
+    if before is None and not scored:
         run.facts["selected_by"] = {"options": by, "since": 0}
-    elif before["options"] != by:
+    elif before is None or before["options"] != by:
+        was = before["options"]["metric"] if before else "a score that is not noted"
         logging.warning(
-            "the best checkpoint was selected by %s: from step %d on it is selected by %s",
-            *(before["options"], done, by),
+            "the best checkpoint was selected by %s: from step %d on it is selected anew, "
+            "by %s with these options",
+            *(was, done, by["metric"]),
         )
         run.facts["selected_by"] = {"options": by, "since": done}
     since = run.facts["selected_by"]["since"]
@@ -232,7 +235,7 @@ def _fit(run, model, of, checkpoints, scorer, strategy, examples, done):
     with stop, _failure_kept(run), _around(bar):
         watchers = [stop, *watchers]
         done = _train_segments(run, model, of, strategy, examples, done, watchers, stop)
-        keeper.keep(model, scored=not stop.signum)
+        keeper.keep(model, scored=not stop.signum or done >= training.steps)
     if stop.signum:
         print(f"interrupted at step {done}: run the same command to continue")
         sys.exit(128 + stop.signum)
