@@ -198,7 +198,7 @@ CASES = {  # claim -> a record that shows it, records that do not
     "lsgan-bn-g-adam": (FEWER, SAME),
     "lsgan-bn-gd-rmsprop": (losses(9, 1), losses(4, 1)),
     "lsgan-bn-g-rmsprop": (stability_study(both(0), both(0)), SAME),
-    "lsgan-bn-gd-adam": (SAME, FEWER),
+    "lsgan-bn-gd-adam": (SAME, FEWER, stability_study(both(1), both(9))),
     "rmsprop-over-adam": (
         stability_study({"adam": 6, "rmsprop": 0}, {"adam": 3, "rmsprop": 1}),
         stability_study({"adam": 5, "rmsprop": 4}, both(1)),
