@@ -48,7 +48,7 @@ def test_short_help_is_short_and_has_examples():
     ("arguments", "code", "words"),
     [
         (("--model=lsgan", "--k=2"), 2, "--model=lsgan does not take --k"),
-        (("--k=0",), 2, "--k=0: give a number of 1 or more"),
+        (("--k=0",), 2, "--k=0: give a number from 1 to 254"),
         (("--colour=red",), 1, "colour"),
     ],
 )

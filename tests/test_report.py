@@ -12,7 +12,7 @@ import shutil
 import pytest
 
 from tests import launch
-from tests.test_study import covered, made
+from tests.test_findings import covered, made
 from tfgan_papers.commands import findings, report
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError

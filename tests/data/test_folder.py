@@ -237,14 +237,15 @@ def test_split_of_a_folder_is_of_its_files(tmp_path):
 
 
 @pytest.mark.parametrize("beside", ["unlabeled/c.png", "preview.png"])
-def test_images_beside_training_and_test_folders_are_refused(beside, tmp_path):
-    """Else the test images would be trained on."""
+def test_images_beside_training_and_test_folders_are_warned_of(beside, tmp_path, caplog):
+    """The test images are then trained on."""
     for name in ("train/a.png", "test/b.png"):
         save(tmp_path / name, np.zeros((4, 4), np.uint8))
     assert folder(tmp_path).size == 1
+    assert "beside them" not in caplog.text
     save(tmp_path / beside, np.zeros((4, 4), np.uint8))
-    with pytest.raises(UsageError, match=f"beside them: move {beside.split('/')[0]} "):
-        folder(tmp_path)
+    assert folder(tmp_path).size == 3
+    assert f"to have splits, move {beside.split('/')[0]} elsewhere" in caplog.text
 
 
 def test_folder_of_bad_files_only_is_told(tmp_path, rng):

@@ -36,26 +36,15 @@ def load(split, options):
     """Loads the images below --data_dir, in the order of --data_order.
 
     If folders named `train` and `test` (or otherwise, see SPLITS) hold all images, they are
-    the splits; images beside both are an error. Otherwise all images are in `train`. If all
-    images of `train` lie in two or more subfolders, these are the classes. Images of the
-    split that cannot be read are logged and left out.
+    the splits. Otherwise all images are in `train`, with a warning if only some images lie
+    beside both folders. If all images of `train` lie in two or more subfolders, these are
+    the classes. Images of the split that cannot be read are logged and left out.
     """
     return read(_root(options), split, options)
 
 
 def has_test_split(options: DataOptions) -> bool:
-    root = _root(options)
-    tree, _ = _tree(root, options)
-    _check_beside(root, tree)
-    return "test" in tree.splits
-
-
-def _check_beside(name, tree):
-    if tree.beside:
-        raise UsageError(
-            f"{name} has folders for training and testing, and images beside them: "
-            f"move {', '.join(tree.beside[:CLASSES_SHOWN])} elsewhere"
-        )
+    return "test" in _tree(_root(options), options)[0].splits
 
 
 def _root(options):
@@ -72,7 +61,8 @@ def read(name: str, split: str, options: DataOptions) -> Examples:
         fit = fit._replace(channels=1 if all(map(_is_grey, tree.paths)) else 3)
     paths = tree.paths
     if split != "all":
-        _check_beside(name, tree)
+        if tree.beside:
+            _warn_of_images_beside_splits(name, *tree.beside[:CLASSES_SHOWN])
         paths = list(itertools.chain(*splits.taken(name, split, tree.splits)))
     good, held, shape = _good(name, paths, fit)
     labels, names = tree.labels(good)
@@ -135,6 +125,15 @@ def _warn_of_images_beside_folders(root, count):
         "%s: its folders are not classes, because images lie beside them (%d): move these "
         "into a folder to have classes",
         *(root, count),
+    )
+
+
+@functools.cache
+def _warn_of_images_beside_splits(root, *beside):
+    logging.warning(
+        "%s: its folders for training and testing are no splits, because images lie beside "
+        "them: to have splits, move %s elsewhere",
+        *(root, ", ".join(beside)),
     )
 
 
