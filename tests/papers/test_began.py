@@ -84,6 +84,18 @@ def test_a_residual_is_the_identity_at_carry_1_and_the_convolution_at_0(rng):
     np.testing.assert_allclose(network(x), 0.25 * x + 0.75 * convolution(x), atol=1e-7)
 
 
+def test_a_carry_in_a_nested_network_falls_too():
+    x, z = keras.Input((8, 8, 2)), keras.Input((3,))
+    inner = residual_network()
+    made = keras.layers.Reshape((8, 8, 2))(keras.layers.Dense(128)(z))
+    model = began.BEGAN(keras.Model(z, made), keras.Model(x, inner(x)), carry_steps=4)
+    model.compile("adam", "adam")
+    for step, carry in ((0, 1.0), (3, 0.25), (9, 0.0)):
+        model.step.assign(step)
+        model.set_carry()
+        assert float(tf.convert_to_tensor(inner.layers[1].carry)) == carry
+
+
 def test_weights_start_as_in_each_code():
     for network in built(32, 32):
         for kernel in (w.numpy() for w in network.trainable_weights if len(w.shape) > 1):
