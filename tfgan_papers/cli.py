@@ -179,12 +179,12 @@ def _check_of_training(values, of_run):
         UsageError: an option is of another mode, which the user has probably forgotten.
     """
     taken = options.fields(scoring.ScoreOptions, sample.SampleOptions)
-    others = {name: mode.options for name, mode in MODES.items()}
-    others |= {"study": study.StudyOptions, "report": report.ReportOptions}
-    others |= {"compare": compare.CompareOptions}
-    for name in sorted(values.keys() - of_run.keys() - taken.keys()):
-        modes = [mode for mode, of in others.items() if name in options.fields(of)]
-        raise UsageError(f"--{name} goes with --mode={modes[0]}: add it, or leave it out")
+    if others := sorted(values.keys() - of_run.keys() - taken.keys()):
+        classes = {name: mode.options for name, mode in MODES.items()}
+        classes |= {"study": study.StudyOptions, "report": report.ReportOptions}
+        classes |= {"compare": compare.CompareOptions}
+        mode = next(m for m, of in classes.items() if others[0] in options.fields(of))
+        raise UsageError(f"--{others[0]} goes with --mode={mode}: add it, or leave it out")
 
 
 def _ledger():
