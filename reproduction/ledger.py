@@ -215,7 +215,8 @@ def _commands(names, found):
 
 
 def _linked_command(name, record):
-    commands = dict.fromkeys(filter(None, (record.get("trained_by"), record["command"])))
+    before = [*record.get("earlier_commands", ()), record.get("trained_by")]
+    commands = dict.fromkeys(filter(None, [*before, record["command"]]))
     written = ", then ".join(f"`{command}`" for command in commands)
     return f"{written} ([record](results/{name}.json))"
 

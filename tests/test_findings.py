@@ -73,7 +73,8 @@ def test_a_negative_score_is_no_failure(tmp_path):
 
 
 def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
-    paper, code = (findings.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code"))
+    found = [findings.found(run, {}) for run in runs]
+    paper, code = (findings.summarize({"fidelity": f}, found) for f in ("paper", "code"))
     assert (paper["failures"], paper["runs"], paper["failure_rate"]) == (3, 4, 0.75)
     assert paper["interval"] == pytest.approx(wilson(3, 4), abs=1e-12)
     assert code["interval"] == pytest.approx(wilson(1, 4), abs=1e-12)
@@ -92,12 +93,14 @@ def test_rates_intervals_means_and_deviations_are_those_by_hand(runs):
     assert set(code["scores"]) == of_code | trained
     assert code["scores"]["training g_loss"]["mean"] == 0.125 * (1 + 2 + 3 + 4) / 4
     assert code["scores"]["diversity"]["mean"] == 0.5
-    blamed = findings.summarize({"fidelity": "code"}, runs, {runs[4].name: "no disk"})
+    found = [findings.found(run, {runs[4].name: "no disk"}) for run in runs]
+    blamed = findings.summarize({"fidelity": "code"}, found)
     assert blamed["failures"] == 2
 
 
 def test_the_table_has_a_row_a_setting_and_names_each_failure(runs):
-    summary = [findings.summarize({"fidelity": f}, runs, {}) for f in ("paper", "code")]
+    found = [findings.found(run, {}) for run in runs]
+    summary = [findings.summarize({"fidelity": f}, found) for f in ("paper", "code")]
     for row in summary:
         row["scores"] = {"mode_coverage": row["scores"]["mode_coverage"]}
     text = findings.markdown(summary, {"fidelity=paper seed 4": "d_loss is nan"})
@@ -190,6 +193,33 @@ def test_a_study_over_unlike_machines_lists_them(tmp_path, capsys):
     assert listed == [f"- Some runs were on: {machine}" for machine in expected]
     findings.report(RunFolder(tmp_path), grid, {}, runs[1:3], {}, ScoreOptions())
     assert "were on" not in capsys.readouterr().out
+
+
+def test_an_earlier_record_counts_as_if_its_runs_were_here(tmp_path):
+    grid, of = {"fidelity": ["paper", "code"]}, ScoreOptions()
+    runs = [made(tmp_path, seed, f) for seed in (1, 2, 3) for f in ("paper", "code")]
+    for number, run in enumerate(runs):
+        machine = "A, 2 cores" if number < 4 else "B, 2 cores"
+        run.folder.write("run.json", {"machines": [machine], "commit": str(number)})
+
+    def reported(name, runs, earlier=None):
+        folder = RunFolder(tmp_path / name)
+        findings.report(folder, grid, {}, runs, {}, of, None, earlier)
+        return folder.read("study.json")
+
+    whole = reported("whole", runs)
+    first = {**reported("first", runs[:4]), "command": "python main.py --seeds=2"}
+    both = reported("both", runs[4:], first)
+    assert both.pop("earlier_commands") == [first["command"]]
+    assert both.pop("study") == "both" and whole.pop("study") == "whole"
+    assert both["budget"].pop("hours") == pytest.approx(whole["budget"].pop("hours"))
+    assert both == whole and both["seeds"] == [1, 2, 3]
+    part = {**first, "runs": first["runs"][1:]}  # of whose hours three quarters count
+    of = ScoreOptions(record=str(tmp_path / "record.json"))
+    hours = reported("part", [runs[0], *runs[4:]], part)["budget"]["hours"]
+    assert hours == pytest.approx(6 * 100 * 2.0 / 3.6e6)
+    kept = tmp_path / "record.json", tmp_path / "record.png"
+    assert [path.exists() for path in kept] == [True, False]  # no run has a picture
 
 
 def test_a_scalar_of_training_is_no_score(tmp_path):

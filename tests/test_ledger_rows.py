@@ -218,6 +218,13 @@ def test_a_run_that_was_scored_in_training_has_one_command(tmp_path):
         assert row.command == f"{written}`{command}` ([record](results/a.json))"
 
 
+def test_a_study_that_continues_a_record_has_the_commands_of_both(tmp_path):
+    command, earlier = "python main.py --seeds=3", "python main.py --seeds=2"
+    found = a_record("gan-parzen-mnist", 1.0, command=command, earlier_commands=[earlier])
+    row = row_of("gan-parzen-mnist", tmp_path, a=found)
+    assert row.command == f"`{earlier}`, then `{command}` ([record](results/a.json))"
+
+
 def test_a_run_that_never_was_costs_what_its_step_takes(tmp_path):
     assert row_of("improved-mnist-50", tmp_path).verdict == "not attempted, no run"
     of_others = a_record("improved-mnist-100", 93.0, ms_per_step=36.0)

@@ -174,6 +174,50 @@ def test_a_finished_study_started_again_runs_nothing(whole):
     assert (whole.folder / "study.md").read_text() in whole.again.out
 
 
+def test_a_study_takes_the_runs_of_its_record_and_executes_the_others(whole, tmp_path):
+    """Runs without all their steps are among the others."""
+    record = whole.folder.with_name("record.json")
+    arguments = (*ARGUMENTS, f"--runs_from={record}", f"--logdir={tmp_path}/there")
+    ended = launch.fork(*arguments)
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert f"2 runs are those of {record}" in lines
+    executed = {line.split("] ")[1].split(":")[0] for line in lines if line[:1] == "["}
+    assert executed == {
+        f"fidelity={f}, learning_rate=1e30 seed 1" for f in ("paper", "code")
+    }
+    found, earlier = (
+        json.loads(path.read_text()) for path in (tmp_path / "there" / "study.json", record)
+    )
+    for name in ("runs", "settings", "seeds", "grid", "flags", "machines_of_runs"):
+        assert found[name] == earlier[name], name
+    assert found["budget"]["steps"] == 24
+    assert found["earlier_commands"] == [earlier["command"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no such file"),
+        ("[]", "this is not a record of a study with these flags"),
+        ('{"grid": {}}', "this is not a record of a study with these flags"),
+        ('{"grid"', "is damaged"),
+        ("batch_size", "this is not a record of a study with these flags"),
+    ],
+)
+def test_a_record_of_something_else_is_refused(whole, tmp_path, content, said):
+    path, other = tmp_path / "other.json", []
+    if content == "batch_size":
+        path, other = whole.folder.with_name("record.json"), ["--batch_size=30"]
+    elif content:
+        path.write_text(content)
+    there = tmp_path / "there"
+    ended = launch.fork(*ARGUMENTS, *other, f"--runs_from={path}", f"--logdir={there}")
+    assert ended.code in (1, 2) and not there.exists()
+    (line,) = ended.errors
+    assert str(path) in line and said in line
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.stats import binomtest, sem, t
 
 from tfgan_papers import figures, files
-from tfgan_papers.commands.grid import named, settings_of
+from tfgan_papers.commands.grid import named, run_name, settings_of
 from tfgan_papers.runs import records
 
 FAILURE_IS = (
@@ -18,9 +18,10 @@ FAILURE_IS = (
     "any other error; such a run is tried again when the study is started again",
 )
 CONFIDENCE = 0.95
+CURVES = ("selection", "training")
 
 
-def report(folder, grid, flags, runs, errors, scores, kind=None):
+def report(folder, grid, flags, runs, errors, scores, kind=None, earlier=None):
     """Writes study.json, study.md, study.png and samples.png, and with --record the record
     and samples.png beside it.
 
@@ -29,73 +30,102 @@ def report(folder, grid, flags, runs, errors, scores, kind=None):
 
     If the first metric was computed more than once in a run, this also writes
     selection.png, the metric by step.
+
+    Args:
+        folder: `RunFolder` of the study.
+        grid: dict, the varied flags with their values.
+        flags: dict, the other flags.
+        runs: list of `StudyRun`.
+        errors: dict, the error of each run that did not finish, by name.
+        scores: `ScoreOptions`.
+        kind: kind of picture with which each run ends, or None.
+        earlier: a record of the study, without the runs that are in `runs`; or None.
     """
-    summary = [summarize(s, runs, errors) for s in settings_of(grid)]
-    failed = {r.name: errors.get(r.name) or r.failure() for r in runs}
-    summaries = [run.folder.read("summary.json") or {} for run in runs]
+    earlier = earlier or {}
     metric = scores.metrics[0] if scores.metrics else ""
-    curves = {run.name: run.curves(metric) for run in runs}
+    settings = settings_of(grid)
+    entries = [*earlier.get("runs", ()), *(found(run, errors, metric) for run in runs)]
+    entries.sort(key=lambda entry: (entry["seed"], settings.index(entry["setting"])))
+    summary = [summarize(setting, entries) for setting in settings]
     commits = {(run.folder.read("run.json") or {}).get("commit") for run in runs}
-    machines = sorted({machine for run in runs for machine in _machines(run)})
+    machines = {machine for run in runs for machine in _machines(run)}
+    machines = sorted(machines.union(earlier.get("machines_of_runs", ())))
     fields = {
         "study": folder.path.name,
         "grid": grid,
         "flags": flags,
-        "seeds": sorted({run.seed for run in runs}),
+        "seeds": sorted({entry["seed"] for entry in entries}),
         "failure_is": FAILURE_IS,
         "interval_is": f"{CONFIDENCE:.0%}; of rates Wilson's, of means of scores Student's",
         "settings": summary,
-        "runs": [
-            {
-                "setting": run.setting,
-                "seed": run.seed,
-                "steps": run.folder.steps(),
-                "failure": failed[run.name],
-                "scores": run.quantities(),
-                **{name: sorted(c.items()) for name, c in curves[run.name].items() if c},
-            }
-            for run in runs
-        ],
+        "runs": entries,
         "budget": {
-            "steps": sum(run.folder.steps() for run in runs),
-            "hours": sum(s.get("steps", 0) * s.get("ms_per_step", 0) for s in summaries)
-            / 3.6e6,
+            "steps": sum(entry["steps"] for entry in entries),
+            "hours": _hours(runs, earlier),
         },
-        "commits_of_runs": sorted(filter(None, commits)),
+        "commits_of_runs": sorted(
+            filter(None, commits.union(earlier.get("commits_of_runs", ())))
+        ),
         "machines_of_runs": machines,
         "command": records.command(),
     }
-    text = markdown(summary, {name: why for name, why in failed.items() if why}, machines)
+    if earlier:
+        fields["earlier_commands"] = [
+            *earlier.get("earlier_commands", ()),
+            earlier["command"],
+        ]
+    text = markdown(summary, _reasons(entries), machines)
     files.write_text(folder / "study.md", text)
     figures.save(figures.study(summary), folder / "study.png")
-    if any(len(curve["selection"]) > 1 for curve in curves.values()):
+    if any(len(entry.get("selection", ())) > 1 for entry in entries):
         drawn = {}
-        for run in runs:
-            drawn.setdefault(named(run.setting), []).append(curves[run.name])
+        for entry in entries:
+            curves = {name: dict(entry.get(name, ())) for name in CURVES}
+            drawn.setdefault(named(entry["setting"]), []).append(curves)
         figures.save(figures.selection(drawn, metric), folder / "selection.png")
     records.write(folder / "study.json", **fields)
-    pictures = {named(s): _picture(s, runs, kind) for s in settings_of(grid)}
+    pictures = {named(setting): _picture(setting, runs, kind) for setting in settings}
     columns = 1 if kind else len([*grid.values()][-1])  # --sample draws wide pictures
     picture = figures.panels(pictures, columns)
     figures.save(picture, folder / "samples.png")
     if scores.record:
         records.write(scores.record, **fields)
-        beside = pathlib.Path(scores.record).expanduser().with_suffix(".png")
-        figures.save(picture, beside)
+        if any(each is not None for each in pictures.values()):  # else it may have one
+            beside = pathlib.Path(scores.record).expanduser().with_suffix(".png")
+            figures.save(picture, beside)
     print(text)
     print(f"table, figures and record are in {folder}")
 
 
-def summarize(setting, runs, errors):
+def found(run, errors, metric=""):
+    """What a run has found: its entry in the record.
+
+    Args:
+        run: `StudyRun`.
+        errors: see `report`.
+        metric: name of the score whose curve the entry has.
+    """
+    curves = {name: sorted(curve.items()) for name, curve in run.curves(metric).items()}
+    return {
+        "setting": run.setting,
+        "seed": run.seed,
+        "steps": run.folder.steps(),
+        "failure": errors.get(run.name) or run.failure(),
+        "scores": run.quantities(),
+        **{name: curves[name] for name in CURVES if curves[name]},
+    }
+
+
+def summarize(setting, entries):
     """The failure rate of a setting with its interval, and for each score the mean, the
     standard deviation and the interval of the mean."""
-    mine = [run for run in runs if run.setting == setting]
-    failures = sum(bool(errors.get(run.name) or run.failure()) for run in mine)
+    mine = [entry for entry in entries if entry["setting"] == setting]
+    failures = sum(bool(entry["failure"]) for entry in mine)
     test = binomtest(failures, len(mine))
     interval = test.proportion_ci(CONFIDENCE, method="wilson")
     values_of = {}
-    for run in mine:
-        for name, value in run.quantities().items():
+    for entry in mine:
+        for name, value in entry["scores"].items():
             values_of.setdefault(name, []).append(value)
     return {
         "setting": setting,
@@ -105,6 +135,25 @@ def summarize(setting, runs, errors):
         "interval": [interval.low, interval.high],
         "scores": {name: _averaged(values) for name, values in values_of.items()},
     }
+
+
+def _reasons(entries):
+    """The reason of each failure, by the name of the run."""
+    return {
+        run_name(entry["setting"], entry["seed"]): entry["failure"]
+        for entry in entries
+        if entry["failure"]
+    }
+
+
+def _hours(runs, earlier):
+    """The hours of training of all runs. Of an earlier record, each step counts alike."""
+    summaries = (run.folder.read("summary.json") or {} for run in runs)
+    hours = sum(s.get("steps", 0) * s.get("ms_per_step", 0) for s in summaries) / 3.6e6
+    if earlier and (of_all := earlier["budget"]["steps"]):
+        taken = sum(entry["steps"] for entry in earlier["runs"])
+        hours += earlier["budget"]["hours"] * taken / of_all
+    return hours
 
 
 def _picture(setting, runs, kind):

@@ -12,7 +12,7 @@ from tfgan_papers.runs.folder import RunFolder
 
 # options of the study itself, or of each of its runs
 OWN = {"grid", "seeds", "jobs", "cluster", "mode", "logdir", "seed", "record", "flagfile",
-       "checkpoint"}  # fmt: skip
+       "checkpoint", "runs_from"}  # fmt: skip
 
 
 class StudyRun(NamedTuple):
@@ -24,7 +24,7 @@ class StudyRun(NamedTuple):
 
     @property
     def name(self):
-        return f"{named(self.setting)} seed {self.seed}"
+        return run_name(self.setting, self.seed)
 
     @property
     def path(self):
@@ -96,6 +96,10 @@ class StudyRun(NamedTuple):
 
 def named(setting: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in setting.items())
+
+
+def run_name(setting: dict[str, str], seed: int) -> str:
+    return f"{named(setting)} seed {seed}"
 
 
 def parse_grid(given: tuple[str, ...]) -> dict[str, list[str]]:

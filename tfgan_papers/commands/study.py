@@ -8,9 +8,10 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
+import pathlib
 import time
 
-from tfgan_papers import options
+from tfgan_papers import files, options
 from tfgan_papers.commands import findings
 from tfgan_papers.commands.grid import OWN, StudyRun, folder_of, parse_grid, settings_of
 from tfgan_papers.commands.scoring import ScoreOptions
@@ -18,6 +19,8 @@ from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import option
 from tfgan_papers.runs import execution, records, settings
 from tfgan_papers.runs.folder import RunFolder
+
+RECORDED = {"grid", "flags", "runs", "budget", "command"}  # of a record, by findings.report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,11 @@ class StudyOptions(execution.ClusterOptions):
         "Runs at a time on this machine. They share its processors: give each its part "
         "with --threads.",
         low=1,
+    )
+    runs_from: str | None = option(
+        None,
+        "Record of the same study. Its runs are part of this study and are not executed "
+        "again: so a study gets more --seeds where its folder is not.",
     )
 
 
@@ -60,29 +68,60 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     free = settings.LOCATION | {"sample", "strip_steps"}
     fixed = {name: text for name, text in passed_on.items() if name not in free}
     kind = given.get("sample")
+    steps = given.get("steps", 0)
     fresh = folder.read("study.json") is None
+    earlier = _earlier(study.runs_from, grid, fixed, steps, scores.metrics)
     _claim(folder, grid, fixed)
+    has = [(run["setting"], run["seed"]) for run in earlier.get("runs", ())]
+    if has:
+        print(f"{len(has)} runs are those of {study.runs_from}")
     runs = [
         StudyRun(setting, seed, folder_of(folder, setting, seed))
         for seed in range(1, 1 + study.seeds)  # outermost: a bad setting shows early
         for setting in settings_of(grid)
+        if (setting, seed) not in has
     ]
     arguments = [text for texts in passed_on.values() for text in texts]
     try:
-        errors = run_all(
-            folder, runs, arguments, given.get("steps", 0), scores, study, kind
-        )
+        errors = run_all(folder, runs, arguments, steps, scores, study, kind)
     except UsageError:
         if fresh:  # the corrected command may begin the study again
             (folder / "study.json").unlink()
         raise
-    findings.report(folder, grid, fixed, runs, errors, scores, kind)
+    findings.report(folder, grid, fixed, runs, errors, scores, kind, earlier)
 
 
 def _passed_on(given, grid):
     """The other options that the user gives, as arguments of every run, by name."""
     names = sorted(set(given) - OWN - set(grid))
     return {name: [f"--{name}={options.to_text(given[name])}"] for name in names}
+
+
+def _earlier(path, grid, fixed, steps, metrics):
+    """The record of --runs_from with those of its runs that need not be executed; {} if
+    there is none.
+
+    Raises:
+        UsageError: it is not a record of this study.
+    """
+    if path is None:
+        return {}
+    record = files.read_json(pathlib.Path(path).expanduser())
+    if record is None:
+        raise UsageError(f"--runs_from={path}: there is no such file")
+    here = {"grid": grid, "flags": fixed}
+    complete = isinstance(record, dict) and RECORDED <= record.keys()
+    if not complete or {name: record[name] for name in here} != here:
+        raise UsageError(
+            f"--runs_from={path}: this is not a record of a study with these flags"
+        )
+    runs = [
+        run
+        for run in record["runs"]
+        if run["steps"] >= max(1, int(run["setting"].get("steps", steps)))
+        and set(metrics) <= set(run["scores"])
+    ]
+    return {**record, "runs": runs}
 
 
 def _claim(folder, grid, fixed):
