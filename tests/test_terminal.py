@@ -80,7 +80,7 @@ def test_log_lines_stand_whole_above_the_bar_and_once():
         bar = callbacks.Progress(40_000, 3_000, 128)
         bar.set_model(types.SimpleNamespace(steps_per_execution=1, steps_done=3_001))
         with train._around(bar):
-            bar.on_train_batch_end(0)
+            bar.on_train_batch_begin(1)
             bar.show({"d_fake": 0.4, "d_loss": 1.3862, "d_real": 0.5, "g_loss": 12.6931})
             logging.warning(words)
             bar.on_epoch_end(0)
@@ -99,7 +99,7 @@ def test_the_time_left_never_contains_a_compilation():
             bar.on_train_begin()
             time.sleep(1)
             for step in range(steps):
-                bar.on_train_batch_end(step)
+                bar.on_train_batch_begin(step)
                 time.sleep(0.01)
             bar.model.steps_done += steps
             bar.on_epoch_end(0)

@@ -1,7 +1,8 @@
 """Keras callbacks of a run.
 
-Each acts at the end of a report period, which is an epoch for Keras. After a training step
-they only check the time.
+Each acts at the end of a report period, which is an epoch for Keras. Between training steps
+they only check the time: in `on_train_batch_begin`, because for `on_train_batch_end` Keras
+would read the scalars of each step and so wait for the device.
 """
 
 import contextlib
@@ -261,17 +262,21 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.compiling = True
 
-    def on_train_batch_end(self, batch, logs=None):
-        steps = max(1, self.model.steps_per_execution)
-        images = steps * self.images_per_step
-        if self.compiling:
-            self.bar.measure_from(self.bar.n + images)
-            self.compiling = False
-        self.bar.update(images)
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch:  # otherwise no step of this epoch is done
+            steps = max(1, self.model.steps_per_execution)
+            self.advance(self.bar.n + steps * self.images_per_step)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.n = self.model.steps_done * self.images_per_step
+        self.advance(self.model.steps_done * self.images_per_step)
         self.bar.refresh()
+
+    def advance(self, images):
+        """Moves the bar to a number of images."""
+        if self.compiling:
+            self.bar.measure_from(images)
+            self.compiling = False
+        self.bar.update(images - self.bar.n)
 
     def show(self, scalars):
         shown = [name for name in tensorboard.LOSSES if name in scalars][:2]
@@ -305,7 +310,7 @@ class SampleSheets(keras.callbacks.Callback):
         if not self.model.steps_done:
             self.keep_points(self.draw(self.model)[0])
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
         if time.monotonic() - self.drawn > SHEET_SECONDS:
             figures.save(self.draw(self.model)[1], self.folder / "latest.png")
             self.drawn = time.monotonic()
@@ -351,11 +356,13 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.writer, self.score = writer, score
         self.due = time.monotonic() + FIRST_CHECKPOINT_SECONDS
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
         if time.monotonic() < self.due:
             return
         step = self.model.steps_done
-        if step % self.every and step < self.total_steps:  # otherwise `keep` follows
+        if not step:
+            return
+        if step % self.every:  # otherwise `keep` has written it
             self.check(self.model)
             self.checkpoints.save(step)
         self.due = time.monotonic() + CHECKPOINT_SECONDS
