@@ -54,6 +54,15 @@ def test_a_peak_between_the_centres_is_no_mode(rng, real):
     assert found.value == 0.0 and found.peaks > 0
 
 
+@pytest.mark.parametrize(("shift", "modes"), [(0.3, 8), (0.45, 7)])
+def test_a_ring_that_is_not_quite_in_place_is_seen(shift, modes, rng, real):
+    """The reach is .38. Of a ring moved by more, a mode falls between two centres, or is
+    beyond the outermost."""
+    found = kde_modes.score(ring(rng, 0.01) + [shift, 0.0], real)
+    assert found.value == 8 if modes == 8 else found.value <= modes
+    assert found.peaks == 8
+
+
 def test_a_few_samples_make_no_peak(rng, real):
     points = ring(rng, 0.01, modes=7)
     points[:20] = RING.centres[7]

@@ -9,7 +9,6 @@ from tests import factories
 from tests.factories import build
 from tfgan_papers import data, figures, losses, noise
 from tfgan_papers.commands import sample
-from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import contract, convolutional, lsgan, lsgan_networks
@@ -287,22 +286,24 @@ def test_fidelity_to_the_code_begins_with_output_weights_of_one_sign():
     assert len(set(np.sign(first[0]))) == 1 and len(set(np.sign(first[1]))) == 2
 
 
-def test_fidelity_to_the_code_draws_new_points_each_step():
+def test_a_run_with_fidelity_to_the_code_draws_new_points_each_step(tmp_path):
     """A centre of nine comes twice, and a step's points do not depend on the first."""
-    options = DataOptions(dataset="ring", ring="authors")
-    examples = data.load("train", options)
-    wanted = settings("any", (2,), network="mixture", fidelity="code")
+    run = factories.run(tmp_path, "lsgan", dataset="ring", fidelity="code")
+    examples = data.load("train", run.values.data)
+    of = run.settings(examples.shape, examples.mean("raw"), examples.size, examples.classes)
+    model = run.build(of, jit_compile=False)
 
     def drawn(first_step, steps):
-        stream = lsgan.batches(examples, wanted, None, 512, 3, "raw", first_step)
+        stream = run.batches(examples, model, of, 3, first_step)
         return np.stack([batch.numpy() for batch in stream.take(steps)])
 
-    points = drawn(0, 40)
-    np.testing.assert_array_equal(points[30:], drawn(30, 10))
-    assert len(np.unique(points.reshape(-1, 2), axis=0)) == 40 * 512
+    points = drawn(0, 200)
+    assert 200 * 512 > examples.size  # more than an epoch
+    np.testing.assert_array_equal(points[30:40], drawn(30, 10))
+    assert len(np.unique(points.reshape(-1, 2), axis=0)) == 200 * 512
     distance = np.linalg.norm(points.reshape(-1, 1, 2) - examples.modes.centres, axis=2)
     assert (distance.min(1) < 0.06).all()
-    shares = np.bincount(distance.argmin(1), minlength=8) / (40 * 512)
+    shares = np.bincount(distance.argmin(1), minlength=8) / (200 * 512)
     np.testing.assert_allclose(shares, [2 / 9, *[1 / 9] * 7], atol=0.01)
     deviation = distance.min(1) ** 2 / 2  # of each coordinate, squared, on average
     np.testing.assert_allclose(deviation.mean() ** 0.5, 0.01, rtol=0.05)

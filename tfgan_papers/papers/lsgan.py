@@ -319,6 +319,7 @@ PAPER = Paper(
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
     initialize=borrowed.initialize,
+    batches=batches,
     batch_dependent="batch normalization uses the statistics of each replica's share",
     check=shared.check_range,
 )
