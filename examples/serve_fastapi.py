@@ -14,7 +14,8 @@ import os
 from typing import Literal
 
 import numpy as np
-from fastapi import FastAPI, Query, Response
+import tensorflow as tf
+from fastapi import FastAPI, HTTPException, Query, Response
 from PIL import Image
 
 import tfgan_papers
@@ -31,7 +32,10 @@ def sample(
     label: int | None = None,
     form: Literal["png", "json"] = "png",
 ):
-    images = generator.sample(n, seed, label).numpy()
+    try:
+        images = generator.sample(n, seed, label).numpy()
+    except (ValueError, tf.errors.InvalidArgumentError) as error:  # no label, or no class
+        raise HTTPException(422, str(error).splitlines()[0]) from error
     if form == "json":
         return {"images": images.tolist()}
     png = io.BytesIO()

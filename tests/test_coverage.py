@@ -58,11 +58,29 @@ def test_classes_that_no_picture_tells_apart_are_not_the_kinds(patterns, rng):
     assert (real.are, real.effective) == ("clusters", pytest.approx(4))
 
 
+def test_rare_classes_are_not_the_kinds(patterns):
+    """A few samples rarely contain one of a hundred: good samples had coverage 0."""
+    of = np.repeat([0, 1, 2], [150, 147, 3])
+    labels = (of == 2).astype(int)
+    real = coverage.kinds(coverage.small(patterns[of]), labels)
+    assert real.are == "clusters" and real.effective == pytest.approx(2)
+    alike = np.repeat([0, 1], [297, 3])
+    assert coverage.kinds(coverage.small(patterns[alike]), (alike == 1).astype(int)) is None
+
+
+def test_the_best_by_coverage_is_nearest_to_the_data(patterns):
+    of = np.repeat([0, 1, 2, 3], [70, 10, 10, 10])
+    real = coverage.kinds(coverage.small(patterns[of]), of)
+    shown = [np.repeat(range(4), n) for n in ([97, 1, 1, 1], [70, 10, 10, 10], [25] * 4)]
+    few, as_data, even = (coverage.selection(patterns[each], real) for each in shown)
+    assert as_data == pytest.approx(1) and max(few, even) < 0.7
+
+
 def test_few_examples_or_one_kind_only_have_no_coverage(patterns):
     assert coverage.kinds(coverage.small(np.repeat(patterns, 9, axis=0))) is None
     same = HeldExamples("same", np.full((100, 8, 8, 1), 9, np.uint8))
     assert coverage.of_examples(same, "unit") is None
-    with pytest.raises(UserError, match="same are fewer than 40 or all alike"):
+    with pytest.raises(UserError, match="same are fewer than 40 or almost all alike"):
         coverage.reference("unit", same)
     points = HeldExamples("ring", np.zeros((100, 2), np.float32))
     assert coverage.of_examples(points, "raw") is None

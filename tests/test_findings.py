@@ -195,6 +195,18 @@ def test_a_study_over_unlike_machines_lists_them(tmp_path, capsys):
     assert "were on" not in capsys.readouterr().out
 
 
+def test_a_study_over_unlike_numbers_of_steps_lists_them(tmp_path, capsys):
+    """Not those of a run that failed early, nor if the grid varies them."""
+    runs = [made(tmp_path, seed, "paper", steps=100 * seed) for seed in (1, 2, 2)]
+    runs.append(made(tmp_path, 4, "paper", failed="nan"))
+    for grid in ({"fidelity": ["paper"]}, {"fidelity": ["paper"], "steps": ["0"]}):
+        of = [run._replace(setting=findings.settings_of(grid)[0]) for run in runs]
+        findings.report(RunFolder(tmp_path), grid, {}, of, {}, ScoreOptions())
+    lines = capsys.readouterr().out.splitlines()
+    listed = [line for line in lines if line.startswith("- Runs of")]
+    assert listed == ["- Runs of 100 steps: 1", "- Runs of 200 steps: 2"]
+
+
 def test_an_earlier_record_counts_as_if_its_runs_were_here(tmp_path):
     grid, of = {"fidelity": ["paper", "code"]}, ScoreOptions()
     runs = [made(tmp_path, seed, f) for seed in (1, 2, 3) for f in ("paper", "code")]

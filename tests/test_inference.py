@@ -43,6 +43,18 @@ def test_z_of_a_linear_generator_is_learnt_within_its_bounds(rng):
         np.testing.assert_array_equal(weight, value)
 
 
+def test_the_network_is_float32_whatever_the_policy_of_the_run(rng):
+    model = Linear(rng)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for model.prior_name in ("uniform", "normal", "spherical"):
+            network = inference.inference_network(model)
+            assert network.output.dtype == "float32"
+            assert np.isfinite(inference.train(network, model, 1, seed=1))
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_the_network_of_a_normal_prior_is_not_bounded(rng):
     model = Linear(rng)
     model.prior_name = "normal"

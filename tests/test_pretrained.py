@@ -110,6 +110,11 @@ def get(url):
         return answer.headers["content-type"], answer.read()
 
 
+def test_the_server_refuses_a_label_that_the_generator_does_not_take(address):
+    with pytest.raises(urllib.error.HTTPError, match="422"):
+        get(f"{address}/sample?n=4&seed=7&label=3")
+
+
 def test_the_server_gives_a_sheet_and_json(address):
     expected = tfgan_papers.load("gan_digits").sample(4, seed=7).numpy()
     kind, png = get(f"{address}/sample?n=4&seed=7")

@@ -24,6 +24,11 @@ CASES = {
     "strip of images": ("--sample=strip", 2, ["--sample=strip", "--dataset=ring"]),
     "interpolation while training": ("--interpolate=a.png", 2, ["--mode=sample"]),
     "unknown mode": ("--mode=fly", 1, ["--mode=fly", "train", "sample"]),
+    "images compared with digits instead of those of a folder": (
+        "--mode=evaluate --metrics=frechet_distance --images=a --data_dir=b",
+        2,
+        ["--dataset=digits does not read --data_dir", "--dataset=folder"],
+    ),
     "unknown fidelity": ("--fidelity=both", 1, ["--fidelity=both", "paper|code"]),
     "unknown loss": (
         "--loss=wasserstein",

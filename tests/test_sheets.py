@@ -38,7 +38,7 @@ def test_small_grey_images_are_enlarged_pixel_by_pixel():
 def test_nearest_finds_the_example_of_least_squared_distance():
     draw = np.random.default_rng(1)
     examples, samples = draw.random((50, 3, 3, 1)), draw.random((7, 3, 3, 1))
-    found = figures.nearest(samples, examples)
+    found = figures.nearest(samples, np.split(examples, [20, 40]))
     for one, example in zip(samples, found, strict=True):
         distances = ((examples - one) ** 2).sum((1, 2, 3))
         np.testing.assert_array_equal(example, examples[distances.argmin()])

@@ -33,7 +33,7 @@ from tfgan_papers.data.examples import one_line
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options
 from tfgan_papers.papers import PAPERS
-from tfgan_papers.runs import records, settings
+from tfgan_papers.runs import distribution, records, settings
 from tfgan_papers.runs.checkpoints import describe_disk_error
 from tfgan_papers.runs.distribution import describe_lost_worker
 from tfgan_papers.runs.run import hold_out, open_run
@@ -134,6 +134,8 @@ def run_mode(mode: str, values: dict[str, object]):
     """
     if mode == "ledger":
         return _ledger()
+    if mode not in ("report", "study"):  # these leave TensorFlow's devices alone
+        distribution.grow_memory()
     if mode == "report":
         return report.report(options.build(report.ReportOptions, values))
     if mode == "compare":
@@ -150,6 +152,10 @@ def run_mode(mode: str, values: dict[str, object]):
         for name in ("checkpoint", "ensemble"):
             if name in values:
                 raise UsageError(f"--images are scored without a run: leave out --{name}")
+        for name in ("logdir", "model"):
+            if name in values:
+                logging.warning("--images are scored without a run: --%s has no use", name)
+        data.check_used(values.get("dataset", data.DataOptions().dataset), values)
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}

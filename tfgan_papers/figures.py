@@ -5,7 +5,7 @@ Every function that draws returns a uint8 image (height, width, 3); `save` write
 
 import io
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, whose backend is the user's to choose
@@ -276,16 +276,22 @@ def png(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def nearest(samples: np.ndarray, examples: np.ndarray) -> np.ndarray:
+def nearest(samples: np.ndarray, blocks: Iterable[np.ndarray]) -> np.ndarray:
     """For each sample, the nearest example in Euclidean distance.
 
     Args:
         samples: array (n, ...).
-        examples: array (m, ...).
+        blocks: arrays (m, ...) of examples; one at a time is in memory.
 
     Returns:
         Array (n, ...).
     """
-    flat, samples = examples.reshape(len(examples), -1), samples.reshape(len(samples), -1)
-    squares = (flat**2).sum(1) - 2 * samples @ flat.T  # |sample|^2 is a constant
-    return examples[squares.argmin(1)]
+    found, least = np.zeros_like(samples), np.full(len(samples), np.inf)
+    flat = samples.reshape(len(samples), -1)
+    for block in blocks:
+        examples = block.reshape(len(block), -1)
+        squares = (examples**2).sum(1) - 2 * flat @ examples.T  # |sample|^2 is a constant
+        nearer = squares.min(1) < least
+        found[nearer] = block[squares.argmin(1)[nearer]]
+        least = np.minimum(least, squares.min(1))
+    return found

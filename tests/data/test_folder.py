@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -184,6 +185,16 @@ def test_crop_that_is_none_is_a_usage_error(crop, tmp_path):
     )
 
 
+# To be turned, with a resolution, 0x011A, that is text
+DAMAGED_EXIF = b"".join(
+    [
+        b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2),
+        struct.pack("<HHII", 0x0112, 3, 1, 6),
+        struct.pack("<HHI4sI", 0x011A, 2, 4, b"72", 0),
+    ]
+)
+
+
 def spoil(path, rng):
     """Files of the names of images that are none; their names."""
     image = np.uint8(rng.integers(0, 256, (64, 64, 3)))
@@ -194,6 +205,7 @@ def spoil(path, rng):
         )
         (path / name).write_bytes(content.getvalue()[: len(content.getvalue()) // 2])
     (path / "empty.png").write_bytes(b"")
+    Image.fromarray(image).save(path / "exif.jpg", exif=DAMAGED_EXIF)
     (path / "text of its own.png").write_text("This is no image.")
     save(path / "float.tif", np.full((6, 6), np.nan, np.float32))
     save(path / "wide.tif", np.full((6, 6), 1 << 20, np.int32))

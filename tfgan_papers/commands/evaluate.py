@@ -144,8 +144,7 @@ def score(run, scores, model, step, scorer=None):
             entry |= {"seed": scores.score_seed, **found}
             if members:
                 entry["with"] = ids[1:]
-            stored = run.folder.read("scores.json") or []
-            run.folder.write("scores.json", [*stored, entry])
+            run.folder.append("scores.json", entry)
             if scores.record:
                 _record(run, scores, name, metric, entry, found, ids)
 

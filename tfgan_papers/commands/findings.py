@@ -2,6 +2,7 @@
 
 import pathlib
 import statistics
+from collections import Counter
 
 import numpy as np
 from PIL import Image
@@ -74,7 +75,8 @@ def report(folder, grid, flags, runs, errors, scores, kind=None, earlier=None):
             *earlier.get("earlier_commands", ()),
             earlier["command"],
         ]
-    text = markdown(summary, _reasons(entries), machines)
+    lengths = [] if "steps" in grid else _lengths(entries)
+    text = markdown(summary, _reasons(entries), machines, lengths)
     files.write_text(folder / "study.md", text)
     figures.save(figures.study(summary), folder / "study.png")
     if any(len(entry.get("selection", ())) > 1 for entry in entries):
@@ -146,6 +148,11 @@ def _reasons(entries):
     }
 
 
+def _lengths(entries):
+    """(steps, number of runs), of the runs that did not fail."""
+    return sorted(Counter(e["steps"] for e in entries if not e["failure"]).items())
+
+
 def _hours(runs, earlier):
     """The hours of training of all runs. Of an earlier record, each step counts alike."""
     summaries = (run.folder.read("summary.json") or {} for run in runs)
@@ -186,9 +193,9 @@ def _machines(run):
     return [records.described(summary["machine"], summary.get("versions", {}))]
 
 
-def markdown(summary: list[dict], failed: dict[str, str], machines=()) -> str:
-    """The table with one row per setting, the failures with their reasons, and the
-    machines if they differ."""
+def markdown(summary: list[dict], failed: dict[str, str], machines=(), lengths=()) -> str:
+    """The table with one row per setting, the failures with their reasons, and if they
+    differ the machines and the numbers of steps."""
     names = sorted({name for row in summary for name in row["scores"]})
     head = [*summary[0]["setting"], "failed", f"rate, {CONFIDENCE:.0%} interval", *names]
     rows = [head, ["---"] * len(head)]
@@ -202,6 +209,8 @@ def markdown(summary: list[dict], failed: dict[str, str], machines=()) -> str:
     reasons = [f"- {name}: {reason}" for name, reason in failed.items()]
     if len(machines) > 1:
         reasons += [f"- Some runs were on: {machine}" for machine in machines]
+    if len(lengths) > 1:
+        reasons += [f"- Runs of {steps:,} steps: {n}" for steps, n in lengths]
     return "\n".join([*lines, *([""] if reasons else []), *reasons]) + "\n"
 
 

@@ -126,21 +126,26 @@ def inference_network(model) -> keras.Model:
     latent_dim), within the support of the prior."""
     low, high = noise.PRIORS[model.prior_name]
     draw = keras.initializers.GlorotUniform
+    dtype = "float32"  # not the policy of the run, as the latents
     x = images = keras.Input(model.generator.output_shape[1:], name="images")
     x = keras.layers.Flatten()(x)
     for i, units in enumerate(UNITS):
         kernel = draw(seed=model.seed + i)
-        x = keras.layers.Dense(units, "relu", kernel_initializer=kernel)(x)
+        x = keras.layers.Dense(units, "relu", kernel_initializer=kernel, dtype=dtype)(x)
     last = draw(seed=model.seed + len(UNITS))
     spherical = model.prior_name == "spherical"
     bounded = np.isfinite(high) and not spherical
     x = keras.layers.Dense(
-        model.latent_dim, "sigmoid" if bounded else None, kernel_initializer=last, name="z"
+        model.latent_dim,
+        "sigmoid" if bounded else None,
+        kernel_initializer=last,
+        dtype=dtype,
+        name="z",
     )(x)
     if bounded:
-        x = keras.layers.Rescaling(high - low, low, name="in_bounds")(x)
+        x = keras.layers.Rescaling(high - low, low, dtype=dtype, name="in_bounds")(x)
     if spherical:
-        x = keras.layers.UnitNormalization(name="on_sphere")(x)
+        x = keras.layers.UnitNormalization(dtype=dtype, name="on_sphere")(x)
     return keras.Model(images, x, name="inference")
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfgan_papers import data, figures, noise
-from tfgan_papers.commands.inference import IMAGES, held_out
+from tfgan_papers.commands.inference import held_out
 from tfgan_papers.commands.scoring import RecordOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
@@ -71,7 +71,7 @@ def inpaint(run: Run, options: InpaintingOptions):
     to_pixels = data.RANGES[of.value_range].to_pixels
     pixels = to_pixels(np.concatenate([np.asarray(row) for row in shown])).numpy()
     path = run.folder / "samples" / "inpainting.png"
-    figures.save(figures.sheet(pixels, IMAGES), path)
+    figures.save(figures.sheet(pixels, len(images)), path)
     model.generator.save(run.folder / "inpainting.keras")
     facts = {
         "part": options.part,

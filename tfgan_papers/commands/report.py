@@ -87,7 +87,7 @@ def report(options: ReportOptions):
     studies = [folder for folder in folders if (folder / "study.json").is_file()]
     runs = _told_apart([load(folder) for folder in folders if folder not in studies])
     path = pathlib.Path(options.page).expanduser()
-    text = page(runs, {folder.name: _study(folder) for folder in studies})
+    text = page(runs, dict(zip(_names(studies), map(_study, studies), strict=True)))
     files.write_text(path, text)
     print(path)
 
@@ -135,11 +135,18 @@ def _told_apart(runs):
     """Adds the folder to the names of runs that have the same name."""
     names = [run.name for run in runs]
     return [
-        run._replace(name=f"{run.name}, {run.folder.name}")
-        if names.count(run.name) > 1
-        else run
-        for run in runs
+        run._replace(name=f"{run.name}, {folder}") if names.count(run.name) > 1 else run
+        for run, folder in zip(runs, _names([r.folder for r in runs]), strict=True)
     ]
+
+
+def _names(folders):
+    """The names of folders, with as many of those above as tell them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    depth = 1
+    while len({each[-depth:] for each in parts}) < len(parts):
+        depth += 1
+    return ["/".join(each[-depth:]) for each in parts]
 
 
 def _study(folder):

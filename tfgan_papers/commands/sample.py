@@ -139,7 +139,8 @@ def _draw(pictures, kind, step, folder):
         )
     for suffix, picture in getattr(pictures, kind)():
         of = "" if model.averaged_generator is None else f"-{model.sampling_generator_name}"
-        seed = pictures.options.sample_seed
+        seed, label = pictures.options.sample_seed, pictures.options.label
+        of += "" if label is None else f"-label{label}"
         path = folder / "samples" / f"{kind}{suffix}-step-{step:09d}-seed{seed}{of}.png"
         figures.save(picture, path)
         print(path)
@@ -237,8 +238,11 @@ class Pictures:
     def nearest(self):
         rows, columns = NEAREST
         samples = self.images(self.latents(rows * columns)).numpy()
-        examples = self.examples("train").all(self.value_range)
-        neighbours = figures.nearest(samples[columns - 1 :: columns], examples)
+        examples = self.examples("train")
+        convert = data.RANGES[self.value_range].to_network
+        blocks = examples.blocks(read=lambda keys: convert(examples.read(keys)))
+        blocks = map(np.asarray, blocks)
+        neighbours = figures.nearest(samples[columns - 1 :: columns], blocks)
         grid = samples.reshape(rows, columns, *samples.shape[1:])
         grid = np.concatenate([grid, neighbours[:, None]], axis=1)
         grid = grid.reshape(-1, *samples.shape[1:])
@@ -397,6 +401,10 @@ def strip(run, options):
         )
     of = run.values.data
     train, columns = data.load(of.train_split, of), {}
+    if train.shape != (2,):
+        raise UsageError(
+            f"--sample=strip draws points in the plane, and those of {train.name} are not"
+        )
     target = subsets.some(train, sheets.POINTS).all(of.value_range)
     for step in steps:
         points, title = np.load(stored[step]), f"step {step:,}"

@@ -72,6 +72,7 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     fresh = folder.read("study.json") is None
     earlier = _earlier(study.runs_from, grid, fixed, steps, scores.metrics)
     _claim(folder, grid, fixed)
+    folder.lock()  # a second process would end the runs of the first
     has = [(run["setting"], run["seed"]) for run in earlier.get("runs", ())]
     if has:
         print(f"{len(has)} runs are those of {study.runs_from}")
@@ -180,7 +181,7 @@ def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[st
             except killed as error:
                 errors[run.name] = str(error)
             # Dask repeats a task if the worker with its result dies; now it does nothing.
-            (run.folder / "permit").unlink()
+            (run.folder / "permit").unlink(missing_ok=True)
             elapsed = time.monotonic() - begun
             left = elapsed / count * (len(pending) - count)
             print(

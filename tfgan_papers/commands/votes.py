@@ -4,6 +4,7 @@ agreement, with what chance would give."""
 import glob
 import itertools
 import math
+import os
 import statistics
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ def load(patterns: tuple[str, ...]) -> list[dict]:
         UsageError: there are none, or they are of several studies.
         UserError: a file is none of votes, or a rater is there twice.
     """
-    paths = sorted({path for p in patterns for path in glob.glob(p, recursive=True) or [p]})
+    named = [*map(os.path.expanduser, patterns)]
+    paths = sorted({path for p in named for path in glob.glob(p, recursive=True) or [p]})
     loaded = {path: _read(path) for path in paths}
     first = loaded[paths[0]]
     for path, each in loaded.items():

@@ -1,5 +1,6 @@
 """Converts images of any size, type and mode to one shape."""
 
+import struct
 import sys
 from typing import NamedTuple
 
@@ -10,7 +11,10 @@ from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 
 GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
-BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+BAD_IMAGE = (
+    *(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
+    *(TypeError, struct.error),  # of Pillow, if the EXIF data are damaged
+)
 
 
 def margin(size: int) -> int:
@@ -101,5 +105,9 @@ def eight_bits(levels: np.ndarray) -> np.ndarray:
             f"its pixels run from {low:.4g} to {high:.4g}, not from 0 to 1, 255 or 65535"
         )
     fractions = np.issubdtype(levels.dtype, np.floating)
+    if fractions and 1 < high < 2:
+        raise ValueError(
+            f"its pixels run to {high:.8g}, a little above 1: clip them to [0, 1]"
+        )
     white = 1 if fractions and high <= 1 else 255 if np.rint(high) <= 255 else 65535
     return np.uint8(np.rint(levels * (255 / white)))

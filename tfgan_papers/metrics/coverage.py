@@ -1,7 +1,7 @@
 """Number of kinds of images among the samples, relative to that of the data.
 
-The kinds are the classes, if the nearest neighbours of an example predict its class, and
-otherwise clusters of the examples. The kind of a sample is the most frequent one among its
+The kinds are the classes, if the nearest neighbours of an example predict its class and not
+almost all are of one class, and otherwise clusters of the examples. The kind of a sample is the most frequent one among its
 nearest examples, by the correlation of small pictures, which ignores brightness, contrast
 and pixel noise. exp(entropy) of the shares of the kinds is their effective number. The
 score is
@@ -32,6 +32,7 @@ LEAST = 40  # examples: fewer do not make two clusters
 SIDE = 16  # pixels, the largest side of the small pictures
 NEAREST = 5
 SURE = 0.75  # least accuracy with which neighbours predict the class; .92 on MNIST
+MIXED = 1.2  # least effective number of the data's kinds; with 97 to 3 of two kinds, 1.14
 # At most so many clusters, at least so many examples per cluster, iterations of k-means
 CLUSTERS, OF_A_CLUSTER, ROUNDS = 20, 20, 20
 SEED = 0  # of k-means
@@ -86,14 +87,16 @@ def kinds(pictures: np.ndarray, labels: np.ndarray | None = None) -> Kinds | Non
         labels: int (n,), or None.
 
     Returns:
-        `Kinds`, or None if all examples are of one kind or fewer than LEAST.
+        `Kinds`, or None if almost all examples are of one kind, or they are fewer than
+        LEAST.
     """
     if len(pictures) < LEAST:
         return None
     if labels is not None:
         predicted = _of_others(pictures, labels)
-        if (predicted == labels).mean() >= SURE:
-            return _kinds(pictures, labels, predicted, "classes")
+        sure = (predicted == labels).mean() >= SURE
+        if sure and (found := _kinds(pictures, labels, predicted, "classes")):
+            return found
     k = min(CLUSTERS, len(pictures) // OF_A_CLUSTER)
     clusters = _clusters(pictures, k)
     return _kinds(pictures, clusters, _of_others(pictures, clusters), "clusters")
@@ -101,7 +104,7 @@ def kinds(pictures: np.ndarray, labels: np.ndarray | None = None) -> Kinds | Non
 
 def _kinds(pictures, of, named, are):
     number = effective_number(named)
-    return Kinds(pictures, of, number, are) if number > 1 else None
+    return Kinds(pictures, of, number, are) if number >= MIXED else None
 
 
 def _of_others(pictures, of):
@@ -183,7 +186,8 @@ def reference(value_range: str, train) -> Kinds:
         )
     if (real := of_examples(train, value_range)) is None:
         raise UserError(
-            f"the images of {train.name} are fewer than {LEAST} or all alike: use more data"
+            f"the images of {train.name} are fewer than {LEAST} or almost all alike: use "
+            "more data"
         )
     return real
 
@@ -207,5 +211,6 @@ def score(samples: np.ndarray, real: Kinds) -> Score:
 
 
 def selection(samples: np.ndarray, real: Kinds) -> float:
-    """Returns the score."""
-    return score(samples, real).value
+    """Returns the score, less what is above 1: the data have no more variety than that."""
+    value = score(samples, real).value
+    return min(value, 2 - value)

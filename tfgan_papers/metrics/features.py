@@ -130,13 +130,19 @@ def activations(
 
 def written(path: pathlib.Path, write: Callable):
     """Writes a file of the cache atomically, or logs a warning if it cannot be written."""
+    partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
             write(partial)
+        os.chmod(partial.name, 0o644)  # others may share the cache
         os.replace(partial.name, path)
     except OSError as error:
-        logging.warning("%s cannot be written to the cache: %s", path, error.strerror)
+        logging.warning(
+            "%s cannot be written to the cache: %s", path, error.strerror or error
+        )
+        if partial:
+            pathlib.Path(partial.name).unlink(missing_ok=True)
 
 
 def of_examples(network: Network, examples: Examples, limit: int, size: int, cache):

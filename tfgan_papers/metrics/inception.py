@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import os
 import pathlib
 import urllib.request
 
@@ -122,7 +123,8 @@ def inception_v3(file: str | None = None, sha256: str | None = None) -> Network:
     keras.config.set_dtype_policy("float32")  # not the policy of the run
     try:
         model = keras.applications.InceptionV3(
-            weights=file or "imagenet", classifier_activation=None
+            weights=os.path.expanduser(file) if file else "imagenet",
+            classifier_activation=None,
         )
     except Exception as error:  # keras.utils.get_file raises no narrower class
         raise UserError(

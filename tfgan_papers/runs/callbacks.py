@@ -6,6 +6,7 @@ would read the scalars of each step and so wait for the device.
 """
 
 import contextlib
+import io
 import math
 import signal
 import statistics
@@ -17,7 +18,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from tfgan_papers import figures
+from tfgan_papers import figures, files
 from tfgan_papers.errors import TrainingFailure, UsageError, UserError
 from tfgan_papers.runs import sheets, tensorboard
 
@@ -331,8 +332,10 @@ class SampleSheets(keras.callbacks.Callback):
 
     def keep_points(self, samples):
         if samples.ndim == 2:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            np.save(self.folder / f"step-{self.model.steps_done:09d}.npy", samples)
+            content = io.BytesIO()
+            np.save(content, samples)
+            path = self.folder / f"step-{self.model.steps_done:09d}.npy"
+            files.write_bytes(path, content.getvalue())
 
 
 class CheckpointCallback(keras.callbacks.Callback):

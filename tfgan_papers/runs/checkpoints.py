@@ -57,12 +57,13 @@ class Checkpoints:
         return sorted(path.with_suffix("") for path in indices)
 
     def save(self, step: int, kind: str = "last", keep: int | None = KEPT):
-        """Writes a checkpoint, and then deletes all but the newest `keep` of its kind.
+        """Writes a checkpoint, and then deletes others of its kind.
 
         Args:
             step: int.
             kind: "last", "best" or "history".
-            keep: int, or None to keep all.
+            keep: int, the number that remains, this one and the newest others; None deletes
+                none.
 
         Raises:
             UserError: the disk is full or not writable; the older checkpoints remain.
@@ -89,8 +90,10 @@ class Checkpoints:
             ) from error
         if kind == "last":
             self.good_step = step
-        for old in self.all(kind)[:-keep] if keep else ():
-            _drop(old)
+        if keep:  # the best may be older than the one before, after a rollback
+            others = [other for other in self.all(kind) if other != path]
+            for old in others[: len(others) - keep + 1]:
+                _drop(old)
 
     def rewind(self, step: int) -> int | None:
         """Restores the newest checkpoint from before `step` and deletes the later ones.

@@ -48,6 +48,7 @@ def export(
         in_formats: names in `formats.FORMATS`.
     """
     endpoints = Endpoints(model, value_range)
+    folder = folder.resolve()  # of a link, only the folder can be replaced
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -11,6 +11,7 @@ checkpoints/  export/  samples/  tensorboard/
 
 import atexit
 import contextlib
+import os
 import pathlib
 
 from absl import logging
@@ -48,12 +49,31 @@ class RunFolder:
         """Writes a JSON file in the folder."""
         files.write_json(self.path / name, content)
 
+    def append(self, name: str, entry):
+        """Appends an entry to the list in a JSON file. Another process that appends at the
+        same time waits."""
+        with self._reserved():
+            self.write(name, [*(self.read(name) or []), entry])
+
+    @contextlib.contextmanager
+    def _reserved(self):
+        if fcntl is None:
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # some network disks have no locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
     def write_text(self, name: str, text: str):
         """Writes a text file in the folder."""
         files.write_text(self.path / name, text)
 
     def lock(self):
-        """Reserves the folder for training by this process, until the process ends.
+        """Reserves the folder for this process, which trains in it, until it ends.
 
         Raises:
             UserError: another process trains in it, or it is not writable.

@@ -87,13 +87,18 @@ def command() -> str:
 
 
 def commit() -> str | None:
-    """Returns the commit of this code, with "-dirty" if it is changed; None outside git."""
-    here = pathlib.Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
+    """Returns the commit of this code, with "-dirty" if it is changed; None outside git.
+
+    An installed copy within the repository of another project is outside.
+    """
+    here = pathlib.Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        result = subprocess.run(
-            [*command, "--exclude=*"], capture_output=True, text=True, check=True
-        )
+        for command in (["ls-files", "--error-unmatch", here.name], describe):
+            result = subprocess.run(
+                [*git, *command], capture_output=True, text=True, check=True
+            )
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()

@@ -18,9 +18,13 @@ except ImportError:  # Windows
 
 
 def run_id(values) -> str:
-    """Returns an id for a new run: model, data set, time and seed."""
+    """Returns an id for a new run: model, data set, time and seed.
+
+    It has no "/", which Weights & Biases does not allow, and the names of some sets have.
+    """
     now = time.strftime("%Y%m%d-%H%M%S")
-    return f"{values.model}-{values.data.dataset}-{now}-seed{values.training.seed}"
+    dataset = values.data.dataset.replace("/", "-")
+    return f"{values.model}-{dataset}-{now}-seed{values.training.seed}"
 
 
 def manifest(run, model, step: int) -> dict:

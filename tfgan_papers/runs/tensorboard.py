@@ -18,6 +18,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
@@ -160,9 +161,18 @@ def _note_restart(folder, step):
     their creation. "-" sorts this one before the next file of the writer. It has two
     starts, because TensorBoard takes the first of a run for its beginning.
     """
-    created = max(int(path.name.split(".")[3]) for path in folder.glob("events.out.*"))
-    while (now := time.time()) < created + 1:
-        time.sleep(0.05)
+    files = folder.glob("events.out.*")
+    created = max((int(path.name.split(".")[3]) for path in files), default=0)
+    ahead = created + 1 - time.time()
+    if ahead > 1:
+        logging.warning(
+            "the newest file in %s is %d seconds in the future: TensorBoard may show its "
+            "curves after those of this process",
+            *(folder, ahead),
+        )
+    else:
+        time.sleep(max(0, ahead))
+    now = time.time()
     log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     start = event_pb2.Event(wall_time=now, step=step + 1, session_log=log)
     path = folder / f"events.out.tfevents.{int(now)}.-restart"
