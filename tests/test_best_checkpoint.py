@@ -29,7 +29,7 @@ def continued():
             manifest = folder / "export" / "manifest.json"
             manifests.append(json.loads(manifest.read_text()))
         best = ("--mode=evaluate", "--checkpoint=best", "--metrics=diversity", logdir)
-        ended.append(launch.fork(*best))
+        ended.append(launch.within(*best))
         scores = json.loads((folder / "scores.json").read_text())
         facts = json.loads((folder / "run.json").read_text())
         yield types.SimpleNamespace(
@@ -95,6 +95,16 @@ def test_an_interrupted_run_keeps_its_checkpoint_without_a_score(tmp_path):
     keeper.keep(model, scored=False)
     assert [path.name for path in checkpoints.all()] == ["step-000000003"]
     assert not checkpoints.all("best")
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_score(tmp_path):
+    scores = iter([1.0, 3.0, 2.0, 3.0])
+    keeper, model, checkpoints = keeper_of(tmp_path, lambda model: next(scores))
+    for step in (3, 4, 5, 6):
+        model.step.assign(step)
+        keeper.keep(model)
+    assert [path.name for path in checkpoints.all("best")] == ["step-000000004"]
+    assert float(checkpoints.best_score) == 3.0
 
 
 def test_a_score_that_is_impossible_ends_the_run(tmp_path):

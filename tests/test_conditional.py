@@ -63,6 +63,7 @@ def test_endpoints_take_labels(run, rng):
     first, again, other = (each["images"].numpy() for each in drawn)
     assert first.shape == (4, 8, 8, 1) and first.dtype == np.uint8
     np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
 
 
 def drawn(folder, *arguments):

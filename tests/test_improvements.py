@@ -264,7 +264,7 @@ def test_what_cannot_be_had_is_refused(given, settings, words):
 @pytest.mark.parametrize("network", ["", "mixture"])
 def test_a_network_without_the_named_layer_is_refused(network, tmp_path):
     run = ("--model=lsgan", "--dataset=ring", "--feature_matching=mean")
-    ended = launch.fork(*run, f"--network={network}", f"--logdir={tmp_path}/run")
+    ended = launch.within(*run, f"--network={network}", f"--logdir={tmp_path}/run")
     named = f" --network={network}" if network else ""
     assert ended.code == 2
     assert ended.errors == [
@@ -323,7 +323,7 @@ def test_minibatch_features_begin_at_zero_and_nothing_else_moves(
 
 
 def test_models_that_take_none_say_so(tmp_path):
-    ended = launch.fork(
+    ended = launch.within(
         "--model=began", "--minibatch_kernels=3", f"--logdir={tmp_path}/run"
     )
     assert ended.code == 2

@@ -143,7 +143,7 @@ def test_summary_has_the_keys_that_others_rely_on(run, summary):
         compile_seconds peak_memory_mb parameters scalars versions jit_compile
         mixed_precision strategy run_id command"""
     assert set(keys.split()) <= set(summary)
-    assert summary["model"], summary["loss"] == ("gan", "non_saturating")
+    assert (summary["model"], summary["loss"]) == ("gan", "non_saturating")
     assert (summary["dataset"], summary["seed"]) == ("digits", 1)
     assert (summary["steps"], summary["batch_size"]) == (launch.STEPS, launch.BATCH_SIZE)
     assert (summary["mixed_precision"], summary["strategy"]) == ("float32", "one")

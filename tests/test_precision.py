@@ -43,11 +43,10 @@ def test_discriminator_learns_and_scores_images_and_weights_are_float32(
     assert maxout.compute_dtype == policy.removeprefix("mixed_")
 
 
-@pytest.mark.parametrize("model", ["gan", "began"])
-def test_a_run_trains_is_watched_and_serves_in_bfloat16(model, tmp_path):
+def test_a_run_trains_is_watched_and_serves_in_bfloat16(tmp_path):
     """tests/test_contract.py has every model."""
     ended = launch.within(
-        f"--model={model}", "--mixed_precision=mixed_bfloat16", "--steps=2",
+        "--model=began", "--mixed_precision=mixed_bfloat16", "--steps=2",
         "--report_steps=1", "--jit_compile=false", f"--logdir={tmp_path}",
     )  # fmt: skip
     assert ended.code == 0, ended.err

@@ -91,6 +91,11 @@ CASES = {
         2,
         ["--report_steps=4", "--steps_per_execution=3"],
     ),
+    "XLA with batch normalization over replicas": (
+        "--sync_batch_norm --jit_compile=true",
+        2,
+        ["--sync_batch_norm", "--jit_compile=true"],
+    ),
     "XLA in a deterministic run": (
         "--deterministic --jit_compile=true",
         2,
@@ -188,11 +193,6 @@ CASES = {
         "--dataset=gaussian --sample=strip",
         2,
         ["--sample=strip needs points in the plane"],
-    ),
-    "minibatches that do not divide": (
-        "--strategy=mirrored --cpu_devices=2 --k=2 --batch_size=101",
-        2,
-        ["--batch_size=101", "2 replicas"],
     ),
     "more steps of D than there is noise for": ("--k=300", 2, ["from 1 to 254"]),
     "a target that is no number": ("--a=nan", 2, ["--a=nan: give a number"]),

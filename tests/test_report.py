@@ -55,7 +55,7 @@ def folders(tmp_path_factory):
     """Model -> the folder of a run that the command line trained."""
     root = tmp_path_factory.mktemp("runs")
     arguments = ("--model=lsgan", "--width=4", "--steps=2", "--seed=3", "--batch_size=20")
-    ended = launch.fork(*arguments, "--deterministic", f"--logdir={root / 'lsgan'}")
+    ended = launch.within(*arguments, "--jit_compile=false", f"--logdir={root / 'lsgan'}")
     assert ended.code == 0, ended.err
     copied(launch.trained().folder, root / "gan", "checkpoints")
     entries = [

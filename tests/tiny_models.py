@@ -132,16 +132,13 @@ def fit(model, name, steps, first=0):
 
 
 def weights(model):
-    """All that training changes, as arrays: both networks, both optimizers, and the
-    scalars that the step carries."""
-    optimizers = model.named_optimizers.values()
-    variables = [
-        *(v for network in model.networks for v in network.weights),
-        *(v for optimizer in optimizers for v in optimizer.variables),
-        *(v for v in model.non_trainable_variables if v.shape == ()),
-    ]
+    """All that training changes, as arrays: the networks, averages, optimizers, histories
+    and scalars of a checkpoint."""
+    variables = []
+    for part in model.checkpointed().values():
+        variables += getattr(part, "weights", getattr(part, "variables", [part]))
     return [
         np.asarray(keras.ops.convert_to_numpy(v))
         for v in variables
-        if "seed_generator" not in v.path
+        if "seed_generator" not in getattr(v, "path", "")
     ]

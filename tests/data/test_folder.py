@@ -275,12 +275,6 @@ def test_images_that_differ_in_size_need_an_image_size(tmp_path):
     assert load(**values, image_size=4).shape == (4, 4, 1)
 
 
-def test_folder_without_images_is_told(tmp_path):
-    (tmp_path / "a.txt").write_text("no image")
-    said = message(UserError, dataset="folder", data_dir=str(tmp_path))
-    assert str(tmp_path) in said and ".png" in said
-
-
 @pytest.mark.parametrize("kind", ["missing", "file"])
 def test_folder_that_is_none_is_told(kind, tmp_path):
     path = tmp_path / kind

@@ -155,7 +155,7 @@ def test_writers_to_test_on_are_recognised_by_those_to_train_on(folder):
 
 def test_conditional_lsgan_trains_on_them_by_its_command(folder, tmp_path):
     logdir = tmp_path / "run"
-    ended = launch.fork(
+    ended = launch.within(
         *("--model=lsgan", "--dataset=strokes", f"--data_dir={folder}", "--characters=5"),
         *("--renderings=16", "--width=2", "--batch_size=4", "--steps=2"),
         *("--jit_compile=false", f"--logdir={logdir}"),

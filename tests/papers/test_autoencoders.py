@@ -2,6 +2,7 @@
 second implementation, resume, the score, export, pictures and command line."""
 
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -352,7 +353,7 @@ def test_a_run_scores_its_bound_and_draws_its_pictures(run):
     for kind, ended in zip(("manifold", "reconstructions"), pictures, strict=True):
         assert ended.code == 0, ended.err
         (path,) = ended.out.splitlines()
-        assert kind in path and launch.contents(folder / "samples")
+        assert kind in path and pathlib.Path(path).is_file()
     reports = json.loads((folder / "collapse.json").read_text())["reports"]
     assert [set(report) for report in reports] == [{"step", "diversity", "coverage"}] * 2
     assert set(json.loads((folder / "summary.json").read_text())["scalars"]) == {

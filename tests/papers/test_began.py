@@ -96,6 +96,20 @@ def test_a_carry_in_a_nested_network_falls_too():
         assert float(tf.convert_to_tensor(inner.layers[1].carry)) == carry
 
 
+def test_noise_is_added_to_the_images_that_d_sees_and_reconstructs():
+    """BEGAN-8. A D that gives its input has no loss, and one that gives 0 the mean of
+    |noise|."""
+    for scale, expected in ((1.0, 0.0), (0.0, 0.25 * math.sqrt(2 / math.pi))):
+        z, x = keras.Input((3,)), keras.Input((8, 8, 1))
+        made = keras.layers.Reshape((8, 8, 1))(keras.layers.Dense(64)(z))
+        generator = keras.Model(z, made)
+        autoencoder = keras.Model(x, keras.layers.Rescaling(scale)(x))
+        model = began.BEGAN(generator, autoencoder, image_noise=0.25)
+        with noise.use(noise.Stream.of_step(1, tf.constant(0, tf.int64), 0)):
+            (found, _), _, _ = model.joint_gradients(tf.zeros((200, 8, 8, 1)), 0.0)
+        assert float(found) == pytest.approx(expected, abs=0.003)
+
+
 def test_weights_start_as_in_each_code():
     for network in built(32, 32):
         for kernel in (w.numpy() for w in network.trainable_weights if len(w.shape) > 1):

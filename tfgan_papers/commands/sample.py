@@ -140,7 +140,8 @@ def _draw(pictures, kind, step, folder):
     for suffix, picture in getattr(pictures, kind)():
         of = "" if model.averaged_generator is None else f"-{model.sampling_generator_name}"
         seed, label = pictures.options.sample_seed, pictures.options.label
-        of += "" if label is None else f"-label{label}"
+        if label is not None and kind != "classes":  # whose suffix is the class
+            of += f"-label{label}"
         path = folder / "samples" / f"{kind}{suffix}-step-{step:09d}-seed{seed}{of}.png"
         figures.save(picture, path)
         print(path)

@@ -1,10 +1,10 @@
 """Number of kinds of images among the samples, relative to that of the data.
 
-The kinds are the classes, if the nearest neighbours of an example predict its class and not
-almost all are of one class, and otherwise clusters of the examples. The kind of a sample is the most frequent one among its
-nearest examples, by the correlation of small pictures, which ignores brightness, contrast
-and pixel noise. exp(entropy) of the shares of the kinds is their effective number. The
-score is
+The kinds are the classes, if the nearest neighbours of an example predict its class and
+not almost all are of one class, and otherwise clusters of the examples. The kind of a
+sample is the most frequent one among its nearest examples, by the correlation of small
+pictures, which ignores brightness, contrast and pixel noise. exp(entropy) of the shares of
+the kinds is their effective number. The score is
 
     (effective number - 1) / (effective number of the examples - 1),
 

@@ -160,7 +160,7 @@ def _defaults(learning_rate, batch_size, value_range, splits=()):
     }
 
 
-HELD_OUT = ("train[:50000]", "train[50000:]")  # mnist.yaml: start, stop
+HELD_OUT = ("train[:50000]", "train[50000:]")  # mnist.yaml: start, stop; DATA-2
 CIFAR10_HELD_OUT = ("train[:40000]", "train[40000:]")  # cifar10_*.yaml
 TFD_SPLITS = ("unlabeled", "valid")  # tfd_pretrain/*.yaml: which_set
 

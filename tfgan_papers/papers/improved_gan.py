@@ -54,7 +54,8 @@ Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels
     class, "data"; only L_unsupervised, with weight 1, and no average.
 Differs: IMPROVED-15 | averaged D | not mentioned | moves towards the weights before the
     update, because Theano's updates read old values (train_*.py: disc_avg_updates) | none |
-    moves towards those after it: equals the code's average one step later.
+    moves towards those after it: the code's average one step later, without the share
+    of the initial weights.
 Differs: IMPROVED-16 | data for G's step without labels | not stated | none | none | the
     batch that D has just seen, as BORROWED-1; only --feature_matching uses it, and Table 3
     has none.
