@@ -25,6 +25,7 @@ def settings(model: str = "gan", shape=(8, 8, 1), **changes) -> contract.Setting
         "learning_rate": 1e-3,
         "batch_size": 16,
         "steps_per_epoch": 50,
+        "steps": 1000,
         "shape": shape,
         "mean": np.zeros(shape),
         "classes": 0,

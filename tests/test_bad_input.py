@@ -265,7 +265,7 @@ def test_a_run_that_diverges_at_once_leaves_no_checkpoint(slow):
 def test_weights_that_the_last_step_spoiled_are_not_kept(tmp_path):
     model = GAN(*point_networks((2,), None, Draw(0)))
     model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
-    keeper = callbacks.CheckpointCallback(Checkpoints(tmp_path, model), 1, 99, NO_WRITER)
+    keeper = callbacks.CheckpointCallback(Checkpoints(tmp_path, model), 1, NO_WRITER)
     for spoiled in (model.generator.weights[-1], model.d_optimizer.learning_rate):
         model.step.assign_add(1)
         keeper.keep(model)
@@ -285,7 +285,7 @@ def test_a_run_killed_while_it_writes_its_history_writes_it_when_it_goes_on(tmp_
         model = GAN(*point_networks((2,), None, Draw(0)))
         model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
         checkpoints = Checkpoints(tmp_path, model)
-        keeper = callbacks.CheckpointCallback(checkpoints, 1, 99, NO_WRITER)
+        keeper = callbacks.CheckpointCallback(checkpoints, 1, NO_WRITER)
         return model, checkpoints, keeper
 
     def killed(step, kind="last", keep=None):

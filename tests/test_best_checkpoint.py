@@ -84,7 +84,7 @@ def test_a_best_score_counts_only_if_it_was_of_this_selection(before, done, sinc
 def keeper_of(tmp_path, score):
     model = compiled("gan")
     checkpoints, writer = Checkpoints(tmp_path, model), tensorboard.Writer(None)
-    keeper = callbacks.CheckpointCallback(checkpoints, 1, 99, writer, score)
+    keeper = callbacks.CheckpointCallback(checkpoints, 1, writer, score)
     model.step.assign(3)
     return keeper, model, checkpoints
 

@@ -69,6 +69,18 @@ def test_a_stream_that_goes_on_gives_the_windows_of_the_uninterrupted_one():
     assert np.mean(same) < 0.5  # one in nine by chance
 
 
+def test_labelled_images_of_improved_gan_have_random_windows_too():
+    examples = data.load("train", options()).balanced(1, 1)
+    batches = [examples.repeated(10, 7, "unit", step) for step in (0, 0, 3)]
+    first, again, later = (next(iter(batch))[0].numpy() for batch in batches)
+    np.testing.assert_array_equal(first, again)
+    central = examples.all("unit").reshape(10, -1)
+    for images in (first, later):
+        assert images.shape == (10, SIZE, SIZE, 1)
+        same = [(central == image.ravel()).all(1).any() for image in images]
+        assert np.mean(same) < 0.7  # one in nine by chance
+
+
 def test_replicas_see_the_windows_that_one_device_would():
     examples, strategy = data.load("train", options()), two_replicas()
     shared = distribution.distribute(strategy, examples.stream(50, 7, "unit"))

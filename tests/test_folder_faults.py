@@ -121,7 +121,12 @@ def test_a_cache_that_cannot_be_written_keeps_no_part_of_a_file(tmp_path, caplog
     features.written(tmp_path / "a.npy", fail)
     assert not [*tmp_path.iterdir()]
     assert "cannot be written to the cache: No space left" in caplog.text
-    features.written(tmp_path / "a.npy", lambda file: file.write(b"whole"))
+    before = os.umask(0o022)
+    try:
+        features.written(tmp_path / "a.npy", lambda file: file.write(b"whole"))
+    finally:
+        os.umask(before)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
     assert stat.S_IMODE(os.stat(tmp_path / "a.npy").st_mode) == 0o644
 
 

@@ -8,7 +8,8 @@ import pytest
 import sklearn.datasets
 from PIL import Image
 
-from tests import launch
+from tests import factories, launch
+from tfgan_papers.runs import settings
 
 SHORT = ("--batch_size=8", "--steps=2", "--report_steps=2", "--jit_compile=false")
 
@@ -45,6 +46,12 @@ def test_the_run_that_a_newcomer_has_can_be_scored(tmp_path):
     assert ended.code == 0, ended.err
     (score,) = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert score["reference_examples"] == 180
+
+
+def test_a_run_keeps_the_validation_split_of_its_training(tmp_path):
+    """A score that is chosen on it is then chosen on the same images."""
+    run = factories.run(tmp_path, "gan", validation_split="train[80%:90%]")
+    assert "--validation_split=train[80%:90%]\n" in settings.lines(run.values, steps=1)
 
 
 def test_splits_that_the_user_names_are_kept(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from tests import launch
+from tfgan_papers import layers
 from tfgan_papers.data import HeldExamples
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import linear_features
@@ -70,6 +71,30 @@ def test_features_of_a_dense_d_are_the_input_of_its_last_layer(examples):
     found = linear_features.network(model)(examples.test[:5])
     expected = keras.Model(images, hidden)(examples.test[:5])
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_activations_may_be_those_of_convolutions_and_of_maxout(examples):
+    x = images = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(2, 3, 2, "same")(x)  # linear
+    x = elu = keras.layers.Conv2D(3, 3, 1, "same", activation="elu")(x)
+    x = maxout = layers.MaxoutConv2D(2, 2, 3, 1)(x)
+    model = keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+    found = linear_features.network(model)(examples.test[:5])
+    parts = keras.Model(images, [elu, maxout])(examples.test[:5])
+    expected = np.concatenate([np.reshape(part, (5, -1)) for part in parts], 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_code_of_a_dense_autoencoder_is_its_features(examples):
+    """Its last layer has images as input."""
+    x = images = keras.Input((8, 8, 1))
+    x = code = keras.layers.Dense(6, "relu", name="code")(keras.layers.Flatten()(x))
+    copies = keras.layers.Reshape((8, 8, 1))(keras.layers.Dense(64)(x))
+    found = linear_features.network(keras.Model(images, copies))(examples.test[:5])
+    expected = keras.Model(images, code)(examples.test[:5])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(UsageError, match="none named code"):
+        linear_features.network(keras.Model(code, copies))
 
 
 def test_too_few_labels_and_a_d_with_labels_are_refused():

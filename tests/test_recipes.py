@@ -13,12 +13,12 @@ SHORT = (
     *("--batch_size=4", "--metrics=", "--record=", "--nodownload"),
 )
 PICTURES = ("began_fig4", "lsgan_fig2")  # they draw, and train nothing
-NUMBERS = (  # options whose values change the numbers of a run, and no code of it
+NUMBERS = (  # options that SHORT replaces, that a single run does not have, or numbers
     *("steps", "report_steps", "checkpoint_steps", "batch_size", "metrics", "record"),
-    *("seed", "seeds", "jobs", "threads", "grid", "sample", "strip_steps", "score_samples"),
-    *("learning_rate", "gamma", "a", "b", "c", "label_seed", "train_split", "test_split"),
-    *("validation_split", "logdir", "mode", "steps_per_execution", "jit_compile"),
-    *("on_collapse", "halving_steps", "loss", "checkpoint"),
+    *("mode", "grid", "seeds", "jobs", "logdir", "steps_per_execution", "jit_compile"),
+    *("seed", "label_seed", "threads", "strip_steps", "score_samples", "learning_rate"),
+    *("gamma", "a", "b", "c", "halving_steps"),
+    *("train_split", "validation_split", "test_split"),
 )
 STAGES = ("gan_tfd_pretrain", "gan_tfd")  # the second begins with the first's run
 
@@ -43,8 +43,7 @@ def unlike():
 # One recipe for each model and its networks. An export takes as long as two steps.
 EXPORTING = {
     (flags.get("model"), flags.get("network")): recipe
-    for recipe in RECIPES
-    if recipe.stem not in PICTURES
+    for recipe in [*unlike(), *(launch.ROOT / "flags" / f"{n}.flags" for n in STAGES)]
     for flags in [flags_of(recipe)]
 }
 

@@ -29,6 +29,21 @@ CASES = {
         2,
         ["--dataset=digits does not read --data_dir", "--dataset=folder"],
     ),
+    "a feature network without its kind": (
+        "--mode=evaluate --metrics=frechet_distance --feature_file=x.pb",
+        2,
+        ["--features=classifier", "reads no --feature_file"],
+    ),
+    "a layer of the classifier": (
+        "--metrics=frechet_distance --feature_layer=top",
+        2,
+        ["--feature_layer is of --features=onnx and keras"],
+    ),
+    "options of a picture while training": (
+        "--num_samples=9",
+        2,
+        ["--num_samples goes with --mode=sample"],
+    ),
     "unknown fidelity": ("--fidelity=both", 1, ["--fidelity=both", "paper|code"]),
     "unknown loss": (
         "--loss=wasserstein",
@@ -193,6 +208,11 @@ CASES = {
         "--dataset=gaussian --sample=strip",
         2,
         ["--sample=strip needs points in the plane"],
+    ),
+    "minibatches that do not divide": (
+        "--strategy=mirrored --cpu_devices=2 --k=2 --batch_size=101",
+        2,
+        ["--batch_size=101", "2 replicas"],
     ),
     "more steps of D than there is noise for": ("--k=300", 2, ["from 1 to 254"]),
     "a target that is no number": ("--a=nan", 2, ["--a=nan: give a number"]),

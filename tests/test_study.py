@@ -175,20 +175,24 @@ def test_a_finished_study_started_again_runs_nothing(whole):
 
 
 def test_a_study_takes_the_runs_of_its_record_and_executes_the_others(whole, tmp_path):
-    """Runs without all their steps are among the others."""
-    record = whole.folder.with_name("record.json")
+    """Of a run that failed for good, the failure is taken; a run is executed if the study
+    would execute it again."""
+    record = json.loads(whole.folder.with_name("record.json").read_text())
+    assert [run["again"] for run in record["runs"]] == [False] * RUNS
+    record["runs"][0]["again"], path = True, tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    record = path
     arguments = (*ARGUMENTS, f"--runs_from={record}", f"--logdir={tmp_path}/there")
     ended = launch.fork(*arguments)
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
-    assert f"2 runs are those of {record}" in lines
+    assert f"3 runs are those of {record}" in lines
     executed = {line.split("] ")[1].split(":")[0] for line in lines if line[:1] == "["}
-    assert executed == {
-        f"fidelity={f}, learning_rate=1e30 seed 1" for f in ("paper", "code")
-    }
+    assert executed == {"fidelity=paper, learning_rate=2.0 seed 1"}
     found, earlier = (
         json.loads(path.read_text()) for path in (tmp_path / "there" / "study.json", record)
     )
+    earlier["runs"][0]["again"] = False
     for name in ("runs", "settings", "seeds", "grid", "flags", "machines_of_runs"):
         assert found[name] == earlier[name], name
     assert found["budget"]["steps"] == 24
@@ -235,17 +239,33 @@ def test_a_folder_of_another_study_or_of_a_run_is_refused_and_kept(whole, other)
     assert launch.contents(whole.folder) == before
 
 
-def test_a_setting_that_makes_no_sense_ends_the_study_in_one_line(tmp_path):
+def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_written(tmp_path):
     short = ("--mode=study", "--steps=1", "--batch_size=20", "--jit_compile=false")
-    short += (f"--logdir={tmp_path}/study",)
-    grid = ("--grid=loss=non_saturating,wasserstein", "--seeds=2")
-    ended = launch.fork(*short, *grid)
+    short += (f"--logdir={tmp_path}/study", "--seeds=2")
+    ended = launch.fork(*short, "--grid=loss=non_saturating,wasserstein")
     assert ended.code == 2 and "Traceback" not in ended.err
     (line,) = ended.errors
-    assert "loss=wasserstein seed 1: --loss=wasserstein: --model=gan takes" in line
-    ended = launch.fork(*short, "--grid=loss=non_saturating", "--seeds=1")
-    assert ended.code == 0, ended.err
-    assert "[1/1]" not in ended.out  # the other run is not trained again
+    assert "loss=wasserstein: --loss=wasserstein: --model=gan takes" in line
+    assert not (tmp_path / "study").exists()
+
+
+def test_flags_that_only_a_run_can_refuse_end_the_study_in_one_line(tmp_path):
+    """The corrected command may begin the study again."""
+    short = ("--mode=study", "--steps=1", "--jit_compile=false", "--seeds=1")
+    short += (f"--logdir={tmp_path}/study",)
+    ended = launch.fork(*short, "--grid=k=1", "--batch_size=2000")
+    assert ended.code == 2 and "Traceback" not in ended.err
+    (line,) = ended.errors
+    assert "k=1 seed 1: " in line and "--batch_size" in line
+    ended = launch.fork(*short, "--grid=k=1", "--batch_size=20")
+    assert ended.code == 0 and "[1/1]" in ended.out, ended.err
+
+
+def test_a_study_has_the_steps_that_its_data_have_by_default():
+    """Runs of a shorter study are not finished."""
+    given = {"model": "lsgan", "dataset": "ring", "fidelity": "code"}
+    settings = [{"loss": "least_squares"}, {"fidelity": "paper"}, {"steps": "9"}]
+    assert [study._steps(given, of) for of in settings] == [35_000, 40_000, 9]
 
 
 def test_of_two_runs_that_make_no_sense_the_first_to_end_is_named(tmp_path, monkeypatch):
@@ -257,7 +277,7 @@ def test_of_two_runs_that_make_no_sense_the_first_to_end_is_named(tmp_path, monk
     runs = [StudyRun({}, seed, RunFolder(tmp_path / str(seed))) for seed in (1, 2)]
     of = study.StudyOptions(jobs=2)
     with pytest.raises(UsageError, match=r"seed ([12]): --seed=\1 makes none"):
-        study.run_all(RunFolder(tmp_path), runs, [], 1, ScoreOptions(), of)
+        study.run_all(RunFolder(tmp_path), runs, [], {"": 1}, ScoreOptions(), of)
 
 
 def test_a_process_ends_with_its_permit_and_without_one_none_begins(tmp_path):
@@ -346,7 +366,7 @@ def test_a_finished_run_does_not_run_again_when_its_worker_dies(tmp_path, monkey
         loser = threading.Thread(target=lose_the_other_worker, args=(cluster,))
         loser.start()
         of = types.SimpleNamespace(jobs=1, cluster=cluster.scheduler_address)
-        study.run_all(RunFolder(tmp_path), runs, [], 1, ScoreOptions(), of)
+        study.run_all(RunFolder(tmp_path), runs, [], {"k=1": 1}, ScoreOptions(), of)
         loser.join()
     assert [len(note.read_text().split()) for note in notes] == [1, 1, 1]
 

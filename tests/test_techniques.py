@@ -257,6 +257,19 @@ def test_layers_return_from_their_config(layer):
 # Losses.
 
 
+@pytest.mark.parametrize("name", ["squared", "mean", "absolute"])
+def test_feature_matching_of_bfloat16_features_is_in_float32(name, rng):
+    """Of means in bfloat16, most differences of one part in 300 would be 0."""
+    features = rng.normal([[[1.0]], [[1.003]]], 0.01, (2, 100, 192))
+    real, fake = tf.cast(features, tf.bfloat16)
+    with tf.GradientTape() as tape:
+        tape.watch(fake)
+        loss = losses.MATCHING[name](real, fake)
+    assert loss.dtype == tf.float32
+    gradient = tf.cast(tape.gradient(loss, fake), tf.float32).numpy()
+    assert (gradient == 0).mean() < 0.02
+
+
 def test_feature_matching_takes_means_before_norms(rng):
     real, fake = rng.normal(size=(6, 4)), rng.normal(size=(9, 4))
     gap = real.mean(0) - fake.mean(0)

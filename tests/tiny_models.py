@@ -133,8 +133,8 @@ def fit(model, name, steps, first=0):
 
 def weights(model):
     """All that training changes, as arrays: the networks, averages, optimizers, histories
-    and scalars of a checkpoint."""
-    variables = []
+    and scalars of a checkpoint, and all scalars that the step carries."""
+    variables = [v for v in model.non_trainable_variables if v.shape == ()]
     for part in model.checkpointed().values():
         variables += getattr(part, "weights", getattr(part, "variables", [part]))
     return [

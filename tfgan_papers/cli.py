@@ -184,8 +184,8 @@ def _check_of_training(values, of_run):
     Raises:
         UsageError: an option is of another mode, which the user has probably forgotten.
     """
-    taken = options.fields(scoring.ScoreOptions, sample.SampleOptions)
-    if others := sorted(values.keys() - of_run.keys() - taken.keys()):
+    taken = {*options.fields(scoring.ScoreOptions), *sample.IN_TRAINING}
+    if others := sorted(values.keys() - of_run.keys() - taken):
         classes = {name: mode.options for name, mode in MODES.items()}
         classes |= {"study": study.StudyOptions, "report": report.ReportOptions}
         classes |= {"compare": compare.CompareOptions}

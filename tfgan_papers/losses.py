@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -189,7 +190,7 @@ def feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     Returns:
         A scalar, at least 0: the sum over the n features.
     """
-    return ops.sum(ops.square(ops.mean(real, 0) - ops.mean(fake, 0)))
+    return ops.sum(ops.square(_difference_of_means(real, fake)))
 
 
 def mean_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -197,7 +198,7 @@ def mean_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
 
     Features (batch, n) to a scalar, at least 0.
     """
-    return ops.mean(ops.square(ops.mean(real, 0) - ops.mean(fake, 0)))
+    return ops.mean(ops.square(_difference_of_means(real, fake)))
 
 
 def absolute_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -206,7 +207,14 @@ def absolute_feature_matching(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
 
     Features (batch, n) to a scalar, at least 0.
     """
-    return ops.mean(ops.abs(ops.mean(real, 0) - ops.mean(fake, 0)))
+    return ops.mean(ops.abs(_difference_of_means(real, fake)))
+
+
+def _difference_of_means(real, fake):
+    """In float32 at least: in bfloat16 most means of similar features would be equal."""
+    dtype = keras.backend.result_type(real.dtype, "float32")
+    real, fake = (ops.mean(ops.cast(x, dtype), 0) for x in (real, fake))
+    return real - fake
 
 
 MATCHING = {

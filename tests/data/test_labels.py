@@ -83,6 +83,7 @@ def test_labels_of_a_part_keep_the_meaning_they_have_in_the_whole(tmp_path):
     ("dataset", "given", "unused"),
     [
         ("digits", {"dataset", "data_dir", "image_size"}, {"data_dir"}),
+        ("digits", {"dataset", "download", "data_order"}, {"download", "data_order"}),
         ("ring", {"image_size", "font", "ring"}, {"image_size", "font"}),
         ("glyphs", {"font", "characters"}, set()),
         ("mnist", {"data_dir", "tfd_fold"}, {"tfd_fold"}),

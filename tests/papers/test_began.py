@@ -280,6 +280,16 @@ def test_d_s_rate_is_its_own_until_the_rates_are_halved():
     np.testing.assert_allclose(of_d, [0.3] * 21 + [0.5 * 0.05], rtol=1e-6)
 
 
+@pytest.mark.parametrize("dataset", ["printed_digits", "digits", "mnist"])
+def test_a_run_with_fidelity_to_the_code_has_the_ports_rate_and_schedule(dataset):
+    """On digits both values of --fidelity once had our schedule."""
+    values = factories.values("began", dataset=dataset, fidelity="code")
+    assert values.training.learning_rate == 8e-5
+    assert (values.paper.halving_steps, values.paper.learning_rate_floor) == (0, 2e-5)
+    ours = factories.values("began", dataset=dataset)
+    assert ours.training.learning_rate != 8e-5
+
+
 def test_fidelity_to_the_code_halves_every_100000_steps():
     model = build("began", settings(fidelity="code", learning_rate=8e-5), width=2)
     schedule = model.g_optimizer._learning_rate

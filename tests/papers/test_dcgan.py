@@ -11,7 +11,7 @@ from tests import factories
 from tfgan_papers import noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import dcgan
+from tfgan_papers.papers import contract, dcgan
 from tfgan_papers.runs import export
 
 SMALL = dcgan.AUTHORS._replace(width=4)
@@ -164,10 +164,10 @@ def test_the_order_of_the_turns(port, rng):
 # From the command line.
 
 
-def built(network, shape=(8, 8, 1), steps_per_epoch=390, classes=0):
+def built(network, shape=(8, 8, 1), steps_per_epoch=390, classes=0, steps=1000):
     settings = factories.settings(
         "dcgan", shape, network=network, learning_rate=2e-4, classes=classes,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=steps_per_epoch, steps=steps,
     )  # fmt: skip
     given = {"network": network, "value_range": NUMBERS[network][-1]}
     run = factories.run("nowhere", "dcgan", width=4, **given)
@@ -214,6 +214,15 @@ def test_rate_of_the_conditional_networks_falls_to_zero_over_the_second_100_epoc
     for step, rate in ((0, 2e-4), (19_500, 2e-4), (29_250, 1e-4), (39_000, 0.0)):
         adam.iterations.assign(step)
         assert float(adam.learning_rate) == pytest.approx(rate, abs=1e-10)
+
+
+@pytest.mark.parametrize(("steps", "beyond"), [(39_000, 0), (40_000, 1000)])
+def test_steps_after_the_decay_of_the_rate_are_warned_of(steps, beyond, caplog):
+    contract.warn_of_zero_rate.cache_clear()
+    built("conditional", classes=3, steps=steps)
+    said = f"{beyond} of the 40000 steps have no effect"
+    assert (said in caplog.text) == bool(beyond)
+    assert ("learning rate is 0" in caplog.text) == bool(beyond)
 
 
 def test_endpoints_take_integers_of_any_size_and_refuse_labels_of_no_class(

@@ -17,7 +17,7 @@ from tfgan_papers import losses, noise
 from tfgan_papers.commands import evaluate, scoring, subjects
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import classification_error
-from tfgan_papers.papers import contract
+from tfgan_papers.papers import contract, improved_gan
 from tfgan_papers.runs.run import ensemble_member, open_run
 from tfgan_papers.runs.settings import lines
 
@@ -104,11 +104,18 @@ def test_classify_is_of_the_averaged_weights(run, rng):
         ({"labels": 0, "average_rate": 0.5, "average": "none"}, {"average_rate"}),
         ({"labels": 0, "label_seed": 3}, {"label_seed"}),
         ({"labels": 0}, set()),
+        ({"labels": 10, "average": "none", "average_rate": 0.5}, {"average_rate"}),
+        ({"labels": 10, "minibatch_kernel_size": 9}, {"minibatch_kernel_size"}),
+        ({"labels": 10, "loss": "non_saturating"}, {"loss"}),
+        ({"labels": 0, "loss": "non_saturating"}, set()),
+        ({"labels": 10, "decay_epochs": 5}, set()),
     ],
 )
 def test_options_without_effect_are_warned_of(given, warned, caplog):
     contract.warn_of_no_effect.cache_clear()
-    build("improved_gan", settings_of((8, 8, 1)), **given)
+    of, loss = settings_of((8, 8, 1)), given.get("loss")
+    of = of._replace(loss=improved_gan.LOSSES[loss]) if loss else of
+    build("improved_gan", of, **{k: v for k, v in given.items() if k != "loss"})
     assert set(re.findall(r"--(\w+) has no effect", caplog.text)) == warned
 
 

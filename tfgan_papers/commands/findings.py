@@ -15,7 +15,7 @@ from tfgan_papers.runs import records
 FAILURE_IS = (
     "the training diverged or, with --on_collapse=stop or rollback, collapsed for good",
     "at the end the samples vary less than the collapse watch demands",
-    "with --metrics=mode_coverage: not every mode is covered",
+    "with --metrics=mode_coverage or kde_modes: not every mode is covered",
     "any other error; such a run is tried again when the study is started again",
 )
 CONFIDENCE = 0.95
@@ -71,10 +71,8 @@ def report(folder, grid, flags, runs, errors, scores, kind=None, earlier=None):
         "command": records.command(),
     }
     if earlier:
-        fields["earlier_commands"] = [
-            *earlier.get("earlier_commands", ()),
-            earlier["command"],
-        ]
+        commands = [*earlier.get("earlier_commands", ()), earlier["command"]]
+        fields["earlier_commands"] = [*dict.fromkeys(commands)]
     lengths = [] if "steps" in grid else _lengths(entries)
     text = markdown(summary, _reasons(entries), machines, lengths)
     files.write_text(folder / "study.md", text)
@@ -89,10 +87,12 @@ def report(folder, grid, flags, runs, errors, scores, kind=None, earlier=None):
     pictures = {named(setting): _picture(setting, runs, kind) for setting in settings}
     columns = 1 if kind else len([*grid.values()][-1])  # --sample draws wide pictures
     picture = figures.panels(pictures, columns)
-    figures.save(picture, folder / "samples.png")
+    drawn = any(each is not None for each in pictures.values())  # else keep what is there
+    if drawn:
+        figures.save(picture, folder / "samples.png")
     if scores.record:
         records.write(scores.record, **fields)
-        if any(each is not None for each in pictures.values()):  # else it may have one
+        if drawn:
             beside = pathlib.Path(scores.record).expanduser().with_suffix(".png")
             figures.save(picture, beside)
     print(text)
@@ -113,6 +113,7 @@ def found(run, errors, metric=""):
         "seed": run.seed,
         "steps": run.folder.steps(),
         "failure": errors.get(run.name) or run.failure(),
+        "again": run.name in errors,  # the study executes it again
         "scores": run.quantities(),
         **{name: curves[name] for name in CURVES if curves[name]},
     }
@@ -149,8 +150,8 @@ def _reasons(entries):
 
 
 def _lengths(entries):
-    """(steps, number of runs), of the runs that did not fail."""
-    return sorted(Counter(e["steps"] for e in entries if not e["failure"]).items())
+    """(steps, number of runs), of the runs that did not diverge."""
+    return sorted(Counter(e["steps"] for e in entries if e["steps"]).items())
 
 
 def _hours(runs, earlier):

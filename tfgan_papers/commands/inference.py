@@ -128,7 +128,7 @@ def inference_network(model) -> keras.Model:
     draw = keras.initializers.GlorotUniform
     dtype = "float32"  # not the policy of the run, as the latents
     x = images = keras.Input(model.generator.output_shape[1:], name="images")
-    x = keras.layers.Flatten()(x)
+    x = keras.layers.Flatten(dtype=dtype)(x)
     for i, units in enumerate(UNITS):
         kernel = draw(seed=model.seed + i)
         x = keras.layers.Dense(units, "relu", kernel_initializer=kernel, dtype=dtype)(x)

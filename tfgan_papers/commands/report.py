@@ -82,7 +82,8 @@ def report(options: ReportOptions):
         raise UsageError(
             "--mode=report needs --runs: give the folders of runs, separated by commas"
         )
-    if twice := [str(f) for i, f in enumerate(folders) if f in folders[:i]]:
+    places = [folder.resolve() for folder in folders]
+    if twice := [str(f) for i, f in enumerate(folders) if places[i] in places[:i]]:
         raise UsageError(f"--runs: {twice[0]} is there twice: give it once")
     studies = [folder for folder in folders if (folder / "study.json").is_file()]
     runs = _told_apart([load(folder) for folder in folders if folder not in studies])
@@ -142,7 +143,7 @@ def _told_apart(runs):
 
 def _names(folders):
     """The names of folders, with as many of those above as tell them apart."""
-    parts = [folder.resolve().parts for folder in folders]
+    parts = [folder.absolute().parts for folder in folders]
     depth = 1
     while len({each[-depth:] for each in parts}) < len(parts):
         depth += 1

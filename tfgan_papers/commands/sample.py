@@ -29,6 +29,10 @@ MANIFOLD = 20  # images per side (VAE, 2013, Fig. 4)
 JITTER = 0.25  # half the width of the uniform noise on the result (DCGAN, 2015, Fig. 7)
 
 
+# The options that training reads, or refuses with words of its own
+IN_TRAINING = ("sample", "strip_steps", "pretrained", "interpolate")
+
+
 @dataclasses.dataclass(frozen=True)
 class SampleOptions(CheckpointOptions):
     """The kind of picture, and its latents."""

@@ -131,6 +131,17 @@ def check(scores: ScoreOptions, of: data.DataOptions):
     Raises:
         UsageError: a score in --metrics does not exist or cannot be computed.
     """
+    if scores.features == "classifier" and scores.feature_file:
+        raise UsageError(
+            "--features=classifier is trained here and reads no --feature_file: name the "
+            "network by --features, or leave the file out"
+        )
+    if scores.features not in ("onnx", "keras"):
+        for name in ("feature_layer", "feature_range"):
+            if getattr(scores, name) != getattr(ScoreOptions, name):
+                raise UsageError(
+                    f"--{name} is of --features=onnx and keras: leave it out, or add one"
+                )
     for name in scores.metrics:
         if name not in METRICS:
             raise UsageError(
@@ -310,6 +321,8 @@ class Scorer:
             "samples": self._count(metric),
             "seed": scores.score_seed,
         }
+        if version := getattr(METRICS[metric], "SELECTION", None):
+            found["version"] = version  # a run of an earlier one selects anew
         if METRICS[metric].OF != "features":
             return found
         names = ("features", "feature_layer", "feature_range")

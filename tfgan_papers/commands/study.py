@@ -11,9 +11,18 @@ import datetime
 import pathlib
 import time
 
+from absl import logging
+
 from tfgan_papers import files, options
 from tfgan_papers.commands import findings
-from tfgan_papers.commands.grid import OWN, StudyRun, folder_of, parse_grid, settings_of
+from tfgan_papers.commands.grid import (
+    OWN,
+    StudyRun,
+    folder_of,
+    named,
+    parse_grid,
+    settings_of,
+)
 from tfgan_papers.commands.scoring import ScoreOptions
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import option
@@ -42,7 +51,7 @@ class StudyOptions(execution.ClusterOptions):
     runs_from: str | None = option(
         None,
         "Record of the same study. Its runs are part of this study and are not executed "
-        "again: so a study gets more --seeds where its folder is not.",
+        "again. This adds seeds on a machine without the study's folder.",
     )
 
 
@@ -68,20 +77,19 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     free = settings.LOCATION | {"sample", "strip_steps"}
     fixed = {name: text for name, text in passed_on.items() if name not in free}
     kind = given.get("sample")
-    steps = given.get("steps", 0)
-    fresh = folder.read("study.json") is None
-    earlier = _earlier(study.runs_from, grid, fixed, steps, scores.metrics)
-    _claim(folder, grid, fixed)
+    steps = {named(setting): _steps(given, setting) for setting in settings_of(grid)}
+    earlier = _earlier(study, grid, fixed, steps, scores.metrics)
     folder.lock()  # a second process would end the runs of the first
-    has = [(run["setting"], run["seed"]) for run in earlier.get("runs", ())]
-    if has:
-        print(f"{len(has)} runs are those of {study.runs_from}")
+    fresh = folder.read("study.json") is None
+    _claim(folder, grid, fixed)
     runs = [
         StudyRun(setting, seed, folder_of(folder, setting, seed))
         for seed in range(1, 1 + study.seeds)  # outermost: a bad setting shows early
         for setting in settings_of(grid)
-        if (setting, seed) not in has
     ]
+    if earlier:
+        runs, earlier["runs"] = _shared_out(runs, earlier["runs"], steps, scores.metrics)
+        print(f"{len(earlier['runs'])} runs are those of {study.runs_from}")
     arguments = [text for texts in passed_on.values() for text in texts]
     try:
         errors = run_all(folder, runs, arguments, steps, scores, study, kind)
@@ -92,20 +100,39 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     findings.report(folder, grid, fixed, runs, errors, scores, kind, earlier)
 
 
+def _steps(given, setting):
+    """The number of steps of a setting's runs, which may be a default of its data.
+
+    Raises:
+        UsageError: the flags are invalid.
+    """
+    fields = settings.all_fields()
+    varied = {
+        name: options.from_text(fields[name], text) if name in fields else text
+        for name, text in setting.items()
+    }
+    values = {**given, **varied}
+    of_run = {k: v for k, v in values.items() if k == "model" or k in fields}
+    try:
+        return settings.resolve(of_run).training.steps
+    except UsageError as error:
+        raise UsageError(f"{named(setting)}: {error}") from error
+
+
 def _passed_on(given, grid):
     """The other options that the user gives, as arguments of every run, by name."""
     names = sorted(set(given) - OWN - set(grid))
     return {name: [f"--{name}={options.to_text(given[name])}"] for name in names}
 
 
-def _earlier(path, grid, fixed, steps, metrics):
+def _earlier(study, grid, fixed, steps, metrics):
     """The record of --runs_from with those of its runs that need not be executed; {} if
-    there is none.
+    there are none.
 
     Raises:
-        UsageError: it is not a record of this study.
+        UsageError: it is not a record of this study, or has more seeds.
     """
-    if path is None:
+    if (path := study.runs_from) is None:
         return {}
     record = files.read_json(pathlib.Path(path).expanduser())
     if record is None:
@@ -116,13 +143,36 @@ def _earlier(path, grid, fixed, steps, metrics):
         raise UsageError(
             f"--runs_from={path}: this is not a record of a study with these flags"
         )
-    runs = [
-        run
-        for run in record["runs"]
-        if run["steps"] >= max(1, int(run["setting"].get("steps", steps)))
-        and set(metrics) <= set(run["scores"])
-    ]
-    return {**record, "runs": runs}
+    if (seeds := max(run["seed"] for run in record["runs"])) > study.seeds:
+        raise UsageError(
+            f"--runs_from={path}: this record has {seeds} seeds: give --seeds={seeds} or "
+            "more"
+        )
+    if record.get("commits_of_runs") != [records.commit()]:
+        logging.warning("the runs of %s may be of another version of this code", path)
+
+    def final(run):
+        """Whether it is trained and scored, or has failed for good."""
+        if "again" in run:
+            return not run["again"]
+        wanted = steps[named(run["setting"])]  # a record without "again"
+        return run["steps"] >= wanted and set(metrics) <= set(run["scores"])
+
+    runs = [run for run in record["runs"] if final(run)]
+    return {**record, "runs": runs} if runs else {}
+
+
+def _shared_out(runs, recorded, steps, metrics):
+    """The runs that are not recorded or are finished here, and the recorded others."""
+    known = [(run["setting"], run["seed"]) for run in recorded]
+
+    def is_here(run):
+        known_too = (run.setting, run.seed) in known
+        return not known_too or run.finished(steps[named(run.setting)], metrics)
+
+    here = [run for run in runs if is_here(run)]
+    own = [(run.setting, run.seed) for run in here]
+    return here, [run for run in recorded if (run["setting"], run["seed"]) not in own]
 
 
 def _claim(folder, grid, fixed):
@@ -147,6 +197,15 @@ def _claim(folder, grid, fixed):
 def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[str, str]:
     """Executes all unfinished runs.
 
+    Args:
+        folder: `RunFolder` of the study.
+        runs: list of `StudyRun`.
+        arguments: list, the arguments of every run.
+        steps: dict, the number of steps of each setting, by `grid.named`.
+        scores: `ScoreOptions`.
+        study: `StudyOptions`.
+        kind: kind of picture with which each run ends, or None.
+
     Returns:
         dict, the error of each run that did not finish, by name.
 
@@ -156,7 +215,7 @@ def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[st
     """
 
     def finished(run):
-        return run.finished(int(run.setting.get("steps", steps)), scores.metrics, kind)
+        return run.finished(steps[named(run.setting)], scores.metrics, kind)
 
     pending = [run for run in runs if not finished(run)]
     done, errors, begun = len(runs) - len(pending), {}, time.monotonic()
@@ -170,7 +229,8 @@ def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[st
         futures = {}
         for run in pending:
             permit = permits.enter_context(execution.permit(run.folder / "permit"))
-            order = run.path, [*arguments, *run.arguments], permit
+            length = f"--steps={steps[named(run.setting)]}"  # not that of a shorter study
+            order = run.path, [*arguments, length, *run.arguments], permit
             futures[pool.submit(execution.execute, *order)] = run
         for count, future in enumerate(concurrent.futures.as_completed(futures), 1):
             run = futures[future]

@@ -65,6 +65,7 @@ ONLY_OF = {  # option -> the data sets that have it
     "characters": ("glyphs", "strokes"),
     "renderings": ("glyphs", "strokes"),
     "tfd_fold": ("tfd",),
+    "data_order": ("folder",),
 }
 
 
@@ -101,7 +102,7 @@ def check_used(dataset: str, given: Collection[str]):
     """
     unused = {name for name, sets in ONLY_OF.items() if dataset not in sets}
     unused |= {"image_size", "channels", "crop"} if dataset in POINTS else set()
-    unused |= {"data_dir"} if dataset in WITHOUT_FILES else set()
+    unused |= {"data_dir", "download"} if dataset in WITHOUT_FILES else set()
     for name in sorted(unused.intersection(given)):
         said = f"--dataset={dataset} does not read --{name}"
         if name == "data_dir" and "dataset" not in given:

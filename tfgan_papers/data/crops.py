@@ -29,6 +29,7 @@ def of_examples(examples: Examples, options: DataOptions) -> Examples:
     found.shape = (size, size, examples.shape[-1])
     found.read = lambda keys: central(examples.read(keys), size)
     found.vary = lambda keys, seed, step: windows(examples.read(keys), size, seed, step)
+    found.balanced = lambda *which: of_examples(examples.balanced(*which), options)
     return found
 
 

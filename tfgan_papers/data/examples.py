@@ -6,7 +6,8 @@ same batches as an uninterrupted one.
 Differs: DATA-1 | last batch of an epoch | not stated | kept, short (pylearn2;
     Newmu/dcgan_code, lib/data_utils.py: iter_data), dropped (openai/improved-gan,
     train_*.py), filled from the next (xudonmao/LSGAN, lsun.py) | none | dropped: static
-    shapes for XLA; each epoch is shuffled anew, so no image is lost for good.
+    shapes for XLA; each epoch is shuffled anew, in memory wholly, so that no image is lost
+    for good. The labelled images of Improved GAN go on with the next order.
 Differs: DATA-2 | order in which MNIST is split | not stated | that of its files: the first
     50,000 train (goodfeli/adversarial, mnist.yaml: start, stop) | none | that of
     tensorflow-datasets, by hashes: as many images train, but not the same ones.
@@ -146,7 +147,7 @@ class Examples:
             return self.keys().batch(window).prefetch(1).enumerate().flat_map(batches)
 
         first_epoch, skipped = divmod(first_step, per_epoch)
-        return _ahead(
+        return ahead(
             tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             .flat_map(epoch)
             .skip(skipped)
@@ -385,7 +386,7 @@ class HeldExamples(Examples):
     ) -> tf.data.Dataset:
         """Returns endless batches with labels, as `stream`, of a set that may be smaller
         than a batch: consecutive pieces of an endless sequence of permutations."""
-        read, n = self._reader(value_range, labels=True), self.size
+        read, n = self._reader(value_range, labels=True, read=self.vary), self.size
 
         @no_autograph
         def batch(step):
@@ -396,10 +397,11 @@ class HeldExamples(Examples):
                 )
                 for i in range((batch_size - 1) // n + 2)
             ]
-            return read(tf.concat(orders, 0)[skipped : skipped + batch_size])
+            keys = tf.concat(orders, 0)[skipped : skipped + batch_size]
+            return read(keys, seed, step)
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-        return _ahead(steps.map(batch))
+        return ahead(steps.map(batch))
 
 
 def fits_in_memory(size: int, shape: Sequence[int]) -> bool:
@@ -407,7 +409,7 @@ def fits_in_memory(size: int, shape: Sequence[int]) -> bool:
     return size * np.prod(shape) <= IN_MEMORY_BYTES
 
 
-def _ahead(batches):
+def ahead(batches):
     """Prefetches two batches, and disables autotuning, whose thread delays the end of an
     iteration by up to nine seconds and has nothing to tune here."""
     options = tf.data.Options()

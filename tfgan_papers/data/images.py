@@ -11,10 +11,7 @@ from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 
 GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
-BAD_IMAGE = (
-    *(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
-    *(TypeError, struct.error),  # of Pillow, if the EXIF data are damaged
-)
+BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 def margin(size: int) -> int:
@@ -65,7 +62,10 @@ class Fitting(NamedTuple):
         pixels become white.
         """
         channels = self.channels or (1 if image.getbands() in GREY else 3)
-        image = ImageOps.exif_transpose(image)
+        try:
+            image = ImageOps.exif_transpose(image)
+        except (TypeError, struct.error) as error:
+            raise ValueError(f"its EXIF data are damaged ({error})") from error
         if image.mode[0] in "IF":
             image = Image.fromarray(eight_bits(np.asarray(image)))
         if "A" in image.getbands() or "transparency" in image.info:
@@ -105,7 +105,7 @@ def eight_bits(levels: np.ndarray) -> np.ndarray:
             f"its pixels run from {low:.4g} to {high:.4g}, not from 0 to 1, 255 or 65535"
         )
     fractions = np.issubdtype(levels.dtype, np.floating)
-    if fractions and 1 < high < 2:
+    if fractions and 1 < high < 1.01:
         raise ValueError(
             f"its pixels run to {high:.8g}, a little above 1: clip them to [0, 1]"
         )

@@ -27,6 +27,7 @@ NAME, UNIT = "coverage", "of the data's kinds"
 OF = "samples"
 SAMPLES = 500
 SPLITS = ("train",)
+SELECTION = 2  # version of `selection`; the first was not bounded by 1
 EXAMPLES = 1000  # with which samples are compared; all these numbers are ours
 LEAST = 40  # examples: fewer do not make two clusters
 SIDE = 16  # pixels, the largest side of the small pictures

@@ -14,10 +14,12 @@
 A network takes uint8 images, the form in which samples are stored.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -130,19 +132,19 @@ def activations(
 
 def written(path: pathlib.Path, write: Callable):
     """Writes a file of the cache atomically, or logs a warning if it cannot be written."""
-    partial = None
+    name = f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    partial = path.with_name(name)  # not of tempfile, which others could not read
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-            write(partial)
-        os.chmod(partial.name, 0o644)  # others may share the cache
-        os.replace(partial.name, path)
+        with partial.open("wb") as file:
+            write(file)
+        partial.replace(path)
     except OSError as error:
         logging.warning(
             "%s cannot be written to the cache: %s", path, error.strerror or error
         )
-        if partial:
-            pathlib.Path(partial.name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def of_examples(network: Network, examples: Examples, limit: int, size: int, cache):

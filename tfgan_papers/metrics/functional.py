@@ -84,15 +84,15 @@ def coverage(real, fake, labels: np.ndarray | None = None) -> float:
     Args:
         real: images (n, height, width, channels), at least 40; some hundred suffice.
         fake: images of the same size.
-        labels: classes of the real images, int (n,), which are the kinds. Without them the
-            kinds are clusters.
+        labels: classes of the real images, int (n,), which are the kinds, unless almost all
+            images are of one class. Otherwise the kinds are clusters.
 
     Raises:
-        ValueError: the real images are fewer than 40, or all of one kind.
+        ValueError: the real images are fewer than 40, or almost all alike.
     """
     kinds = _coverage.kinds(_coverage.small(real), labels)
     if kinds is None:
-        raise ValueError("the real images are fewer than 40, or all of one kind")
+        raise ValueError("the real images are fewer than 40, or almost all alike")
     return _coverage.score(fake, kinds).value
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.svm import LinearSVC
 
+from tfgan_papers import layers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import subsets
 
@@ -84,16 +85,25 @@ def network(discriminator: keras.Model) -> Callable:
     """The features of D: images (batch, height, width, channels) -> (batch, n).
 
     Raises:
-        UsageError: D takes labels.
+        UsageError: D takes labels, or has no such layers.
     """
     if len(discriminator.inputs) != 1:
         raise UsageError("this score needs a D that takes images only, without labels")
-    grids = [
+    outputs = [
         layer.output
         for layer in discriminator.layers
-        if isinstance(layer, ACTIVATIONS) and len(layer.output.shape) == 4
+        if _activates(layer) and len(layer.output.shape) == 4
     ]
-    outputs = grids or [discriminator.layers[-1].input]
+    last = discriminator.layers[-1]
+    if not outputs and isinstance(last, keras.layers.Dense):
+        outputs = [last.input]
+    if not outputs:  # a dense autoencoder
+        outputs = [each.output for each in discriminator.layers if each.name == "code"]
+    if not outputs:
+        raise UsageError(
+            "this D has no convolutions, no dense layer at its end and none named code: "
+            "use another score"
+        )
     activations = keras.Model(discriminator.inputs, outputs)
 
     @tf.function(reduce_retracing=True)
@@ -102,6 +112,14 @@ def network(discriminator: keras.Model) -> Callable:
         return tf.concat([pooled(tf.cast(x, tf.float32)) for x in outputs], 1)
 
     return features
+
+
+def _activates(layer):
+    """Whether the output of a layer is that of an activation function, or of maxout."""
+    own = getattr(layer, "activation", keras.activations.linear)
+    convolution = isinstance(layer, keras.layers.Conv2D)
+    kinds = (*ACTIVATIONS, layers.MaxoutConv2D)
+    return isinstance(layer, kinds) or convolution and own is not keras.activations.linear
 
 
 def pooled(activation: tf.Tensor) -> tf.Tensor:

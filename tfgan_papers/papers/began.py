@@ -299,6 +299,7 @@ class BEGAN(adversarial.AdversarialModel):
 
 # The experiments, by the name of their networks.
 
+OF_SCHEDULE = ("learning_rate", "learning_rate_floor", "halving_steps")  # BEGAN-1
 OURS_ON_DIGITS = {  # BEGAN-8
     "image_size": 16,  # the smallest: halved once to 8x8
     "width": 16,  # takes minutes on two cores
@@ -378,9 +379,11 @@ EXPERIMENTS = {name: Experiment(style, _DEFAULTS) for name, style in NETWORKS.it
 
 def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
-    rate = PORT_LEARNING_RATE if fidelity == "code" else LEARNING_RATE
     ours = OURS_ON_DIGITS if dataset in ("printed_digits", "digits") else {}
-    return {"learning_rate": rate, **ours}
+    if fidelity == "code":  # its rate and its schedule, also in a run too short for them
+        ours = {k: v for k, v in ours.items() if k not in OF_SCHEDULE}
+        return {"learning_rate": PORT_LEARNING_RATE, **ours}
+    return {"learning_rate": LEARNING_RATE, **ours}
 
 
 def create(settings, options, experiment, draw):
@@ -396,6 +399,8 @@ def create(settings, options, experiment, draw):
         warn_of_no_effect("stall_steps", fixed if options.halving_steps else code)
     if style.std is not None:
         style = style._replace(std=options.weight_std)
+    elif options.weight_std != WEIGHT_STD:
+        warn_of_no_effect("weight_std", "--network=plain, whose weights are Glorot's")
     if floor > settings.learning_rate:
         raise UsageError(
             f"--learning_rate_floor={floor} is above --learning_rate="

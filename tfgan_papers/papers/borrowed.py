@@ -2,9 +2,9 @@
 one score per example.
 
 Differs: BORROWED-1 | data for feature matching | not stated | a separate batch for G
-    (train_mnist_feature_matching.py) | none | the batch that D has just seen, because the
-    steps of the other papers read no second one; --model=improved_gan with labels follows
-    the code.
+    (train_mnist_feature_matching.py) | none | the batch of D's update in the same step,
+    because the steps of the other papers read no second one; --model=improved_gan with
+    labels follows the code.
 Differs: BORROWED-2 | batch statistics on several replicas | one GPU | computed on each GPU
     (imagenet/build_model.py) | none | as the code: feature means and minibatch features are
     those of a replica's share of the batch.
@@ -24,6 +24,7 @@ from tfgan_papers import layers, losses, noise
 from tfgan_papers.errors import UsageError
 from tfgan_papers.models import surgery
 from tfgan_papers.options import Options, option
+from tfgan_papers.papers.contract import warn_of_no_effect
 
 BEFORE_INITIALIZATION = -2  # the step number whose noise gives the reference batch
 INITIALIZATION = -1  # the step number of the data-dependent initialization
@@ -101,6 +102,9 @@ def apply_techniques(
             f"--feature_matching={matching}: D {network}on --dataset={settings.dataset} "
             "has no layer named features"
         )
+    size = BorrowedOptions.minibatch_kernel_size
+    if not options.minibatch_kernels and options.minibatch_kernel_size != size:
+        warn_of_no_effect("minibatch_kernel_size", "--minibatch_kernels=0")
     if options.minibatch_kernels:
         discriminator = _compared(discriminator, settings, options, draw)
     if options.reference_batch:

@@ -28,9 +28,10 @@ class Settings(NamedTuple):
         loss: an entry of the paper's `losses`.
         fidelity: "paper" or "code".
         seed: seed of the initial weights and of the noise.
-        learning_rate: initial learning rate of both optimizers.
+        learning_rate: initial learning rate.
         batch_size: number of examples in a minibatch, over all replicas.
         steps_per_epoch: number of minibatches in the data, at least 1.
+        steps: number of training steps of the run.
         shape: (height, width, channels) of an image, or (dimensions,) of a point.
         mean: the mean example, float array of `shape`, in the value range of the networks.
         classes: number of classes of the labels; 0 without labels.
@@ -44,6 +45,7 @@ class Settings(NamedTuple):
     learning_rate: float
     batch_size: int
     steps_per_epoch: int
+    steps: int
     shape: tuple[int, ...]
     mean: np.ndarray
     classes: int
@@ -161,6 +163,16 @@ def build(
         steps_per_execution=steps_per_execution,
     )
     return model
+
+
+@functools.cache
+def warn_of_zero_rate(first: int, steps: int):
+    """Warns that a run is longer than the decay of its learning rate."""
+    logging.warning(
+        "from step %d on the learning rate is 0, so that no weight changes: %d of the %d "
+        "steps have no effect",
+        *(first, steps - first, steps),
+    )
 
 
 @functools.cache  # once, and not for each model that is built

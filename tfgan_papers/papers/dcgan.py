@@ -26,19 +26,20 @@ Differs: DCGAN-4 | statistics when sampling | not stated | those of the batch of
     none | moving averages with decay .9, as in the port: a sample must not depend on the
     others of its batch, and a single sample has no variance.
 Differs: DCGAN-5 | face data | 350,000 boxes from web search | the same, not public | none |
-    celeb_a, cropped to 108 pixels and resized to 64, as in the port.
+    celeb_a; --crop=108 --image_size=64 are those of the port.
 Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 decreases by a factor of
     1 - 1e-8 each step; epsilon 1e-8 is added to the corrected root | none | Keras' Adam:
     beta_1 is constant, epsilon is added to the uncorrected root; neither is visible in
     float32.
 Differs: DCGAN-7 | image sizes | 32 and 64 pixels | the same | none | any side that is 4 to
-    7 times a power of two; at most 8 times the width in channels, as at 64 pixels.
+    7 times a power of two from 2 on, with at most 8 times the width in channels, as at 64
+    pixels; of --network=conditional any multiple of 4.
 Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels appended to the
     input of every layer, batch normalization without gain and bias, pixels in [0, 1], 100
     epochs, then 100 in which the learning rate decays to zero | --network=conditional | as
     the code.
 Differs: DCGAN-9 | learning rate decay of DCGAN-8 | not described | updated each epoch |
-    none | updated each step, with the same end.
+    none | updated each step, with the same end; it needs --steps of 200 epochs.
 """
 
 import dataclasses
@@ -52,7 +53,7 @@ from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
 from tfgan_papers.papers import borrowed
 from tfgan_papers.papers.borrowed import BorrowedOptions
-from tfgan_papers.papers.contract import Paper, needed_classes
+from tfgan_papers.papers.contract import Paper, needed_classes, warn_of_zero_rate
 from tfgan_papers.papers.convolutional import (
     AUTHORS,
     LEAK,
@@ -331,7 +332,8 @@ class DCGANOptions(WidthOptions, AugmentationOptions, BorrowedOptions, LeastSqua
 
 def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
-    return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
+    steps = 1200 if network == "conditional" else 2000  # until the learning rate is 0
+    return {"steps": steps, "report_steps": 250} if dataset == "digits" else {}
 
 
 def create(settings, options, experiment, draw):
@@ -361,6 +363,8 @@ def make_optimizers(settings, options, experiment):
         # In an epoch of the authors, each network gets every second minibatch.
         steps = max(1, FLAT_EPOCHS * settings.steps_per_epoch // 2)
         rate = optimizers.ToZero(rate, steps)
+        if settings.steps > 2 * steps:
+            warn_of_zero_rate(2 * steps, settings.steps)
     return tuple(optimizers.Adam(rate, beta_1=BETA_1, epsilon=EPSILON) for _ in range(2))
 
 

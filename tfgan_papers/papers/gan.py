@@ -24,8 +24,8 @@ Differs: GAN-3 | G's loss | minimax in Algorithm 1, -log D(G(z)) as a remark in 
     only -log D(G(z)) | --loss=non_saturating (default) or minimax | the gradient of the
     minimax loss vanishes early in training, as the paper remarks.
 Differs: GAN-4 | latents | distribution not stated | U(-sqrt 3, sqrt 3) for MNIST, N(0, 1)
-    for TFD and CIFAR-10, 100 dimensions each | none | as the code, because the paper does
-    not say.
+    for TFD and CIFAR-10, 100 dimensions each | --prior | as the code, because the paper
+    does not say.
 Differs: GAN-5 | TFD generator | one generator | two stages: 50 epochs, then two new layers
     in front of the whole generator and 22 more epochs | --network=tfd_pretrain, then
     --network=tfd --init_from | as the code, because the paper does not say.

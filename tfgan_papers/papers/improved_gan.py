@@ -48,8 +48,8 @@ Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | n
     which has it only for CIFAR-10 and SVHN.
 Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on CIFAR-10;
     number of labels not stated | none of the three | flags/improved_gan_table3_*.flags |
-    --network=minibatch with them; target .9 (Sec. 3.4); reference batch and number of
-    labels are ours.
+    --network=minibatch with them; target .9 (Sec. 3.4); ours are a reference batch of 100
+    images, and 4,000 labels as in Table 2.
 Differs: IMPROVED-14 | D without labels (Table 3) | not stated | none | --labels=0 | one
     class, "data"; only L_unsupervised, with weight 1, and no average.
 Differs: IMPROVED-15 | averaged D | not mentioned | moves towards the weights before the
@@ -80,7 +80,7 @@ from tfgan_papers.papers import borrowed
 from tfgan_papers.papers import improved_gan_data as data
 from tfgan_papers.papers import improved_gan_imagenet as imagenet
 from tfgan_papers.papers.borrowed import BorrowedOptions
-from tfgan_papers.papers.contract import Paper, warn_of_no_effect
+from tfgan_papers.papers.contract import Paper, warn_of_no_effect, warn_of_zero_rate
 from tfgan_papers.papers.improved_gan_experiments import (
     EXPERIMENTS,
     dataset_defaults,
@@ -378,11 +378,18 @@ def create(settings, options, experiment, draw):
     every = experiment.networks is imagenet.networks
     if every and options.labels is not None:
         raise UsageError("--network=imagenet takes all the labels: leave out --labels")
+    if not every and options.labels is None:  # imagenet2012 with networks of other sets
+        raise UsageError(
+            f"--labels has no default for --dataset={settings.dataset} with these "
+            "networks: give a number, or 0 to train without labels"
+        )
     if every:
         unused = ("g_steps", "decay_epochs", *OF_LABELS)
         _warn_of(unused, settings, options, "--network=imagenet")
     elif not options.labels:
         _warn_of(OF_LABELS, settings, options, "--labels=0")
+    elif options.average == "none":
+        _warn_of(("average_rate",), settings, options, "--average=none")
     if (every or options.labels) and not settings.classes:
         raise UsageError(
             f"--model=improved_gan learns from labels, and --dataset={settings.dataset} "
@@ -400,7 +407,7 @@ def create(settings, options, experiment, draw):
             "--loss=least_squares needs a D that gives one score: add --labels=0, and do "
             "not use --network=imagenet"
         )
-    matching = experiment.matching
+    given, matching = settings.loss, experiment.matching
     matching = matching if of_code or matching == "none" else "squared"
     prior = "uniform" if every else PRIOR
     *pair, arguments = borrowed.apply_techniques(
@@ -408,6 +415,8 @@ def create(settings, options, experiment, draw):
         *(settings, options, draw, prior, matching),
     )
     arguments |= {"prior": prior, "seed": settings.seed}
+    if classes > 1 and arguments["matching"] and given is not next(iter(LOSSES.values())):
+        warn_of_no_effect("loss", "feature matching, which is what G minimizes")
     if every:
         return imagenet.ImageNetGAN(*pair, **arguments)
     if not options.labels:
@@ -447,7 +456,10 @@ def adam(settings, options, updates_per_step):
     """The authors' Adam; a training step updates the network `updates_per_step` times."""
     rate = settings.learning_rate
     if options.decay_epochs:
-        falling = updates_per_step * settings.steps_per_epoch * options.decay_epochs
+        epochs = settings.steps_per_epoch * options.decay_epochs
+        if settings.steps > 3 * epochs:
+            warn_of_zero_rate(3 * epochs, settings.steps)
+        falling = updates_per_step * epochs
         rate = optimizers.ToZero(rate, 2 * falling, falling)
     return optimizers.RootAdam(rate, beta_1=BETA_1, epsilon=EPSILON)
 

@@ -34,10 +34,10 @@ Differs: LSGAN-7 | latents | uniform or Gaussian | U(-1, 1)^1024 for images, N(0
 Differs: LSGAN-8 | order of the classes | not stated | order of a shuffled directory | none
     | sorted, so that a label means the same character in every run.
 Differs: LSGAN-9 | CIFAR-10 network | not stated | not released | --network=stability | the
-    DCGAN architecture of the stability runs, for any image size.
+    DCGAN architecture of the stability runs, for sizes as DCGAN-7.
 Differs: LSGAN-10 | points of the mixture | not stated | new ones each step
-    (mixture_gaussian/ls.py: sample_mog) | --fidelity=code | 100,000, drawn once and
-    shuffled each epoch: a data set like the others.
+    (mixture_gaussian/ls.py: sample_mog) | --fidelity=code | 90,000, drawn once and
+    shuffled each epoch: a data set like the others, of which a tenth is held out.
 Differs: LSGAN-11 | orthogonal initial weights of the mixture's networks | not stated | from
     the singular vectors of a matrix of U(0, 1), as TensorFlow before 1.2 drew them: all
     output weights of D have one sign | --fidelity=code | uniform over orthogonal matrices.
@@ -54,6 +54,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_papers import losses, optimizers
+from tfgan_papers.data.examples import ahead
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LeastSquaresOptions
 from tfgan_papers.models import critics
@@ -235,6 +236,8 @@ def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     if dataset == "ring" and fidelity == "code":  # mixture_gaussian/*.py: max_iter
         return {"ring": "authors", "steps": 35_000}
+    if dataset == "ring":  # Fig. 7
+        return {"steps": 40_000}
     return {"steps": 2000, "report_steps": 250} if dataset == "digits" else {}
 
 
@@ -306,7 +309,7 @@ def batches(examples, settings, options, batch_size, seed, value_range, first_st
         normal = tf.random.stateless_normal((batch_size, centres.shape[1]), of_points)
         return tf.gather(centres, modes) + std * normal
 
-    return tf.data.Dataset.counter(first_step).map(points).prefetch(2)
+    return ahead(tf.data.Dataset.counter(first_step).map(points))
 
 
 PAPER = Paper(

@@ -136,10 +136,11 @@ def mixture_networks(shape, style, draw, svd=False):
 
     def network(name, inputs, outputs):
         x = start = keras.Input((inputs,))
-        for units in (2 * style.width, 2 * style.width, outputs):
+        hidden, last = {"activation": "tanh"}, {"dtype": "float32"}
+        width = 2 * style.width
+        for units, given in ((width, hidden), (width, hidden), (outputs, last)):
             kernel = draw.svd_orthogonal(1.4) if svd else draw.orthogonal(1.4)
-            last = {"dtype": "float32"} if units == outputs else {"activation": "tanh"}
-            x = keras.layers.Dense(units, kernel_initializer=kernel, **last)(x)
+            x = keras.layers.Dense(units, kernel_initializer=kernel, **given)(x)
         return keras.Model(start, x, name=name)
 
     if len(shape) != 1:

@@ -346,16 +346,14 @@ class CheckpointCallback(keras.callbacks.Callback):
     Args:
         checkpoints: `Checkpoints` of the model.
         every: int, steps between checkpoints, a multiple of the report period.
-        total_steps: int, steps of the whole run.
         writer: `tensorboard.Writer`.
         score: function from the model to a float, which is highest for the best checkpoint
             and is the curve `score/selection`. None keeps no best checkpoint.
     """
 
-    def __init__(self, checkpoints, every, total_steps, writer, score=None):
+    def __init__(self, checkpoints, every, writer, score=None):
         super().__init__()
         self.checkpoints, self.every = checkpoints, every
-        self.total_steps = total_steps
         self.writer, self.score = writer, score
         self.due = time.monotonic() + FIRST_CHECKPOINT_SECONDS
 
@@ -363,7 +361,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if time.monotonic() < self.due:
             return
         step = self.model.steps_done
-        if not step:
+        if step in (0, self.checkpoints.good_step):
             return
         if step % self.every:  # otherwise `keep` has written it
             self.check(self.model)

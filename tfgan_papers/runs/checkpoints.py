@@ -92,7 +92,7 @@ class Checkpoints:
             self.good_step = step
         if keep:  # the best may be older than the one before, after a rollback
             others = [other for other in self.all(kind) if other != path]
-            for old in others[: len(others) - keep + 1]:
+            for old in others[: max(0, len(others) - (keep - 1))]:
                 _drop(old)
 
     def rewind(self, step: int) -> int | None:

@@ -61,8 +61,8 @@ class MachineOptions(Options):
     )
     threads: int = option(
         0,
-        "Threads of TensorFlow's and NumPy's operations on a CPU; 0 leaves the number to "
-        "them. It may change the last bits of a sum, so it stays as a run began.",
+        "Threads of TensorFlow's and NumPy's operations in training on a CPU; 0 leaves the "
+        "number to them. It may change the last bits of a sum, so it stays as a run began.",
         low=0,
     )
 

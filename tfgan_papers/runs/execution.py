@@ -29,8 +29,8 @@ class ClusterOptions(Options):
     cluster: str | None = option(
         None,
         "Address of a Dask scheduler, as tcp://host:8786. Its workers execute the runs of "
-        "a study, or with --mode=evaluate compute frechet_distance, parzen_window and "
-        "nearest_class. All of them need the --logdir on a shared disk.",
+        "a study, or with --mode=evaluate parts of the scores that can be divided. All of "
+        "them need the --logdir on a shared disk.",
     )
 
 

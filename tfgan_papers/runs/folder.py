@@ -73,7 +73,7 @@ class RunFolder:
         files.write_text(self.path / name, text)
 
     def lock(self):
-        """Reserves the folder for this process, which trains in it, until it ends.
+        """Reserves the folder of a run or a study for this process, until it ends.
 
         Raises:
             UserError: another process trains in it, or it is not writable.
@@ -114,7 +114,8 @@ class RunFolder:
             UsageError: it is not.
         """
         folder = self.path / "export"
-        ours = (folder, self.path / "export.partial")  # of a run killed at its end
+        aside = folder.resolve().with_name(folder.resolve().name + ".partial")
+        ours = (folder, aside)  # of a run killed at its end
         if folder.exists() and not any((f / "manifest.json").is_file() for f in ours):
             raise UsageError(
                 f"{folder} is there and is not an export of a run: choose another --logdir"

@@ -83,6 +83,7 @@ class Run:
             learning_rate=training.learning_rate,
             batch_size=training.batch_size,
             steps_per_epoch=max(1, size // training.batch_size),
+            steps=training.steps,
             shape=tuple(shape),
             mean=mean,
             classes=classes,

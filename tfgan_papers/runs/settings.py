@@ -33,7 +33,10 @@ class TrainingOptions(Options):
     )
     batch_size: int = option(100, "Images per minibatch, over all replicas.", low=1)
     learning_rate: float | None = option(
-        None, "Learning rate of both optimizers at the start.", low=0.0
+        None,
+        "Learning rate at the start, of G; D's is the same, or the multiple of it that the "
+        "paper or its code has.",
+        low=0.0,
     )
     steps: int = option(20_000, "Training steps in total.", low=1)
     seed: int = option(1, "Seed of weights, data order and noise.", low=0, high=2**31 - 1)
@@ -68,8 +71,8 @@ class TrainingOptions(Options):
     )
     checkpoint_steps: int = option(
         5000,
-        "Steps between two checkpoints. Further ones are written after the first minute "
-        "and then every ten minutes.",
+        "Steps between two checkpoints, rounded up to whole --report_steps. Further ones "
+        "are written after the first minute and then every ten minutes.",
         low=1,
     )
     tensorboard_port: int = option(
@@ -96,7 +99,9 @@ FREE = LOCATION | {
     "steps_per_execution", "cpu_devices",
 }  # fmt: skip
 TRIAL = ("model", "dataset", "loss", "batch_size", "learning_rate", "seed")  # HParams
-KEPT_ALTHOUGH_FREE = ("steps", "data_dir", "on_collapse", "test_split")  # in flags.txt
+KEPT_ALTHOUGH_FREE = (  # in flags.txt
+    *("steps", "data_dir", "on_collapse", "validation_split", "test_split"),
+)
 SHARED = (DataOptions, TrainingOptions, MachineOptions)
 
 

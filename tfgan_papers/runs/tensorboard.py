@@ -163,16 +163,15 @@ def _note_restart(folder, step):
     """
     files = folder.glob("events.out.*")
     created = max((int(path.name.split(".")[3]) for path in files), default=0)
-    ahead = created + 1 - time.time()
+    ahead = created - time.time()
     if ahead > 1:
         logging.warning(
             "the newest file in %s is %d seconds in the future: TensorBoard may show its "
             "curves after those of this process",
             *(folder, ahead),
         )
-    else:
-        time.sleep(max(0, ahead))
-    now = time.time()
+    while (now := time.time()) < created + 1 and ahead <= 1:
+        time.sleep(0.05)
     log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     start = event_pb2.Event(wall_time=now, step=step + 1, session_log=log)
     path = folder / f"events.out.tfevents.{int(now)}.-restart"

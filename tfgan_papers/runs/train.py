@@ -263,7 +263,7 @@ def _watchers(run, model, examples, checkpoints, scorer, writer, bar, images):
     samples = callbacks.SampleSheets(writer, draw, run.folder / "samples", period, total)
     every = -(-training.checkpoint_steps // period) * period  # whole report periods
     score = scorer.select if scorer else None
-    keeper = callbacks.CheckpointCallback(checkpoints, every, total, writer, score)
+    keeper = callbacks.CheckpointCallback(checkpoints, every, writer, score)
     watch = collapse.Watch(
         *(run.folder, model, checkpoints, writer),
         *(_watched_examples(model, examples, value_range), period, training.on_collapse),
