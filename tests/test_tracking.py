@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import launch
-from tfgan_papers.runs import tensorboard
+from tests import factories, launch
+from tfgan_papers.runs import tensorboard, tracking
 
 RUN = ("--model=gan", "--report_steps=1", "--jit_compile=false", "--steps_per_execution=1")
 
@@ -41,6 +41,19 @@ def test_wandb_gets_the_scalars_and_sheets(tmp_path):
     (sheet,) = logs[-1].parent.glob("files/media/images/Sheets/samples_4_*.png")
     drawn = np.asarray(Image.open(folder / "samples" / "step-000000004.png"))
     np.testing.assert_array_equal(np.asarray(Image.open(sheet)), drawn)
+
+
+def test_a_service_that_fails_does_not_end_the_run(tmp_path, monkeypatch, caplog):
+    def send(step, tag, value):
+        raise ConnectionError("no route\nto the server")
+
+    monkeypatch.setattr(tracking, "_wandb", lambda run: send)
+    run = factories.run(tmp_path, "gan", track="wandb")
+    track = tracking.tracker(run)
+    for step in (10, 20):
+        track(step, "losses/d_loss", 1.0)
+    assert caplog.text.count("--track=wandb: step 10 and what else fails is missing") == 1
+    assert "step 20" not in caplog.text and "no route" in caplog.text
 
 
 def test_mlflow_gets_one_run_with_scalars_and_sheets(tmp_path, monkeypatch):

@@ -216,6 +216,17 @@ def test_rate_of_the_conditional_networks_falls_to_zero_over_the_second_100_epoc
         assert float(adam.learning_rate) == pytest.approx(rate, abs=1e-10)
 
 
+@pytest.mark.parametrize("model", ["dcgan", "ebgan", "vae", "autoencoder", "gan", "lsgan"])
+def test_a_model_with_one_source_warns_of_fidelity_to_the_code(model, caplog):
+    contract.warn_of_no_effect.cache_clear()
+    options = {"width": 4} if model in ("dcgan", "lsgan") else {}
+    network = {"ebgan": "mnist"}.get(model, "")
+    settings = factories.settings(model, fidelity="code", network=network)
+    factories.build(model, settings, **options)
+    said = f"--fidelity=code has no effect with --model={model}" in caplog.text
+    assert said == (model not in ("gan", "lsgan"))
+
+
 @pytest.mark.parametrize(("steps", "beyond"), [(39_000, 0), (40_000, 1000)])
 def test_steps_after_the_decay_of_the_rate_are_warned_of(steps, beyond, caplog):
     contract.warn_of_zero_rate.cache_clear()

@@ -335,6 +335,7 @@ def _paper(name, model, heads, errors):
         create=create,
         optimizers=make_optimizers,
         dataset_defaults=dataset_defaults,
+        follows_code=False,
     )
 
 

@@ -70,6 +70,7 @@ class Paper(NamedTuple):
             step 1.
         batches: (`Examples`, Settings, options, batch size, seed, value range, first step)
             -> the training batches, if they are not those of `Examples.stream`.
+        follows_code: whether --fidelity chooses between the paper and its authors' code.
         minibatches_per_step: options -> the number of minibatches in a training step.
         batch_dependent: the reason why several replicas do not compute the same step as
             one; "" if they do.
@@ -87,6 +88,7 @@ class Paper(NamedTuple):
     dataset_defaults: Callable = lambda dataset, network, fidelity: {}
     initialize: Callable | None = None
     batches: Callable | None = None
+    follows_code: bool = True
     minibatches_per_step: Callable = lambda options: 1
     batch_dependent: str = ""
     dataset: str = "digits"
@@ -151,6 +153,8 @@ def build(
         UsageError: the networks do not fit the data, or options contradict each other.
     """
     chosen = experiment(paper, settings.dataset, settings.network)
+    if settings.fidelity == "code" and not paper.follows_code:
+        warn_of_no_effect("fidelity=code", f"--model={paper.name}")
     try:
         model = paper.create(settings, options, chosen, Draw(settings.seed))
     except ValueError as error:

@@ -378,6 +378,7 @@ PAPER = Paper(
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
     initialize=borrowed.initialize,
+    follows_code=False,
     batch_dependent="batch normalization uses the statistics of each replica's share",
     check=check_range,
 )

@@ -342,8 +342,11 @@ class EBGANOptions(shared.WidthOptions):
 def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
     if dataset.startswith("lsun"):
-        return {"margin": LSUN_MARGIN}
-    return OURS_ON_DIGITS if dataset == "digits" else {}
+        return {"margin": LSUN_MARGIN} if network == "convolutional" else {}
+    ours = OURS_ON_DIGITS if dataset == "digits" else {}
+    if network != "mnist":  # whose margin is not of 8x8 pixels
+        ours = {name: value for name, value in ours.items() if name != "margin"}
+    return ours
 
 
 def create(settings, options, experiment, draw):
@@ -380,5 +383,6 @@ PAPER = Paper(
     create=create,
     optimizers=make_optimizers,
     dataset_defaults=dataset_defaults,
+    follows_code=False,
     batch_dependent="batch normalization and the pull-away term see each replica's share",
 )

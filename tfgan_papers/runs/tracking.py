@@ -4,7 +4,9 @@ import importlib.util
 from collections.abc import Callable
 
 import numpy as np
+from absl import logging
 
+from tfgan_papers.data.examples import one_line
 from tfgan_papers.errors import UsageError
 from tfgan_papers.runs.run import Run
 
@@ -14,9 +16,25 @@ PROJECT = "tfgan_papers"
 def tracker(run: Run) -> Callable[[int, str, float | np.ndarray], None]:
     """Returns the function for `tensorboard.Writer` that --track asks for.
 
-    A run that continues continues there too, under its run id.
+    A run that continues continues there too, under its run id. A value that cannot be sent
+    is lost there; the run goes on.
     """
-    return {"wandb": _wandb, "mlflow": _mlflow}[run.values.training.track](run)
+    name, failed = run.values.training.track, False
+    send = {"wandb": _wandb, "mlflow": _mlflow}[name](run)
+
+    def track(step, tag, value):
+        nonlocal failed
+        try:
+            send(step, tag, value)
+        except Exception as error:  # of any class: those of the service and of its network
+            if not failed:
+                logging.warning(
+                    "--track=%s: step %d and what else fails is missing there (%s)",
+                    *(name, step, one_line(error)),
+                )
+            failed = True
+
+    return track
 
 
 def check(name: str | None):
