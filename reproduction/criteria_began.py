@@ -28,7 +28,7 @@ def _rises(record):
     means = ", ".join(f"{score['mean']:.2f}" for score in scores)
     failed = ", ".join(f"{row['failures']} of {row['runs']}" for row in record["settings"])
     words = f"diversity {means} of the data's at gamma {', '.join(by_gamma)}"
-    return f"{words}, where {failed} runs collapse", apart
+    return f"{words}, where {failed} runs fail", apart
 
 
 def _equilibrium(record):
