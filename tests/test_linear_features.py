@@ -64,10 +64,11 @@ def test_the_error_is_that_of_scikit_learns_svm(examples):
     assert linear_features.selection(model, examples) == -found.value
 
 
-def test_features_of_a_dense_d_are_the_input_of_its_last_layer(examples):
+@pytest.mark.parametrize("wrap", [lambda layer: layer, layers.WeightNormalization])
+def test_features_of_a_dense_d_are_the_input_of_its_last_layer(wrap, examples):
     x = images = keras.Input((8, 8, 1))
     x = hidden = keras.layers.Dense(6, "relu")(keras.layers.Flatten()(x))
-    model = keras.Model(images, keras.layers.Dense(1)(x))
+    model = keras.Model(images, wrap(keras.layers.Dense(1, use_bias=False))(x))
     found = linear_features.network(model)(examples.test[:5])
     expected = keras.Model(images, hidden)(examples.test[:5])
     np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -175,24 +175,28 @@ def test_a_finished_study_started_again_runs_nothing(whole):
 
 
 def test_a_study_takes_the_runs_of_its_record_and_executes_the_others(whole, tmp_path):
-    """Of a run that failed for good, the failure is taken; a run is executed if the study
-    would execute it again."""
+    """Of a run that failed for good, the failure is taken. A run is executed if it has
+    fewer steps, or if the study would execute it again."""
     record = json.loads(whole.folder.with_name("record.json").read_text())
     assert [run["again"] for run in record["runs"]] == [False] * RUNS
-    record["runs"][0]["again"], path = True, tmp_path / "record.json"
+    record["runs"][0]["steps"] -= 1  # of a shorter study
+    record["runs"][2]["again"], path = True, tmp_path / "record.json"
     path.write_text(json.dumps(record))
     record = path
     arguments = (*ARGUMENTS, f"--runs_from={record}", f"--logdir={tmp_path}/there")
     ended = launch.fork(*arguments)
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
-    assert f"3 runs are those of {record}" in lines
+    assert f"2 runs are those of {record}" in lines
     executed = {line.split("] ")[1].split(":")[0] for line in lines if line[:1] == "["}
-    assert executed == {"fidelity=paper, learning_rate=2.0 seed 1"}
+    assert executed == {
+        f"fidelity={f}, learning_rate=2.0 seed 1" for f in ("paper", "code")
+    }
     found, earlier = (
         json.loads(path.read_text()) for path in (tmp_path / "there" / "study.json", record)
     )
-    earlier["runs"][0]["again"] = False
+    earlier["runs"][2]["again"] = False
+    earlier["runs"][0]["steps"] += 1
     for name in ("runs", "settings", "seeds", "grid", "flags", "machines_of_runs"):
         assert found[name] == earlier[name], name
     assert found["budget"]["steps"] == 24

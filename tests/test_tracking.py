@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests import factories, launch
+from tfgan_papers.errors import UserError
 from tfgan_papers.runs import tensorboard, tracking
 
 RUN = ("--model=gan", "--report_steps=1", "--jit_compile=false", "--steps_per_execution=1")
@@ -44,16 +45,28 @@ def test_wandb_gets_the_scalars_and_sheets(tmp_path):
 
 
 def test_a_service_that_fails_does_not_end_the_run(tmp_path, monkeypatch, caplog):
+    sent = []
+
     def send(step, tag, value):
+        sent.append(step)
         raise ConnectionError("no route\nto the server")
 
     monkeypatch.setattr(tracking, "_wandb", lambda run: send)
     run = factories.run(tmp_path, "gan", track="wandb")
     track = tracking.tracker(run)
-    for step in (10, 20):
+    for step in range(10, 30):
         track(step, "losses/d_loss", 1.0)
-    assert caplog.text.count("--track=wandb: step 10 and what else fails is missing") == 1
-    assert "step 20" not in caplog.text and "no route" in caplog.text
+    assert sent == [10, 11, 12, 13, 14]
+    first, last = [r.getMessage() for r in caplog.records if "--track" in r.getMessage()]
+    assert first.startswith("--track=wandb: from step 10 on a value is missing there (no")
+    assert last.startswith("--track=wandb: from step 14 on all that follows is missing")
+
+    def fail(run):
+        raise ConnectionError("no key")
+
+    monkeypatch.setattr(tracking, "_wandb", fail)
+    with pytest.raises(UserError, match="--track=wandb cannot begin .*no key.*: check"):
+        tracking.tracker(run)
 
 
 def test_mlflow_gets_one_run_with_scalars_and_sheets(tmp_path, monkeypatch):

@@ -36,7 +36,8 @@ def test_range_of_levels_is_their_own(where, dtype, white, tmp_path, rng):
         ([0, 65536], "run from 0 to 6.554e\\+04"),
         ([0.0, np.nan], "run from nan to nan"),
         ([np.inf, 2.0], "run from 2 to inf"),
-        (np.float32([0, 1.0000002]), "run to 1.0000002, a little above 1: clip them"),
+        (np.float32([0, 1.0000002]), "run to 1.0000002, which is white neither"),
+        ([0.0, 1.7], "run to 1.7, which is white neither"),
     ],
 )
 def test_levels_of_no_range_are_refused(levels, said):

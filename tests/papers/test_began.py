@@ -286,6 +286,7 @@ def test_a_run_with_fidelity_to_the_code_has_the_ports_rate_and_schedule(dataset
     values = factories.values("began", dataset=dataset, fidelity="code")
     assert values.training.learning_rate == 8e-5
     assert (values.paper.halving_steps, values.paper.learning_rate_floor) == (0, 2e-5)
+    assert values.paper.d_rate == 1.0
     ours = factories.values("began", dataset=dataset)
     assert ours.training.learning_rate != 8e-5
 

@@ -90,6 +90,7 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     if earlier:
         runs, earlier["runs"] = _shared_out(runs, earlier["runs"], steps, scores.metrics)
         print(f"{len(earlier['runs'])} runs are those of {study.runs_from}")
+        earlier = earlier if earlier["runs"] else {}
     arguments = [text for texts in passed_on.values() for text in texts]
     try:
         errors = run_all(folder, runs, arguments, steps, scores, study, kind)
@@ -143,20 +144,21 @@ def _earlier(study, grid, fixed, steps, metrics):
         raise UsageError(
             f"--runs_from={path}: this is not a record of a study with these flags"
         )
-    if (seeds := max(run["seed"] for run in record["runs"])) > study.seeds:
+    seeds = max((run["seed"] for run in record["runs"]), default=0)
+    if seeds > study.seeds:
         raise UsageError(
             f"--runs_from={path}: this record has {seeds} seeds: give --seeds={seeds} or "
             "more"
         )
-    if record.get("commits_of_runs") != [records.commit()]:
+    if record.get("commits_of_runs") != [*filter(None, [records.commit()])]:
         logging.warning("the runs of %s may be of another version of this code", path)
 
     def final(run):
         """Whether it is trained and scored, or has failed for good."""
-        if "again" in run:
-            return not run["again"]
-        wanted = steps[named(run["setting"])]  # a record without "again"
-        return run["steps"] >= wanted and set(metrics) <= set(run["scores"])
+        trained = run["steps"] >= steps[named(run["setting"])]
+        if "again" in run:  # a run that diverged has no steps
+            return not run["again"] and (trained or not run["steps"])
+        return trained and set(metrics) <= set(run["scores"])  # an older record
 
     runs = [run for run in record["runs"] if final(run)]
     return {**record, "runs": runs} if runs else {}

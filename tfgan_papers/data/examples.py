@@ -6,8 +6,8 @@ same batches as an uninterrupted one.
 Differs: DATA-1 | last batch of an epoch | not stated | kept, short (pylearn2;
     Newmu/dcgan_code, lib/data_utils.py: iter_data), dropped (openai/improved-gan,
     train_*.py), filled from the next (xudonmao/LSGAN, lsun.py) | none | dropped: static
-    shapes for XLA; each epoch is shuffled anew, in memory wholly, so that no image is lost
-    for good. The labelled images of Improved GAN go on with the next order.
+    shapes for XLA; each epoch is shuffled anew, in memory completely, so that no image is
+    lost for good. The labelled images of Improved GAN go on with the next order.
 Differs: DATA-2 | order in which MNIST is split | not stated | that of its files: the first
     50,000 train (goodfeli/adversarial, mnist.yaml: start, stop) | none | that of
     tensorflow-datasets, by hashes: as many images train, but not the same ones.

@@ -105,9 +105,10 @@ def eight_bits(levels: np.ndarray) -> np.ndarray:
             f"its pixels run from {low:.4g} to {high:.4g}, not from 0 to 1, 255 or 65535"
         )
     fractions = np.issubdtype(levels.dtype, np.floating)
-    if fractions and 1 < high < 1.01:
+    if fractions and 1 < high < 2:
         raise ValueError(
-            f"its pixels run to {high:.8g}, a little above 1: clip them to [0, 1]"
+            f"its pixels run to {high:.8g}, which is white neither at 1 nor at 255: clip "
+            "them to [0, 1], or scale them"
         )
     white = 1 if fractions and high <= 1 else 255 if np.rint(high) <= 255 else 65535
     return np.uint8(np.rint(levels * (255 / white)))

@@ -1,11 +1,11 @@
 """Test error of a linear SVM on D's features (DCGAN, 2015, Sec. 5).
 
 The features of an image are the activations of all convolutional layers of D, each
-max-pooled to a grid of 4x4 and flattened, or the input of the last layer of a D without
-such layers (GAN, 2014, Sec. 7, item 4). An L2-SVM is trained on 100 labelled images per
-class, ten times on different images, as in the paper's study of SVHN (Sec. 5.2). Its C is
-the best of seven on other labelled images of the train split. The value is the mean error
-on the test split, in per cent.
+max-pooled to a grid of 4x4 and flattened. Of a D without such layers they are the input of
+its last layer or, if it is an autoencoder, its code (GAN, 2014, Sec. 7, item 4). An L2-SVM
+is trained on 100 labelled images per class, ten times on different images, as in the
+paper's study of SVHN (Sec. 5.2). Its C is the best of seven on other labelled images of the
+train split. The value is the mean error on the test split, in per cent.
 
 Differs: METRICS-5 | features of D | of all layers of a D trained on other data | SVHN: of
     three layers, 100 draws, C from 1e-4 to 1e-2 (svhn/) | none | of all layers of the D of
@@ -28,6 +28,7 @@ from tfgan_papers.metrics import subsets
 NAME, UNIT = "error of a linear SVM on D's features", "% (lower is better)"
 OF = "discriminator"
 SPLITS = ("train", "test")
+SELECTION = 2  # version; the first read fewer layers of some networks
 PER_CLASS, DRAWS = 100, 10  # Sec. 5.2: 1,000 labels; ours
 PENALTIES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)  # svhn/: C
 VALIDATION = 1000  # images for the choice of C, or half of those that are left; ours
@@ -95,7 +96,8 @@ def network(discriminator: keras.Model) -> Callable:
         if _activates(layer) and len(layer.output.shape) == 4
     ]
     last = discriminator.layers[-1]
-    if not outputs and isinstance(last, keras.layers.Dense):
+    dense = isinstance(getattr(last, "layer", last), keras.layers.Dense)  # or in a wrapper
+    if not outputs and dense:
         outputs = [last.input]
     if not outputs:  # a dense autoencoder
         outputs = [each.output for each in discriminator.layers if each.name == "code"]

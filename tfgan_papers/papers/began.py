@@ -299,7 +299,7 @@ class BEGAN(adversarial.AdversarialModel):
 
 # The experiments, by the name of their networks.
 
-OF_SCHEDULE = ("learning_rate", "learning_rate_floor", "halving_steps")  # BEGAN-1
+OF_SCHEDULE = ("learning_rate", "d_rate", "learning_rate_floor", "halving_steps")  # BEGAN-1
 OURS_ON_DIGITS = {  # BEGAN-8
     "image_size": 16,  # the smallest: halved once to 8x8
     "width": 16,  # takes minutes on two cores

@@ -32,14 +32,15 @@ Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 decreases by a 
     beta_1 is constant, epsilon is added to the uncorrected root; neither is visible in
     float32.
 Differs: DCGAN-7 | image sizes | 32 and 64 pixels | the same | none | any side that is 4 to
-    7 times a power of two from 2 on, with at most 8 times the width in channels, as at 64
+    7 times a power of two (8, 10, 12, 14, 16, 20, ...), with at most 8 times the width in channels, as at 64
     pixels; of --network=conditional any multiple of 4.
 Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels appended to the
     input of every layer, batch normalization without gain and bias, pixels in [0, 1], 100
     epochs, then 100 in which the learning rate decays to zero | --network=conditional | as
     the code.
 Differs: DCGAN-9 | learning rate decay of DCGAN-8 | not described | updated each epoch |
-    none | updated each step, with the same end; it needs --steps of 200 epochs.
+    none | updated each step, with the same end: after 100 epochs of steps here, see
+    DCGAN-2.
 """
 
 import dataclasses
@@ -332,7 +333,8 @@ class DCGANOptions(WidthOptions, AugmentationOptions, BorrowedOptions, LeastSqua
 
 def dataset_defaults(dataset, network, fidelity):
     """Option values for the data set, by name."""
-    steps = 1200 if network == "conditional" else 2000  # until the learning rate is 0
+    # With the default batch size the learning rate then comes to 0.
+    steps = 1200 if network == "conditional" else 2000
     return {"steps": steps, "report_steps": 250} if dataset == "digits" else {}
 
 

@@ -34,7 +34,7 @@ Differs: LSGAN-7 | latents | uniform or Gaussian | U(-1, 1)^1024 for images, N(0
 Differs: LSGAN-8 | order of the classes | not stated | order of a shuffled directory | none
     | sorted, so that a label means the same character in every run.
 Differs: LSGAN-9 | CIFAR-10 network | not stated | not released | --network=stability | the
-    DCGAN architecture of the stability runs, for sizes as DCGAN-7.
+    DCGAN architecture of the stability runs, for the image sizes of DCGAN-7.
 Differs: LSGAN-10 | points of the mixture | not stated | new ones each step
     (mixture_gaussian/ls.py: sample_mog) | --fidelity=code | 90,000, drawn once and
     shuffled each epoch: a data set like the others, of which a tenth is held out.

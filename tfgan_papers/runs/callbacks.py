@@ -363,9 +363,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         step = self.model.steps_done
         if step in (0, self.checkpoints.good_step):
             return
-        if step % self.every:  # otherwise `keep` has written it
-            self.check(self.model)
-            self.checkpoints.save(step)
+        self.check(self.model)
+        self.checkpoints.save(step)
         self.due = time.monotonic() + CHECKPOINT_SECONDS
 
     def on_epoch_end(self, epoch, logs=None):

@@ -34,8 +34,8 @@ class TrainingOptions(Options):
     batch_size: int = option(100, "Images per minibatch, over all replicas.", low=1)
     learning_rate: float | None = option(
         None,
-        "Learning rate at the start, of G; D's is the same, or the multiple of it that the "
-        "paper or its code has.",
+        "Learning rate at the start. It is that of G; D has the same, or the multiple of "
+        "it that the paper or its code has.",
         low=0.0,
     )
     steps: int = option(20_000, "Training steps in total.", low=1)

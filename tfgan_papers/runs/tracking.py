@@ -7,32 +7,45 @@ import numpy as np
 from absl import logging
 
 from tfgan_papers.data.examples import one_line
-from tfgan_papers.errors import UsageError
+from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs.run import Run
 
 PROJECT = "tfgan_papers"
+MOST_FAILURES = 5  # each may take a service minutes
 
 
 def tracker(run: Run) -> Callable[[int, str, float | np.ndarray], None]:
     """Returns the function for `tensorboard.Writer` that --track asks for.
 
     A run that continues continues there too, under its run id. A value that cannot be sent
-    is lost there; the run goes on.
+    is lost there, and after MOST_FAILURES of them no more are sent; the run goes on.
+
+    Raises:
+        UserError: the service cannot be reached.
     """
-    name, failed = run.values.training.track, False
-    send = {"wandb": _wandb, "mlflow": _mlflow}[name](run)
+    name, failures = run.values.training.track, 0
+    try:
+        send = {"wandb": _wandb, "mlflow": _mlflow}[name](run)
+    except Exception as error:  # of any class: those of the service and of its network
+        raise UserError(
+            f"--track={name} cannot begin ({one_line(error)}): check the service, or leave "
+            "--track out"
+        ) from error
 
     def track(step, tag, value):
-        nonlocal failed
+        nonlocal failures
+        if failures >= MOST_FAILURES:
+            return
         try:
             send(step, tag, value)
-        except Exception as error:  # of any class: those of the service and of its network
-            if not failed:
+        except Exception as error:  # as above
+            failures += 1
+            if failures in (1, MOST_FAILURES):
+                lost = "a value" if failures == 1 else "all that follows"
                 logging.warning(
-                    "--track=%s: step %d and what else fails is missing there (%s)",
-                    *(name, step, one_line(error)),
+                    "--track=%s: from step %d on %s is missing there (%s)",
+                    *(name, step, lost, one_line(error)),
                 )
-            failed = True
 
     return track
 

@@ -113,6 +113,7 @@ def _begin_selection(run, checkpoints, by, done):
         run.facts["selected_by"] = {"options": by, "since": 0}
     elif before is None or before["options"] != by:
         was = before["options"]["metric"] if before else "a score that is not noted"
+        was += " in another way" * (was == by["metric"])
         logging.warning(
             "the best checkpoint was selected by %s: from step %d on it is selected anew, "
             "by %s with these options",
