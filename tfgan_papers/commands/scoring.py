@@ -30,7 +30,7 @@ class CheckpointOptions(Options):
 
     checkpoint: str = option(
         "last",
-        "Checkpoint to sample, score or export.",
+        "Checkpoint to sample, score or, with --mode=export, export.",
         choices=("last", "best"),
     )
 

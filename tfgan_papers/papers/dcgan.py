@@ -32,8 +32,8 @@ Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 decreases by a 
     beta_1 is constant, epsilon is added to the uncorrected root; neither is visible in
     float32.
 Differs: DCGAN-7 | image sizes | 32 and 64 pixels | the same | none | any side that is 4 to
-    7 times a power of two (8, 10, 12, 14, 16, 20, ...), with at most 8 times the width in channels, as at 64
-    pixels; of --network=conditional any multiple of 4.
+    7 times a power of two (8, 10, 12, 14, 16, 20, ...), with at most 8 times the width in
+    channels, as at 64 pixels; of --network=conditional any multiple of 4.
 Differs: DCGAN-8 | class-conditional MNIST | not described | one-hot labels appended to the
     input of every layer, batch normalization without gain and bias, pixels in [0, 1], 100
     epochs, then 100 in which the learning rate decays to zero | --network=conditional | as
