@@ -248,6 +248,7 @@ def test_tensorboard_has_the_flags_as_text_and_as_hyper_parameters(run, events):
     assert stored["batch_size"] == "20" and stored["learning_rate"] == "2.0"
     assert (stored.pop("steps"), stored.pop("on_collapse")) == ("20", "warn")
     assert stored.pop("test_split") == "train[90%:]"
+    assert stored.pop("validation_split") == ""
     assert plugin_tags(events, "text") == {"flags"}
     (text,) = series(events, "flags").values()
     rows = text.item().decode().lower().splitlines()

@@ -108,6 +108,17 @@ class Examples:
         """Reads the labels, int32 (n,), of keys (n,), in a graph."""
         return tf.gather(self.labels, keys)
 
+    def check_batch(self, batch_size: int):
+        """
+        Raises:
+            UsageError: the split is smaller than a batch.
+        """
+        if self.size < batch_size:
+            raise UsageError(
+                f"{self.name} has {self.size} examples, fewer than a batch of "
+                f"{batch_size}: set a smaller --batch_size"
+            )
+
     def stream(
         self,
         batch_size: int,
@@ -126,12 +137,8 @@ class Examples:
                 `value_range` is for pixels, or there are no labels.
         """
         read = self._reader(value_range, labels, self.vary)
+        self.check_batch(batch_size)
         per_epoch = self.size // batch_size
-        if not per_epoch:
-            raise UsageError(
-                f"{self.name} has {self.size} examples, fewer than a batch of "
-                f"{batch_size}: set a smaller --batch_size"
-            )
         window = -(-min(self.window, self.size) // batch_size) * batch_size
 
         @no_autograph

@@ -60,6 +60,7 @@ def _prepare(run, make_scorer):
     value_range = values.data.value_range
     if values.training.flip and len(examples.shape) != 3:
         raise UsageError("--flip needs images, and these data are points: leave it out")
+    examples.check_batch(values.training.batch_size * run.minibatches_per_step())
     of = run.settings(
         examples.shape, examples.mean(value_range), examples.size, examples.classes
     )
