@@ -75,8 +75,9 @@ class StudyRun(NamedTuple):
     def quantities(self) -> dict[str, float]:
         """The measured quantities of the run, by name.
 
-        These are the scalars of the last report, which are means over its period, the
-        diversity and coverage of the collapse watch, and the scores.
+        These are the scalars of the last report, which are means over its period or over
+        the steps since the run was resumed in it, the diversity and coverage of the
+        collapse watch, and the scores.
         """
         summary = self.folder.read("summary.json") or {}
         scalars = summary.get("scalars", {})
