@@ -43,6 +43,10 @@ a row.
   some runs have ended without a score. A claim without a number has a criterion, which
   says what its record must show; **other data** names data, a size or a budget that is
   not the paper's.
+- **held by a test**: the claim is an equation or an algorithm, and a test verifies it.
+  **not judged**: there is a run, but neither a number nor a criterion that it could
+  decide. **cannot**: the data are not available. **not attempted**: there is no run.
+  **others' number**: the paper quotes it for another method.
 - A number of the paper is marked **quoted** if it was read in another paper, **from
   memory** if it was read in neither.
 """
@@ -174,7 +178,8 @@ def _of_paper(claim):
 def _measured(claim, value, spread):
     """A number with its spread and the claim's unit."""
     error = "" if spread is None else f" +- {number(spread)}"
-    return f"{number(value)}{error} {claim.unit}".strip().replace(" %", "%")
+    unit = claim.unit.removesuffix("s") if value == 1 else claim.unit
+    return f"{number(value)}{error} {unit}".strip().replace(" %", "%")
 
 
 def number(value: float) -> str:
@@ -334,10 +339,13 @@ def readme(root: pathlib.Path, rows: dict[str, Row], found: dict[str, dict]) -> 
     judged = (each for each in rows.values() if _kind(each) in records.VERDICTS)
     ranked = sorted(judged, key=rank)
     best = [
-        (each.says, each.paper, each.ours, each.budget, f"**{each.verdict}**", each.command)
+        (
+            *(each.says, each.paper, each.ours, each.budget, f"**{each.verdict}**"),
+            ", ".join(re.findall(r"\[record\]\(.*?\)", each.command)),
+        )
         for each in ranked[:BEST]
     ]
     head = (
-        "| claim | paper | ours | budget | verdict | command |\n|---|---|---|---|---|---|\n"
+        "| claim | paper | ours | budget | verdict | record |\n|---|---|---|---|---|---|\n"
     )
     return BLOCK.sub(lambda _: head + table(best), text)

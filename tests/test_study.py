@@ -197,7 +197,7 @@ def test_a_study_takes_the_runs_of_its_record_and_executes_the_others(whole, tmp
     )
     earlier["runs"][2]["again"] = False
     earlier["runs"][0]["steps"] += 1
-    for part in [*found["runs"], *earlier["runs"], *found["settings"], *earlier["settings"]]:
+    for part in (part for r in (found, earlier) for part in (*r["runs"], *r["settings"])):
         # Of an interrupted run, they are means over the steps since.
         part["scores"] = {k: v for k, v in part["scores"].items() if "training" not in k}
     for name in ("runs", "settings", "seeds", "grid", "flags", "machines_of_runs"):

@@ -11,9 +11,9 @@ likelihood, and a generator that copies cluster centres can score better than th
 (Theis et al. 2016, Sec. 3.3). It is here for comparison with the paper.
 
 Differs: METRICS-3 | examples that choose sigma | the validation set | the first 1,000 of
-    MNIST's, of TFD's all, and ten sigmas from .1 to 1 (parzen_ll.py) | --validation_split |
-    the code's sigmas, and on every data set 1,000 fixed random examples: the first ones may
-    be of one class.
+    MNIST's and all of TFD's, and ten sigmas from .1 to 1 (parzen_ll.py) |
+    --validation_split | the code's sigmas, and on every data set 1,000 fixed random
+    examples: the first ones may be of one class.
 """
 
 from collections.abc import Sequence
