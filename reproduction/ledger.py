@@ -144,7 +144,13 @@ def _judged(claim, found):
     if criterion is None or criterion.record not in found:
         return None
     record = found[criterion.record]
-    ours, holds = criterion.find(record)
+    try:
+        ours, holds = criterion.find(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"results/{criterion.record}.json does not have what the criterion of "
+            f"{claim.claim} reads ({error!r}): record it again"
+        ) from error
     verdict = records.VERDICTS[0] if holds else records.VERDICTS[-1]
     if criterion.data:
         verdict += f", other data: {criterion.data}"

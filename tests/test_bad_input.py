@@ -22,8 +22,9 @@ import tensorflow as tf
 from tests import launch
 from tests.launch import refusal
 from tfgan_papers import cli
-from tfgan_papers.errors import TrainingFailure
+from tfgan_papers.errors import TrainingFailure, UsageError
 from tfgan_papers.layers.initializers import Draw
+from tfgan_papers.papers import PAPERS, contract
 from tfgan_papers.papers.gan import GAN
 from tfgan_papers.papers.gan_networks import point_networks
 from tfgan_papers.runs import callbacks, tensorboard
@@ -149,7 +150,38 @@ def test_a_file_in_the_place_of_the_run_folder_is_named_and_kept(below, tmp_path
     assert launch.contents(tmp_path) == {"notes": b"mine"}
 
 
+def test_what_only_the_start_of_training_refuses_is_refused_before_the_first_sheet(
+    tmp_path, monkeypatch
+):
+    """Also if the step is timed, before which a sheet is drawn."""
+
+    def refused(*arguments):
+        raise UsageError("--init_from does not fit")
+
+    monkeypatch.setitem(PAPERS, "gan", PAPERS["gan"]._replace(initialize=refused))
+    ended = launch.within("--model=gan", "--steps=100", f"--logdir={tmp_path}")
+    assert "--init_from does not fit" in refusal(ended)
+    assert os.listdir(tmp_path) == []
+
+
 # A run that is there.
+
+
+def test_options_of_another_mode_are_named_and_threads_are_of_each_command():
+    with launch.copy_of_trained("export", "history", "tensorboard") as folder:
+        flags = ("--mode=sample", "--score_samples=9", "--threads=1", f"--logdir={folder}")
+        ended = launch.fork(*flags)
+    assert ended.code == 0, ended.err
+    assert "warning: --mode=sample does not read --score_samples\n" in ended.err
+    assert "--threads" not in ended.err
+
+
+def test_synchronization_without_batch_normalization_is_said_to_do_nothing(tmp_path):
+    contract.warn_of_no_effect.cache_clear()
+    flags = ("--steps=1", "--jit_compile=false", "--sync_batch_norm")
+    ended = launch.within("--model=gan", *flags, f"--logdir={tmp_path}")
+    assert ended.code == 0, ended.err
+    assert "--sync_batch_norm has no effect with networks without it" in ended.err
 
 
 @pytest.fixture(scope="module")

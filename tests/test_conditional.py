@@ -9,6 +9,8 @@ from PIL import Image
 
 from tests import launch
 from tfgan_papers import noise
+from tfgan_papers.commands import sample
+from tfgan_papers.models.generative import GenerativeModel
 
 RUN = (
     "--model=lsgan",
@@ -70,6 +72,22 @@ def drawn(folder, *arguments):
     ended = launch.within("--mode=sample", *arguments, f"--logdir={folder}")
     assert ended.code == 0, ended.err
     return [pathlib.Path(line) for line in ended.out.splitlines()]
+
+
+def test_a_picture_of_many_images_is_drawn_in_batches(run, monkeypatch):
+    one, label = drawn(run[0], "--num_samples=7"), ("--num_samples=7", "--label=3")
+    before = [one[0].read_bytes(), drawn(run[0], *label)[0].read_bytes()]
+    sizes, generate = [], GenerativeModel.generate
+
+    def watched(self, z, labels=None):
+        sizes.append(len(z))
+        return generate(self, z, labels)
+
+    monkeypatch.setattr(sample, "BATCH_SIZE", 3)
+    monkeypatch.setattr(GenerativeModel, "generate", watched)
+    assert drawn(run[0], "--num_samples=7")[0].read_bytes() == before[0]
+    assert drawn(run[0], *label)[0].read_bytes() == before[1]
+    assert sizes == 2 * [1, 3, 3, 1]  # the first finds out the shape
 
 
 def test_a_sheet_for_each_class_or_one(run):

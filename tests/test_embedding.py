@@ -41,6 +41,21 @@ def test_of_a_linear_generator_z_is_the_median_of_each_column(images, draw):
     np.testing.assert_allclose(found.error, least, atol=1e-3)
 
 
+def test_many_images_are_embedded_in_parts_with_their_labels(draw):
+    """A class adds its number to the image, so its z is lower by it."""
+    images = np.float32(draw.uniform(-1, 1, (37, 5, 4, 1)))
+    labels = np.arange(37) % 3
+
+    def generate(z, of):
+        return columns(z) + tf.cast(of, tf.float32)[:, None, None, None]
+
+    shifted = images + labels[:, None, None, None]
+    found = embedded(shifted, draw.uniform(-1, 1, (2, 4)), generate=generate, labels=labels)
+    median = np.median(images[..., 0], axis=1)
+    np.testing.assert_allclose(found.z, median, atol=2e-3)
+    assert found.error.shape == found.error_of_starts.shape == (37,)
+
+
 def test_z_of_a_sample_is_recovered_through_a_mixing_of_its_elements(draw):
     mixing = tf.constant(draw.normal(size=(3, 24)), tf.float32)
 

@@ -1,7 +1,9 @@
 """Files and folders that something else has touched: another process, an earlier version of
 a run, a clock that is wrong, a link, a shared cache."""
 
+import errno
 import os
+import pathlib
 import re
 import stat
 import subprocess
@@ -10,16 +12,17 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import factories, launch
 from tests.tiny_models import compiled
-from tfgan_papers import cli
+from tfgan_papers import cli, files
 from tfgan_papers.commands import report, sample
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features
 from tfgan_papers.runs import distribution, export, records, summary, tensorboard
 from tfgan_papers.runs.checkpoints import Checkpoints
-from tfgan_papers.runs.folder import RunFolder
+from tfgan_papers.runs.folder import RunFolder, named_folders
 
 
 def test_a_second_process_of_a_study_is_refused(tmp_path):
@@ -59,6 +62,76 @@ def test_the_best_checkpoint_may_be_of_an_earlier_step_than_the_one_before(tmp_p
     for step in (5, 6, 7):
         checkpoints.save(step, keep=2)
     assert [path.name[-1] for path in checkpoints.all("last")] == ["6", "7"]
+
+
+def test_checkpoints_by_the_clock_do_not_displace_regular_ones(tmp_path):
+    """A rollback goes to a regular one, so that it does not depend on the clock."""
+    checkpoints = Checkpoints(tmp_path, compiled("gan"), every=1000)
+    for step in (1000, 2000, 3000, 3100, 3200, 4000, 4100, 4500, 4900):
+        checkpoints.save(step)
+    kept = [int(path.name[5:]) for path in checkpoints.all()]
+    assert kept == [2000, 3000, 4000, 4900]
+    assert checkpoints.rewind(4950) == 4000
+    assert [int(path.name[5:]) for path in checkpoints.all()] == [2000, 3000, 4000]
+    for path in tmp_path.rglob("step-*"):
+        path.unlink()
+    checkpoints.save(500)
+    assert checkpoints.rewind(600) == 500  # better than none
+
+
+def test_too_little_memory_does_not_make_a_checkpoint_a_damaged_one(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, compiled("gan"))
+    checkpoints.save(5)
+
+    def read(path):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    monkeypatch.setattr(checkpoints.checkpoint, "read", read)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        checkpoints.restore()
+
+
+def test_a_run_that_wrote_its_options_and_nothing_else_begins_again(tmp_path, monkeypatch):
+    arguments = (*launch.BASE, "--steps=1", f"--logdir={tmp_path}")
+    write = RunFolder.write
+
+    def full(self, name, content):
+        if name == "run.json":
+            raise UserError("run.json cannot be written: No space left on device")
+        write(self, name, content)
+
+    monkeypatch.setattr(RunFolder, "write", full)
+    deterministic = [a for a in arguments if a != "--deterministic"]
+    assert "No space left" in launch.refusal(launch.within(*deterministic))
+    monkeypatch.undo()
+    ended = launch.within(*deterministic)
+    assert ended.code == 0, ended.err
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def broken(endpoints, folder):
+        raise UserError("this format cannot be written")
+
+    monkeypatch.setitem(export.formats.FORMATS, "broken", broken)
+    with pytest.raises(UserError, match="this format"):
+        export.export(
+            compiled("gan"), tmp_path / "export", "unit", {}, ("saved_model", "broken")
+        )
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_full_disk_of_temporary_files_is_named():
+    with pytest.raises(UserError, match="No space.*: set the environment variable TMPDIR"):
+        with files.in_temporary_folder():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_with_commas_is_one_of_a_list(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "loss=x,k=1/seed-1", "loss=x,k=1/seed-2"):
+        pathlib.Path(name).mkdir(parents=True)
+    given = ["loss=x,k=1/seed-1", "a", "missing", "loss=x,k=1/seed-2"]
+    assert named_folders(",".join(given).split(",")) == given
 
 
 @pytest.mark.parametrize("ahead", [None, 7200])

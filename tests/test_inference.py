@@ -16,7 +16,7 @@ from tfgan_papers.commands import inference
 class Linear:
     """A generator whose samples are a mixing of z with orthonormal columns."""
 
-    prior_name, latent_dim, seed = "uniform", 3, 5
+    prior_name, latent_dim, seed, classes = "uniform", 3, 5, 0
 
     def __init__(self, rng):
         mixing, _ = np.linalg.qr(rng.normal(size=(16, 3)))
@@ -26,7 +26,7 @@ class Linear:
         self.generator = keras.Model(inputs, keras.layers.Reshape((4, 4, 1))(layer(inputs)))
         layer.set_weights([mixing.T])
 
-    def generate(self, z):
+    def generate(self, z, labels=None):
         return self.generator(z)
 
 
@@ -109,9 +109,25 @@ def test_the_network_is_saved(folder):
     assert network.output_shape == (None, 100)
 
 
-def test_a_run_with_classes_is_refused(tmp_path):
-    run = ("--model=dcgan", "--network=conditional", "--width=4", "--image_size=8")
+def test_with_classes_images_are_found_under_their_labels(tmp_path):
+    run = ("--model=gan", "--network=conditional", "--dataset=digits")
     short = ("--steps=1", "--report_steps=1", "--batch_size=4", "--jit_compile=false")
-    launch.within(*run, *short, f"--logdir={tmp_path}")
-    ended = launch.within("--mode=infer", f"--logdir={tmp_path}")
-    assert ended.code == 2 and "without classes" in ended.errors[0]
+    ended = launch.within(*run, *short, f"--logdir={tmp_path}")
+    assert ended.code == 0, ended.err
+    ended = launch.within("--mode=infer", "--inference_steps=2", f"--logdir={tmp_path}")
+    assert ended.code == 0, ended.err
+    facts = json.loads((tmp_path / "inference.json").read_text())
+    assert facts["optimization_error"] < facts["network_error"]
+
+
+def test_the_network_of_a_generator_with_classes_sees_all_of_them(rng):
+    model, seen = Linear(rng), []
+    model.classes = 3
+
+    def generate(z, labels=None):
+        seen.append(labels)
+        return model.generator(z)
+
+    model.generate = generate
+    inference.train(inference.inference_network(model), model, 1, seed=1)
+    assert set(np.asarray(tf.get_static_value(seen[0]))) == {0, 1, 2}

@@ -243,6 +243,13 @@ def test_a_record_that_proves_nothing_is_refused(content, words, tmp_path):
         ledger.load(tmp_path)
 
 
+def test_a_record_that_its_criterion_cannot_read_is_named():
+    record = json.loads((launch.ROOT / "results" / "gan_collapse.json").read_text())
+    record["settings"] = record["settings"][:1]
+    with pytest.raises(UserError, match=r"gan_collapse\.json .*gan-collapse .*again"):
+        ledger.row(launch.ROOT, CLAIMS["gan-collapse"], {"gan_collapse": record})
+
+
 def test_a_readme_without_the_marks_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("no marks")
     with pytest.raises(UserError, match="<!-- results -->"):

@@ -44,6 +44,17 @@ CASES = {
         2,
         ["--num_samples goes with --mode=sample"],
     ),
+    "absl's folder of logs": ("--log_dir=runs/mine", 2, ["--log_dir", "--logdir"]),
+    "a list of runs in two parts": (
+        "--mode=report --runs=a --runs=b",
+        2,
+        ["--runs is there twice", "with commas"],
+    ),
+    "an unknown score, before a data set is downloaded": (
+        "--model=dcgan --dataset=cifar10 --metrics=fid",
+        2,
+        ["--metrics=fid is unknown", "frechet_distance"],
+    ),
     "unknown fidelity": ("--fidelity=both", 1, ["--fidelity=both", "paper|code"]),
     "unknown loss": (
         "--loss=wasserstein",

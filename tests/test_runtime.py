@@ -97,7 +97,10 @@ THREADS = """
 import numpy, tensorflow as tf, threadpoolctl
 from tfgan_papers.runs import distribution
 
-distribution.start(1, distribution.MachineOptions(threads=1))
+machine = distribution.MachineOptions(threads=1, cpu_devices=2)
+distribution.configure(machine)
+tf.io.encode_png(tf.zeros((1, 1, 1), tf.uint8))  # as tensorflow-datasets does it
+distribution.start(1, machine)
 assert float(tf.reduce_sum(tf.ones(4))) == 4
 print(tf.config.threading.get_intra_op_parallelism_threads())
 print(tf.config.threading.get_inter_op_parallelism_threads())

@@ -109,11 +109,20 @@ def _define(name, field):
 
 
 def given() -> dict[str, object]:
-    """Returns option -> value of the flags on the command line and in flagfiles."""
+    """Returns option -> value of the flags on the command line and in flagfiles.
+
+    Raises:
+        UsageError: a list of folders or files is there twice, or --logdir is misspelt.
+    """
+    if FLAGS["log_dir"].present:  # absl's, which would do nothing here
+        raise UsageError("--log_dir is not a flag of this program: write --logdir")
     known = options.fields(
         *(of for group in GROUPS.values() for of in group),
         *(paper.options for paper in PAPERS.values()),
     )
+    for name in ("runs", "votes", "ensemble"):
+        if FLAGS[name].present > 1:  # absl takes the last
+            raise UsageError(f"--{name} is there twice: give it once, with commas")
     values = {name: FLAGS[name].value for name in ("model", *known) if FLAGS[name].present}
     return {
         name: tuple(value) if isinstance(value, list) else value
@@ -134,8 +143,9 @@ def run_mode(mode: str, values: dict[str, object]):
     """
     if mode == "ledger":
         return _ledger()
-    if mode not in ("report", "study"):  # these leave TensorFlow's devices alone
-        distribution.grow_memory()
+    if mode not in ("train", "report", "study"):  # the last two do not use TensorFlow
+        threads = values.pop("threads", 0)  # not those of the run's training
+        distribution.configure(distribution.MachineOptions(threads=threads))
     if mode == "report":
         return report.report(options.build(report.ReportOptions, values))
     if mode == "compare":
@@ -159,24 +169,39 @@ def run_mode(mode: str, values: dict[str, object]):
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
+    _warn_of_unread(mode, values, {*of_run, *options.fields(of)})
     if mode == "sample" and own.pretrained:
         if others := sorted(of_run.keys() - {"logdir"}):
             raise UsageError(f"--pretrained does not need a run: leave out --{others[0]}")
         return sample.sample_pretrained(own, of_run.get("logdir"))
     if mode != "train":
         return function(open_run(of_run), own)
-    if not FLAGS["mode"].present:  # else the user knows that flags of others are left out
+    if not FLAGS["mode"].present:
         _check_of_training(values, of_run)
     pictures = options.build(sample.SampleOptions, values)
-    run = hold_out(open_run(of_run), of_run)
+    run = open_run(of_run)
+    distribution.configure(run.values.machine)
     if not run.facts:
         data.check_used(run.values.data.dataset, of_run)
     sample.check_after_training(pictures, run.values.data)
-    function(run, own)
+    scoring.check(own, run.values.data)
+    function(hold_out(run, of_run), own)
     if pictures.sample:
         picture = sample.sample_folder(run, pictures)
         if own.record:  # this picture instead of the last sheet
             records.add_picture(own.record, picture)
+
+
+def _warn_of_unread(mode, values, read):
+    """Warns of the options in the user's command, not in a flagfile, that an explicit mode
+    does not read."""
+    if not FLAGS["mode"].present:
+        return
+    read |= {*sample.IN_TRAINING} if mode == "train" else set()
+    typed = {argument.lstrip("-").partition("=")[0] for argument in sys.argv[1:]}
+    if unread := sorted(values.keys() & typed - read):
+        names = ", ".join(f"--{name}" for name in unread)
+        logging.warning("--mode=%s does not read %s", mode, names)
 
 
 def _check_of_training(values, of_run):

@@ -24,6 +24,27 @@ def write_bytes(path: str | pathlib.Path, content: bytes):
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def save_keras(model, path: str | pathlib.Path):
+    """Saves a Keras model as the file `path`, which ends in .keras."""
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.stem}.partial.keras")
+    model.save(partial)
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def in_temporary_folder():
+    """Names the folder of temporary files in the error if its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{tempfile.gettempdir()} cannot hold the temporary files "
+            f"({error.strerror or error}): set the environment variable TMPDIR to a folder "
+            "with more space"
+        ) from error
+
+
 def write_text(path: str | pathlib.Path, text: str):
     """Writes text as UTF-8, see `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))

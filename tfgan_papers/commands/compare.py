@@ -20,6 +20,7 @@ from tfgan_papers.commands.scoring import CheckpointOptions
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import subsets
 from tfgan_papers.options import option
+from tfgan_papers.runs.folder import named_folders
 from tfgan_papers.runs.run import Run, open_run
 
 TEMPLATE = pathlib.Path(__file__).with_name("compare.html")
@@ -79,7 +80,7 @@ def study(options: CompareOptions) -> dict:
     Raises:
         UsageError: the runs do not compare.
     """
-    runs = [open_run({"logdir": folder}) for folder in options.runs]
+    runs = [open_run({"logdir": folder}) for folder in named_folders(options.runs)]
     if len(runs) > 2:
         raise UsageError("--runs: give two runs to compare, or one to set beside the data")
     if options.feedback and len(runs) == 2:

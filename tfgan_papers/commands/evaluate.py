@@ -16,6 +16,7 @@ from tfgan_papers.commands.subjects import ImageFiles
 from tfgan_papers.errors import UsageError
 from tfgan_papers.metrics import METRICS
 from tfgan_papers.runs import records
+from tfgan_papers.runs.folder import named_folders
 from tfgan_papers.runs.run import Run, ensemble_member
 from tfgan_papers.runs.train import train
 
@@ -27,7 +28,7 @@ def _ensemble(run, scores, step):
         UsageError: a run has other options, or its last step is not `step`.
     """
     members = []
-    for folder in scores.ensemble:
+    for folder in named_folders(scores.ensemble):
         member = ensemble_member(folder, run, except_for=("seed",))
         model, reached = member.restored(scores.checkpoint)
         if scores.checkpoint == "last" and reached != step:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgan_papers import data, figures, noise
+from tfgan_papers import data, figures, files, noise
 from tfgan_papers.commands import embedding
 from tfgan_papers.commands.scoring import CheckpointOptions, RecordOptions
 from tfgan_papers.errors import UsageError
@@ -48,15 +48,15 @@ def infer(run: Run, options: InferenceOptions):
     has errors and times, and `samples/inference.png` has three rows: held-out images, G at
     the latents that the network predicts, and G at the latents that optimization finds.
 
+    With classes, G gets the labels of the images, and the network only the images.
+
     Raises:
-        UsageError: the run has classes, or its data are points.
+        UsageError: the data of the run are points.
     """
     model, step = run.restored(options.checkpoint)
-    if model.classes or len(model.generator.output_shape) != 4:
-        raise UsageError(
-            "--mode=infer needs a run on images, and a generator without classes"
-        )
-    images = held_out(run)
+    if len(model.generator.output_shape) != 4:
+        raise UsageError("--mode=infer needs a run on images")
+    images, labels = held_out(run, labels=model.classes > 0)
     network = inference_network(model)
     seed = run.values.training.seed
     loss = train(network, model, options.inference_steps, seed)
@@ -66,15 +66,17 @@ def infer(run: Run, options: InferenceOptions):
         (embedding.STARTS, model.latent_dim),
     )
     optimized, optimizing = timed(
-        lambda: embedding.embed(model.generate, images, starts.numpy(), model.prior_name)
+        lambda: embedding.embed(
+            model.generate, images, starts.numpy(), model.prior_name, labels=labels
+        )
     )
-    copies = [model.generate(z).numpy() for z in (predicted, optimized.z)]
+    copies = [model.generate(z, labels).numpy() for z in (predicted, optimized.z)]
     errors = [float(np.abs(images - copy).mean()) for copy in copies]
     to_pixels = data.RANGES[run.values.data.value_range].to_pixels
     sheet = to_pixels(np.concatenate([images, *copies])).numpy()
     path = run.folder / "samples" / "inference.png"
     figures.save(figures.sheet(sheet, len(images)), path)
-    network.save(run.folder / "inference.keras")
+    files.save_keras(network, run.folder / "inference.keras")
     per_image = [1e3 * total / len(images) for total in (seconds, optimizing)]
     facts = {
         "step": step,
@@ -112,13 +114,15 @@ def timed(function):
     return result, time.perf_counter() - begin
 
 
-def held_out(run: Run) -> np.ndarray:
+def held_out(run: Run, labels: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
     """Images of the test split, or without one of the training split, in the networks'
-    value range."""
+    value range; and their labels, or None."""
     options = run.values.data
     split = options.test_split or options.train_split
     some = subsets.some(data.load(split, options), IMAGES)
-    return some.all(options.value_range)
+    if labels:
+        return some.with_classes(run.facts["class_names"]).labelled(options.value_range)
+    return some.all(options.value_range), None
 
 
 def inference_network(model) -> keras.Model:
@@ -165,6 +169,7 @@ def train(network: keras.Model, model, steps: int, seed: int) -> float:
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(network.trainable_variables)
     shape = (BATCH_SIZE, model.latent_dim)
+    labels = tf.range(BATCH_SIZE) % model.classes if model.classes else None
 
     @tf.function
     def descend(first, last):
@@ -172,7 +177,7 @@ def train(network: keras.Model, model, steps: int, seed: int) -> float:
         for i in tf.range(first, last):
             base = tf.stack([tf.constant(seed, tf.int64), -2 - i])
             z = noise.latents(model.prior_name, base, shape)
-            images = model.generate(z)
+            images = model.generate(z, labels)
             with tf.GradientTape() as tape:
                 error = tf.reduce_mean(tf.square(z - network(images, training=True)))
             variables = network.trainable_variables

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgan_papers import data, figures, noise
+from tfgan_papers import data, figures, files, noise
 from tfgan_papers.commands.inference import held_out
 from tfgan_papers.commands.scoring import RecordOptions
 from tfgan_papers.errors import UsageError
@@ -52,7 +52,7 @@ def inpaint(run: Run, options: InpaintingOptions):
         raise UsageError(
             "--mode=inpaint needs a run on images with a fixed range of pixels"
         )
-    images = held_out(run)
+    images, _ = held_out(run)
     seed = run.values.training.seed
     pair = gan_inpainting.networks(examples.shape, limits, Draw(seed))
     model = gan_inpainting.InpaintingGAN(*pair, part=options.part, seed=seed)
@@ -72,7 +72,7 @@ def inpaint(run: Run, options: InpaintingOptions):
     pixels = to_pixels(np.concatenate([np.asarray(row) for row in shown])).numpy()
     path = run.folder / "samples" / "inpainting.png"
     figures.save(figures.sheet(pixels, len(images)), path)
-    model.generator.save(run.folder / "inpainting.keras")
+    files.save_keras(model.generator, run.folder / "inpainting.keras")
     facts = {
         "part": options.part,
         "steps": total,

@@ -19,7 +19,7 @@ from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import METRICS
 from tfgan_papers.options import Options, option
 from tfgan_papers.runs import collapse, records, tensorboard
-from tfgan_papers.runs.folder import RunFolder
+from tfgan_papers.runs.folder import RunFolder, named_folders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ def report(options: ReportOptions):
         UsageError: there are no runs, or a folder is given twice or contains no run.
         UserError: a run or study has not ended, or its folder is incomplete.
     """
-    folders = [pathlib.Path(name).expanduser() for name in options.runs]
+    folders = [pathlib.Path(name).expanduser() for name in named_folders(options.runs)]
     if not folders:
         raise UsageError(
             "--mode=report needs --runs: give the folders of runs, separated by commas"

@@ -26,6 +26,7 @@ INTERPOLATED = 10  # images from one embedded image to the other, both included;
 SORTED = (10, 10, 100)  # images per class, batches, batch size as in training
 COPIES = (4, 10)  # rows of images, each above a row of copies; images per row
 MANIFOLD = 20  # images per side (VAE, 2013, Fig. 4)
+BATCH_SIZE = 200  # of the generator
 JITTER = 0.25  # half the width of the uniform noise on the result (DCGAN, 2015, Fig. 7)
 
 
@@ -196,11 +197,15 @@ class Pictures:
     def images(self, z, label=None):
         """Generates images from z, of one class or of all classes in turn."""
         label, n = self.options.label if label is None else label, z.shape[0]
-        classes = self.model.classes
-        if not classes:
-            return self.model.generate(z)
-        labels = np.arange(n) % classes if label is None else np.full(n, label)
-        return self.model.generate(tf.constant(z), tf.constant(labels, tf.int32))
+        classes, inputs = self.model.classes, [tf.convert_to_tensor(z)]
+        if classes:
+            labels = np.arange(n) % classes if label is None else np.full(n, label)
+            inputs.append(tf.constant(labels, tf.int32))
+        parts = [
+            self.model.generate(*(each[first : first + BATCH_SIZE] for each in inputs))
+            for first in range(0, n, BATCH_SIZE)
+        ]
+        return tf.concat(parts, 0)
 
     def sheet(self):
         n = self.options.num_samples

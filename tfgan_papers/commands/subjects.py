@@ -9,7 +9,8 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
-from tfgan_papers import data, noise
+from tfgan_papers import data, files, noise
+from tfgan_papers.data.examples import Progress
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import blocks, subsets
 from tfgan_papers.models.adversarial import AdversarialModel
@@ -29,6 +30,7 @@ class Drawn:
 
     def __init__(self, model, n, labels, scores):
         self.model, self.n, self.labels, self.scores = model, n, labels, scores
+        self.progress = Progress()
 
     def __len__(self):
         return self.n
@@ -47,6 +49,7 @@ class Drawn:
             z = noise.latents(model.prior_name, seed, shape, start)
             of = None if self.labels is None else tf.constant(self.labels[rows])
             yield np.asarray(model.generate_in_graph(z, of))
+            self.progress("%d of %d samples drawn", rows.stop, self.n)
 
     def __array__(self, dtype=None, copy=None):
         """Returns all samples, float32 (n, ...).
@@ -55,7 +58,8 @@ class Drawn:
         """
         file = tempfile.TemporaryFile()
         for images in self.batches(0, self.n):
-            file.write(images.tobytes())
+            with files.in_temporary_folder():
+                file.write(images.tobytes())
         shape = (self.n, *images.shape[1:])
         return np.memmap(file, images.dtype, "r", shape=shape)
 

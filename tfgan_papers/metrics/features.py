@@ -29,8 +29,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgan_papers.data.examples import Examples, one_line
+from tfgan_papers.data.examples import Examples, Progress, one_line
 from tfgan_papers.errors import UsageError, UserError
+from tfgan_papers.files import in_temporary_folder
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import subsets
 
@@ -114,8 +115,9 @@ def activations(
                 f"--features={network.name} gives values that are not finite for these "
                 "images: use another network"
             )
-        for file, part in zip(files, outputs, strict=True):
-            file.write(part.tobytes())
+        with in_temporary_folder():
+            for file, part in zip(files, outputs, strict=True):
+                file.write(part.tobytes())
         widths, n = [part.shape[1] for part in outputs], n + len(images)
     result = Activations(
         *(
@@ -291,8 +293,10 @@ def _train(model, train):
         weights = model.trainable_variables
         optimizer.apply(tape.gradient(loss, weights), weights)
 
-    for images, labels in train.stream(size, 0, "unit", labels=True).take(steps):
+    progress, batches = Progress(), train.stream(size, 0, "unit", labels=True).take(steps)
+    for i, (images, labels) in enumerate(batches, 1):
         step(images, labels)
+        progress("feature network: step %d of %d", i, steps)
 
 
 def _accuracy(model, test):

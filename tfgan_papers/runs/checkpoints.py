@@ -1,9 +1,10 @@
 """Checkpoints: the networks, optimizers, step and schedules that a run needs to continue.
 
-`last/` contains the newest KEPT, `best/` the best by a score, `history/` those at powers of
-two of the interval. A checkpoint is written to another folder and then moved, its index
-last. Without an index it does not count, so that a kill at any time leaves only complete
-checkpoints. TensorFlow verifies a checksum of every tensor that it reads.
+`last/` contains the newest KEPT regular ones and perhaps one after them, which was written
+after some time or at an interruption. `best/` contains the best by a score, `history/`
+those at powers of two of the interval. A checkpoint is written to another folder and then
+moved, its index last. Without an index it does not count, so that a kill at any time leaves
+only complete checkpoints. TensorFlow verifies a checksum of every tensor that it reads.
 """
 
 import errno
@@ -41,10 +42,12 @@ class Checkpoints:
     Args:
         folder: path of the checkpoints.
         model: the model that they save and restore.
+        every: int, the steps between regular checkpoints. Others, which are written after
+            some time or at an interruption, do not displace these.
     """
 
-    def __init__(self, folder: pathlib.Path, model: AdversarialModel):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder: pathlib.Path, model: AdversarialModel, every: int = 1):
+        self.folder, self.every = pathlib.Path(folder), every
         self.best_score = tf.Variable(-np.inf, dtype=tf.float64)  # in best/
         self.checkpoint = tf.train.Checkpoint(
             **model.checkpointed(), best_score=self.best_score
@@ -62,8 +65,8 @@ class Checkpoints:
         Args:
             step: int.
             kind: "last", "best" or "history".
-            keep: int, the number that remains, this one and the newest others; None deletes
-                none.
+            keep: int, the number of regular ones that remain, the newest; None deletes
+                none. Of the others, only this one remains.
 
         Raises:
             UserError: the disk is full or not writable; the older checkpoints remain.
@@ -92,11 +95,17 @@ class Checkpoints:
             self.good_step = step
         if keep:  # the best may be older than the one before, after a rollback
             others = [other for other in self.all(kind) if other != path]
-            for old in others[: max(0, len(others) - (keep - 1))]:
-                _drop(old)
+            regular = [p for p in self._paths(kind, regular=True) if p != path]
+            more = keep - (step % self.every == 0)
+            kept = [] if kind == "best" else regular[max(0, len(regular) - more) :]
+            for old in others:
+                if old not in kept:
+                    _drop(old)
 
     def rewind(self, step: int) -> int | None:
         """Restores the newest checkpoint from before `step` and deletes the later ones.
+
+        It is a regular one, if there is one: when others are written depends on the clock.
 
         Checkpoints in best/ are kept. The newest in last/ is valid at any time: the
         restored one is in last/ before the first is deleted, and the newest is deleted
@@ -107,26 +116,38 @@ class Checkpoints:
             deleted.
         """
         kinds = ("last", "history")
-        early = {kind: [p for p in self.all(kind) if _step(p) < step] for kind in kinds}
-        kind = next((kind for kind in kinds if early[kind]), None)
-        if kind is None:
+        ways = [(kind, regular) for regular in (True, False) for kind in kinds]
+        way = next((way for way in ways if self._paths(way[0], step, way[1])), None)
+        if way is None:
             return None
         best_score = float(self.best_score)  # best/ does not change
-        back = self.restore(kind, before=step)
+        back = self.restore(way[0], step, way[1])
         self.best_score.assign(best_score)
-        if kind != "last":
+        if way[0] != "last":
             self.save(back, keep=None)
-        late = [p for kind in kinds for p in self.all(kind) if _step(p) >= step]
+        late = [p for kind in kinds for p in self.all(kind) if _step(p) > back]
         for path in sorted(late, key=_step, reverse=True):
             _drop(path)
         return back
 
-    def restore(self, kind: str = "last", before: int | None = None) -> int | None:
+    def _paths(self, kind, before=None, regular=False):
+        """The paths of `all` from before the step `before`, or only of regular ones."""
+        return [
+            path
+            for path in self.all(kind)
+            if (before is None or _step(path) < before)
+            and not (regular and _step(path) % self.every)
+        ]
+
+    def restore(
+        self, kind: str = "last", before: int | None = None, regular: bool = False
+    ) -> int | None:
         """Restores the newest readable checkpoint.
 
         Args:
             kind: "last", "best" or "history".
             before: int, restores only checkpoints from before this step; None allows all.
+            regular: bool, restores only regular checkpoints.
 
         Returns:
             Its step, or None if there are no checkpoints.
@@ -134,13 +155,15 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, but none is readable.
         """
-        paths = [p for p in self.all(kind) if before is None or _step(p) < before]
+        paths = self._paths(kind, before, regular)
         for path in reversed(paths):
             try:
                 with files.without_wildcards(path.parent) as folder:
                     self.checkpoint.read(str(folder / path.name)).assert_consumed()
                 self.good_step = _step(path)
                 return self.good_step
+            except (MemoryError, tf.errors.ResourceExhaustedError):
+                raise  # the checkpoint may be good
             except Exception as error:  # damaged files raise a dozen different classes
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 logging.warning(
@@ -149,7 +172,8 @@ class Checkpoints:
         if paths:
             raise UserError(
                 f"none of the {len(paths)} checkpoints in {self.folder / kind} can be "
-                "read; remove that folder to start from step 0, or use another --logdir"
+                f"read (the oldest: {reason}): use the version that wrote them, or if they "
+                "are damaged, another --logdir"
             )
         return None
 

@@ -61,8 +61,9 @@ class MachineOptions(Options):
     )
     threads: int = option(
         0,
-        "Threads of TensorFlow's and NumPy's operations in training on a CPU; 0 leaves the "
-        "number to them. It may change the last bits of a sum, so it stays as a run began.",
+        "Threads of TensorFlow's and NumPy's operations on a CPU; 0 leaves the number to "
+        "them. It may change the last bits of a sum, so training goes on with that with "
+        "which it began.",
         low=0,
     )
 
@@ -76,8 +77,22 @@ def grow_memory():
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
+def configure(machine: MachineOptions):
+    """Sets TensorFlow's threads, devices and memory. It must be called before TensorFlow's
+    first operation, and may be called again with the same options."""
+    if machine.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(machine.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(machine.threads)
+        threadpoolctl.threadpool_limits(machine.threads)
+    if machine.cpu_devices > 1:
+        device = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * machine.cpu_devices
+        tf.config.set_logical_device_configuration(device, parts)
+    grow_memory()
+
+
 def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
-    """Configures TensorFlow before its first operation, and returns the strategy.
+    """Prepares TensorFlow for training, and returns the strategy.
 
     Raises:
         UsageError: the options contradict each other.
@@ -88,19 +103,11 @@ def start(seed: int, machine: MachineOptions) -> tf.distribute.Strategy:
             raise UsageError(
                 f"--{name} and --jit_compile=true exclude each other: leave one out"
             )
+    configure(machine)
     keras.utils.set_random_seed(seed)
-    if machine.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(machine.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(machine.threads)
-        threadpoolctl.threadpool_limits(machine.threads)
     if machine.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(machine.mixed_precision)
-    if machine.cpu_devices > 1:
-        device = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration()] * machine.cpu_devices
-        tf.config.set_logical_device_configuration(device, parts)
-    grow_memory()
     if machine.strategy == "multi_worker":
         return _multi_worker()
     if machine.strategy == "mirrored":

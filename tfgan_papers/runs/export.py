@@ -52,8 +52,12 @@ def export(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    there = {name: formats.FORMATS[name](endpoints, partial) for name in in_formats}
-    files.write_json(partial / "manifest.json", {**endpoints.describe(there), **facts})
+    try:
+        there = {name: formats.FORMATS[name](endpoints, partial) for name in in_formats}
+        files.write_json(partial / "manifest.json", {**endpoints.describe(there), **facts})
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
 

@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import os
 import pathlib
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -23,6 +24,23 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+
+def named_folders(parts: Sequence[str]) -> list[str]:
+    """Returns the folders in a list of names with commas between them.
+
+    A study names its folders by settings with commas, such as "loss=minimax,k=2", so that
+    the parts of the list can be parts of a name. Of several readings, the one with the
+    shortest existing folders counts.
+    """
+    parts, found = list(parts), []
+    while parts:
+        names = (",".join(parts[:n]) for n in range(1, len(parts) + 1))
+        exists = (name for name in names if pathlib.Path(name).expanduser().is_dir())
+        name = next(exists, parts[0])
+        found.append(name)
+        del parts[: name.count(",") + 1]
+    return found
 
 
 class RunFolder:

@@ -7,7 +7,6 @@ import os
 import pathlib
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 
@@ -143,4 +142,5 @@ def write_of_run(path: str | pathlib.Path, run, picture: pathlib.Path | None, **
 
 def add_picture(path: str | pathlib.Path, picture: pathlib.Path):
     """Copies a PNG file beside the record `path`; it replaces the picture there."""
-    shutil.copyfile(picture, pathlib.Path(path).expanduser().with_suffix(".png"))
+    target = pathlib.Path(path).expanduser().with_suffix(".png")
+    files.write_bytes(target, pathlib.Path(picture).read_bytes())

@@ -155,6 +155,7 @@ class Run:
         keras.config.set_dtype_policy(self.values.machine.mixed_precision)
         shape, classes = self.facts["shape"], self.facts.get("classes", 0)
         of = self.settings(shape, np.zeros(shape), self.facts["examples"], classes)
+        of = of._replace(steps=0)  # without warnings of a schedule that training has ended
         model = self.build(of, jit_compile=False)
         step = Checkpoints(self.folder / "checkpoints", model).restore(kind)
         if step is None:

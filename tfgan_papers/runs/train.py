@@ -8,10 +8,11 @@ import numpy as np
 import tqdm.contrib
 from absl import logging
 
-from tfgan_papers import data, figures
+from tfgan_papers import data, figures, keras_internals
 from tfgan_papers.errors import TrainingFailure, UsageError
 from tfgan_papers.metrics import coverage
 from tfgan_papers.models import surgery
+from tfgan_papers.papers import contract
 from tfgan_papers.runs import (
     callbacks,
     collapse,
@@ -71,6 +72,8 @@ def _prepare(run, make_scorer):
         check_batch(model, values.training.batch_size, strategy)
         if scorer:
             scorer.check_model(model)
+        if run.paper.initialize and not known:  # it may refuse an option
+            run.paper.initialize(model, examples, of, values.paper, value_range)
         run.folder.check_export()
         run.folder.lock()
         if len(examples.shape) == 3 and not (known and run.folder.sheets()):
@@ -80,11 +83,16 @@ def _prepare(run, make_scorer):
     options, facts = _compile_options(strategy, run, of, examples, first_look)
     with distribution.scope(strategy):
         model = run.build(of, **options)
+    layers = keras_internals.layers(*model.networks)
+    normalizes = any(isinstance(x, keras.layers.BatchNormalization) for x in layers)
+    if values.machine.sync_batch_norm and not normalizes:
+        contract.warn_of_no_effect("sync_batch_norm", "networks without it")
     check_batch(model, values.training.batch_size, strategy)
     if scorer:
         scorer.check_model(model)
     run.folder.check_export()
-    checkpoints = Checkpoints(run.folder / "checkpoints", model)
+    every = _steps_between_checkpoints(values.training)
+    checkpoints = Checkpoints(run.folder / "checkpoints", model, every)
     done = checkpoints.restore() or 0
     if scorer and done < values.training.steps:
         _begin_selection(run, checkpoints, scorer.selected_by, done)
@@ -143,6 +151,12 @@ def check(values: settings.Values, strategy):
         )
 
 
+def _steps_between_checkpoints(training):
+    """The steps between regular checkpoints, whole report periods."""
+    period = training.report_steps
+    return -(-training.checkpoint_steps // period) * period
+
+
 def check_batch(model, batch_size: int, strategy):
     """Checks that batch normalization gets at least two examples per replica.
 
@@ -161,7 +175,7 @@ def check_batch(model, batch_size: int, strategy):
 
 
 def _note(run, options, done):
-    """Writes run.json and flags.txt, before the first step."""
+    """Writes flags.txt and run.json, before the first step."""
     run.facts |= options
     run.facts.setdefault("run_id", summary.run_id(run.values))
     run.facts.setdefault("edition", settings.EDITION)
@@ -172,9 +186,10 @@ def _note(run, options, done):
     here = records.described(records.machine(), records.versions())
     if done < steps and here not in machines:
         machines.append(here)
+    # flags.txt first: with run.json alone, the same command would look like another run
+    run.folder.write_text("flags.txt", settings.lines(run.values, steps))
     run.folder.write("run.json", run.facts)
     (run.folder / "failure.json").unlink(missing_ok=True)  # of an earlier attempt
-    run.folder.write_text("flags.txt", settings.lines(run.values, steps))
 
 
 def _compile_options(strategy, run, of, examples, first_look):
@@ -263,9 +278,8 @@ def _watchers(run, model, examples, checkpoints, scorer, writer, bar, images):
     points = sheets.some_points(examples, value_range)
     draw = sheets.drawer(model, value_range, points)
     samples = callbacks.SampleSheets(writer, draw, run.folder / "samples", period, total)
-    every = -(-training.checkpoint_steps // period) * period  # whole report periods
     score = scorer.select if scorer else None
-    keeper = callbacks.CheckpointCallback(checkpoints, every, writer, score)
+    keeper = callbacks.CheckpointCallback(checkpoints, checkpoints.every, writer, score)
     watch = collapse.Watch(
         *(run.folder, model, checkpoints, writer),
         *(_watched_examples(model, examples, value_range), period, training.on_collapse),
