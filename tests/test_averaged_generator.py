@@ -59,6 +59,12 @@ def test_average_is_the_weighted_mean_of_what_there_was(jit_compile):
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_an_average_at_rate_1_is_the_generator():
+    model, past = trained(tf.distribute.get_strategy(), rate=1.0)
+    for weight, last in zip(model.averaged_generator.weights, past[-1], strict=True):
+        np.testing.assert_allclose(weight.numpy(), last, rtol=1e-6, atol=1e-7)
+
+
 def test_training_does_not_know_of_the_average():
     averaged, _ = trained(tf.distribute.get_strategy())
     plain, _ = trained(tf.distribute.get_strategy(), rate=0.0)

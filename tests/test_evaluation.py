@@ -134,3 +134,27 @@ def test_validation_data_are_in_the_history(images):
         images, batch_size=8, verbose=0, validation_data=(images,), validation_batch_size=8
     )
     assert {"d_loss", "g_loss", "val_d_loss", "val_g_loss"} <= set(history.history)
+
+
+def test_a_short_last_batch_weighs_as_its_examples(images):
+    model = compiled("gan")
+    whole, parts = (
+        model.evaluate(images[:12], batch_size=n, verbose=0, return_dict=True)["d_real"]
+        for n in (12, 8)
+    )
+    assert parts == pytest.approx(whole, rel=1e-6)
+    halves = (model.evaluate(images[a:b], verbose=0)[2] for a, b in ((0, 8), (8, 12)))
+    assert abs(sum(halves) / 2 - whole) > 1e-4  # what equal weights would give
+
+
+@pytest.mark.parametrize("name", ["improved_gan", *LABELLED])
+def test_labels_may_be_a_column(name, images):
+    model = compiled(name)
+    if name == "improved_gan":  # its average starts at 0, which gives all one class
+        model.averaged.set_weights(model.discriminator.get_weights())
+    images = 8.0 * images - 4.0
+    predicted = model.classifier(images, training=False).numpy().argmax(1)
+    labels = np.where(np.arange(len(images)) < 4, 1 - predicted, predicted)
+    assert (predicted != labels[:, None]).mean() > 0.2  # what broadcasting would give
+    found = model.evaluate(images, labels[:, None], verbose=0, return_dict=True)
+    assert found["train_error"] == pytest.approx(4 / len(images))

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+import types
 
 import keras
 import numpy as np
@@ -116,6 +118,42 @@ def test_what_is_not_there_is_refused(keras_file, change, error, message):
     given = {"file": str(keras_file), "layer": "", "scale": "unit", "sha256": None}
     with pytest.raises(error, match=message):
         feature_files.load("keras", **given | change)
+
+
+def grey_file(folder, batch=None):
+    images = keras.Input((SIDE, SIDE, 1), batch_size=batch)
+    path = folder / "grey.keras"
+    keras.Model(images, keras.layers.Flatten()(images)).save(path)
+    return str(path)
+
+
+def test_colour_images_are_refused_by_a_grey_network(tmp_path, images):
+    network = feature_files.load("keras", grey_file(tmp_path), "", "unit", None)
+    features, _ = network.apply(images[..., :1])
+    np.testing.assert_allclose(features, images[..., 0].reshape(12, -1) / 255, rtol=1e-5)
+    with pytest.raises(UsageError, match="images of 1 channel, and these have 3"):
+        network.apply(images)
+
+
+def test_the_range_of_colours_is_refused_for_a_grey_network(tmp_path):
+    with pytest.raises(UsageError, match="imagenet is for 3 channels, and .* takes 1"):
+        feature_files.load("keras", grey_file(tmp_path), "", "imagenet", None)
+
+
+def onnxruntime_of(*shape):
+    """An onnxruntime that reads every file as a network with an input of this shape."""
+    session = types.SimpleNamespace(
+        get_inputs=lambda: [types.SimpleNamespace(name="images", shape=list(shape))],
+        get_outputs=lambda: [types.SimpleNamespace(name="features")],
+    )
+    return types.SimpleNamespace(InferenceSession=lambda *_, **__: session)
+
+
+@pytest.mark.parametrize("kind", ["keras", "onnx"])
+def test_a_fixed_batch_size_is_refused(kind, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime_of(4, 3, SIDE, SIDE))
+    with pytest.raises(UsageError, match="takes exactly 4 images .* a dynamic batch size"):
+        feature_files.load(kind, grey_file(tmp_path, batch=4), "", "unit", None)
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path):

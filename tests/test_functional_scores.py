@@ -4,13 +4,14 @@ import keras
 import numpy as np
 import pytest
 import scipy.linalg
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import functional
+from tfgan_papers.metrics import precision_recall as of_neighbours
 
 D = 4
 
@@ -85,8 +86,36 @@ def test_two_sample_accuracy_is_scikit_learns(features):
 def test_diversity_is_a_ratio_of_distances(rng):
     real = rng.normal(size=(50, 4, 4, 1))
     assert functional.diversity(real, 0.5 * real + 3.0) == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="all equal"):
-        functional.diversity(np.ones((5, 4, 4, 1)), real)
+    broken = np.where(np.arange(16).reshape(4, 4, 1) == 5, np.nan, real)
+    for useless in (np.ones((5, 4, 4, 1)), real[:1], broken):
+        with pytest.raises(ValueError, match="fewer than two, all equal, or not finite"):
+            functional.diversity(useless, real)
+
+
+def by_class(n, rng):
+    """Features (n, D), the first half of one class and the second half of another."""
+    return rng.normal(size=(n, D)) + 50.0 * (np.arange(n) >= n // 2)[:, None]
+
+
+def test_two_sample_accuracy_does_not_depend_on_the_order_of_more_examples(rng):
+    real, fake = by_class(600, rng), by_class(300, rng)
+    assert functional.two_sample(real, fake) == pytest.approx(0.5, abs=0.08)
+
+
+def test_precision_does_not_depend_on_the_order_of_more_examples(rng, monkeypatch):
+    monkeypatch.setattr(of_neighbours, "SAMPLES", 200)
+    real, fake = by_class(400, rng), by_class(200, rng)
+    assert min(functional.precision_recall(real, fake)) > 0.7
+
+
+def test_diversity_is_of_2000_images_at_most(rng):
+    real, fake = rng.normal(size=(2100, 1)), rng.normal(size=(2050, 1)) ** 3
+    some = (
+        pdist(x[np.random.RandomState(2014).permutation(len(x))[:2000]]).mean()
+        for x in (fake, real)
+    )
+    expected = next(some) / next(some)
+    assert functional.diversity(real, fake) == pytest.approx(expected, rel=1e-9)
 
 
 def test_coverage_counts_the_classes_that_are_shown(rng):
@@ -97,5 +126,21 @@ def test_coverage_counts_the_classes_that_are_shown(rng):
     for shown, expected in ((4, 1.0), (2, 1 / 3), (1, 0.0)):
         fake = of_class[np.arange(60) % shown] + noise
         assert functional.coverage(real, fake, labels) == pytest.approx(expected)
+        assert functional.coverage(real, fake, labels[:, None]) == pytest.approx(expected)
     with pytest.raises(ValueError, match="fewer than 40"):
         functional.coverage(real[:30], real[:30])
+    with pytest.raises(ValueError, match="199 labels for 200 real images"):
+        functional.coverage(real, real, labels[1:])
+    real[7, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="the real images are not finite"):
+        functional.coverage(real, fake, labels)
+
+
+def test_coverage_is_of_1000_images_at_most(rng):
+    of_class, labels = rng.normal(size=(4, 6, 6, 1)), np.arange(1100) // 275
+    real = of_class[labels] + 0.1 * rng.normal(size=(1100, 6, 6, 1))
+    fake = of_class[np.arange(1100) ** 2 // 302_501] + 0.0 * real
+    rows = np.random.RandomState(2014).permutation(1100)[:1000]
+    expected = functional.coverage(real[rows], fake[rows], labels[rows])
+    assert 0.5 < expected < 0.99
+    assert functional.coverage(real, fake, labels) == pytest.approx(expected, rel=1e-9)

@@ -11,21 +11,27 @@ import pytest
 import tensorflow as tf
 
 from tests import launch
+from tests.strategies import two_replicas
 from tests.tiny_models import (
+    CLASSES,
     LATENTS,
     MODELS,
     SHAPE,
     autoencoder,
     compiled,
     critic,
+    decoder,
+    encoder,
     generator,
 )
 from tfgan_papers import keras_internals, losses
 from tfgan_papers.optimizers import HeavyBall
-from tfgan_papers.papers.autoencoders import Autoencoder
+from tfgan_papers.papers.autoencoders import VAE, Autoencoder
 from tfgan_papers.papers.began import BEGAN
 from tfgan_papers.papers.ebgan import EBGAN
 from tfgan_papers.papers.gan import GAN
+from tfgan_papers.papers.improved_gan import ImprovedGAN, UnlabelledGAN
+from tfgan_papers.papers.improved_gan_imagenet import ImageNetGAN
 
 
 @pytest.fixture
@@ -222,6 +228,47 @@ def whole_numbers():
     compiled("gan").fit(np.zeros((8, *SHAPE), np.uint8), verbose=0)
 
 
+def weighted():
+    images = np.zeros((8, *SHAPE), np.float32)
+    compiled("gan").fit(images, np.ones(8), sample_weight=np.ones(8), verbose=0)
+
+
+def weighted_classes():
+    images, labels = np.zeros((8, *SHAPE), np.float32), np.arange(8) % 2
+    model = compiled("improved_gan on ImageNet")
+    model.fit(images, labels, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+
+
+def no_labels():
+    compiled("improved_gan on ImageNet").fit(np.zeros((8, *SHAPE), np.float32), verbose=0)
+
+
+def one_hot_labels():
+    images = np.zeros((8, *SHAPE), np.float32)
+    compiled("improved_gan on ImageNet").fit(images, np.ones((8, CLASSES)), verbose=0)
+
+
+def flipped_points():
+    return GAN(chain((LATENTS,), (2,), "hidden"), chain((2,), (1,), "hidden"), flip=True)
+
+
+def other_prior():
+    return VAE(decoder(), encoder(2), prior="uniform")
+
+
+def unused_matching():
+    d = chain(SHAPE, (CLASSES + 1,), "features")
+    return ImageNetGAN(generator(), d, matching="squared")
+
+
+def no_step_of_g():
+    return ImprovedGAN(generator(), critic(CLASSES), g_steps=0)
+
+
+def no_step_of_g_without_labels():
+    return UnlabelledGAN(generator(), critic(), g_steps=0)
+
+
 @pytest.mark.parametrize(
     "mistake, words",
     [
@@ -232,11 +279,54 @@ def whole_numbers():
         (not_compiled, "compile"),
         (unbuilt_generator, "the generator has no inputs"),
         (whole_numbers, "images are uint8: cast them to float32"),
+        (weighted, "leave out sample_weight and class_weight"),
+        (weighted_classes, "leave out sample_weight and class_weight"),
+        (no_labels, r"learns from labels: fit takes \(images, labels\)"),
+        (one_hot_labels, r"labels have the shape \(.*, 2\): they are integers"),
+        (flipped_points, "flip mirrors images, and these networks are for points"),
+        (other_prior, "prior is 'uniform': VAE's bound is for 'normal'"),
+        (unused_matching, "ImageNetGAN does not match features"),
+        (no_step_of_g, "g_steps is 0: it is at least 1"),
+        (no_step_of_g_without_labels, "g_steps is 0: it is at least 1"),
     ],
 )
 def test_a_mistake_gets_one_line(mistake, words):
     with pytest.raises(ValueError, match=words):
         mistake()
+
+
+@pytest.mark.parametrize("wrong", [-1, CLASSES])
+def test_a_label_that_is_not_a_class_is_refused(wrong, images):
+    model = compiled("improved_gan on ImageNet")
+    labels = np.arange(len(images)) % CLASSES
+    labels[5] = wrong
+    with pytest.raises(tf.errors.InvalidArgumentError, match="one of the classes 0 to 1"):
+        model.fit(images, labels, batch_size=8, verbose=0)
+
+
+def test_improved_gan_trains_on_a_column_of_labels_as_on_a_row(images):
+    labels, found = np.arange(len(images)) % CLASSES, []
+    for given in (labels, labels[:, None]):
+        model = compiled("improved_gan")
+        fit = model.fit((images,) * 3, given, batch_size=8, shuffle=False, verbose=0)
+        found.append(fit.history)
+    assert found[0] == found[1]
+
+
+def test_a_last_batch_of_fewer_than_k_examples_trains(images):
+    model = GAN(generator(), critic(), k=2)
+    model.compile("adam", "adam")
+    logs = model.fit(images[:17], batch_size=16, verbose=0).history
+    assert np.isfinite(list(logs.values())).all()
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_a_replica_without_examples_is_refused(images):
+    with two_replicas().scope():
+        model = compiled("gan")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a replica has no examples"):
+        model.fit(images[:9], batch_size=8, verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def test_every_call_that_the_page_lists_has_its_test():

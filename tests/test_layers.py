@@ -210,6 +210,13 @@ def test_the_form_for_xla_has_the_strided_forms_gradients(kind, channels, rng):
 
 
 @pytest.mark.parametrize("layer", [layers.DownConv2D, layers.UpConv2D])
+def test_symmetric_padding_of_an_even_kernel_is_refused(layer):
+    """With k // 2 zeros on every side, a side of 8 pixels would become one of 5."""
+    with pytest.raises(ValueError, match=r"odd kernel_size, not \(4, 4\)"):
+        layer(3, 4, symmetric=True)
+
+
+@pytest.mark.parametrize("layer", [layers.DownConv2D, layers.UpConv2D])
 def test_strided_layers_return_from_their_config(layer):
     again = layer.from_config(layer(4, 5, symmetric=True).get_config())
     assert (again.symmetric, again.filters, again.strides) == (True, 4, (2, 2))

@@ -94,6 +94,13 @@ def test_least_squares_is_half_the_squared_distance_to_each_target(targets):
     np.testing.assert_array_equal(loss.to_probability(scores), scores)
 
 
+def test_one_sided_smoothing_of_least_squares_moves_the_target_for_data_towards_the_other():
+    smoothed = losses.one_sided(losses.least_squares(-1.0, 3.0, 3.0), 1 - 0.25)
+    target = (1 - 0.25) * 3.0 + 0.25 * -1.0
+    np.testing.assert_allclose(slope_of(smoothed.real, [0.0, target]), [-target, 0.0])
+    np.testing.assert_allclose(smoothed.fake(np.array([-1.0])), [0.0])
+
+
 def test_a_scaled_loss_has_its_factor_in_what_is_descended_alone():
     loss, scores = LOSSES["non_saturating"], np.linspace(-3, 3, 13)
     scaled = losses.scaled(loss, 64.0)

@@ -9,6 +9,7 @@ import sklearn.datasets
 import tensorflow as tf
 
 from tests import launch
+from tests.tiny_models import FURTHER, LATENTS, MODELS, fit
 from tfgan_papers import layers
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.papers import gan, gan_networks
@@ -41,6 +42,37 @@ def test_discriminator_learns_and_scores_images_and_weights_are_float32(
     assert model(tf.zeros((2, gan_networks.LATENT_DIM))).dtype == tf.float32
     maxout = next(layer for layer in networks[1].layers if isinstance(layer, layers.Maxout))
     assert maxout.compute_dtype == policy.removeprefix("mixed_")
+
+
+def in_bfloat16(network):
+    """The network with all layers in the policy, also those that are pinned to float32."""
+
+    def unpinned(layer):
+        return type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+
+    found = keras.models.clone_model(network, clone_function=unpinned)
+    assert {x.dtype for x in found.outputs} == {"bfloat16"}
+    return found
+
+
+@pytest.mark.parametrize("name", [*MODELS, *FURTHER])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16"], indirect=True)
+def test_samples_and_scores_of_networks_in_bfloat16_are_float32(policy, name, tmp_path):
+    model = (MODELS | FURTHER)[name]()
+    parts = zip(("generator", model.partner_name), model.networks, strict=True)
+    own = {part: in_bfloat16(network) for part, network in parts}
+    model = type(model).from_config(model.get_config() | own)
+    model.compile("adam", "adam")
+    assert all(map(np.isfinite, fit(model, name, 1).values()))
+    z = tf.fill((2, LATENTS), 0.3)
+    samples = model.generate(z)
+    scores = model.critic_output(samples)
+    assert samples.dtype == scores.dtype == tf.float32
+    for network in model.networks:
+        assert {x.dtype for x in network.outputs} == {"float32"}
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(twin.generate(z), samples)
 
 
 def test_a_run_trains_is_watched_and_serves_in_bfloat16(tmp_path):

@@ -166,6 +166,16 @@ def test_the_first_pass_scales_minibatch_features_by_the_nearest_other(rng):
     np.testing.assert_allclose(np.mean(network(x)[:, 3:], 0), 0, atol=1e-9)
 
 
+def test_minibatch_features_are_not_put_behind_the_last_weights():
+    x = keras.Input((4,))
+    logit = keras.layers.Dense(1)(x)
+    compared = surgery.with_minibatch_discrimination(keras.Model(x, logit), 3)
+    assert compared.layers[-1].kernel.shape == (4 + 3, 1)
+    ends_otherwise = keras.Model(x, keras.layers.Activation("linear")(logit))
+    with pytest.raises(ValueError, match="D's last layer is Activation, not Dense"):
+        surgery.with_minibatch_discrimination(ends_otherwise, 3)
+
+
 # Virtual batch normalization.
 
 

@@ -62,7 +62,7 @@ class CollapseWatch(keras.callbacks.Callback):
     Args:
         real: examples as the networks see them, float32 (n, ...), n at least 2. At most
             1,000 of them are used.
-        labels: their classes, int (n,): the kinds for `coverage`, and needed by a model
+        labels: their classes, int (n,) or (n, 1): the kinds for `coverage`, and needed by a model
             with classes. Default: None, then the kinds are clusters of the examples.
         stop: bool, whether a collapse ends the training. Default: False.
     """
@@ -71,7 +71,7 @@ class CollapseWatch(keras.callbacks.Callback):
         super().__init__()
         chosen = subsets.spread(len(real), coverage.EXAMPLES)
         self.real, self.stop, self.reports = np.float32(real[chosen]), stop, []
-        self.labels = None if labels is None else np.int32(labels)[chosen]
+        self.labels = None if labels is None else np.int32(labels).reshape(-1)[chosen]
         images = self.real.ndim == 4
         pictures = coverage.small(self.real) if images else ()
         self.kinds = coverage.kinds(pictures, self.labels)

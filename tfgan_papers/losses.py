@@ -146,13 +146,14 @@ LOSSES = {
 def one_sided(loss: AdversarialLoss, alpha: float) -> AdversarialLoss:
     """`loss` with one-sided label smoothing (Improved GAN, 2016, Sec. 3.4).
 
-    D's target for data becomes `alpha`. The target for samples stays 0: with a positive
-    target for samples, p_g would enter the numerator of the optimal D, and samples far
-    from the data would have no incentive to move towards them.
+    D's target for data becomes alpha b + (1 - alpha) a, where b was the target for data and
+    a is that for samples, which stays: alpha under cross entropy, where they are 1 and 0.
+    If that for samples moved too, p_g would enter the numerator of the optimal D, and
+    samples far from the data would have no incentive to move towards them.
 
     Args:
         loss: the loss to smooth.
-        alpha: float, 0 to 1, D's target for data.
+        alpha: float, 0 to 1, the weight of the target for data.
     """
 
     def real(scores):

@@ -280,6 +280,20 @@ def test_d_s_rate_is_its_own_until_the_rates_are_halved():
     np.testing.assert_allclose(of_d, [0.3] * 21 + [0.5 * 0.05], rtol=1e-6)
 
 
+def test_d_s_own_rate_is_halved_if_d_rate_is_not_given():
+    model = small(stall_steps=20, learning_rate_floor=4e-4)
+    model.compile(keras.optimizers.SGD(1e-4), keras.optimizers.SGD(1e-3))
+    rates = []
+    for _ in range(42):
+        model.halve_if_stalled(tf.constant(1.0))
+        model.step.assign_add(1)
+        both = model.d_optimizer, model.g_optimizer
+        rates.append([float(tf.convert_to_tensor(each.learning_rate)) for each in both])
+    np.testing.assert_allclose(rates[20], [1e-4, 1e-3], rtol=1e-6)
+    np.testing.assert_allclose(rates[21], [5e-5, 5e-4], rtol=1e-6)
+    np.testing.assert_allclose(rates[41], [4e-5, 4e-4], rtol=1e-6)  # the floor
+
+
 @pytest.mark.parametrize("dataset", ["printed_digits", "digits", "mnist"])
 def test_a_run_with_fidelity_to_the_code_has_the_ports_rate_and_schedule(dataset):
     """On digits both values of --fidelity once had our schedule."""

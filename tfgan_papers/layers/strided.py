@@ -19,8 +19,12 @@ class DownConv2D(keras.layers.Conv2D):
     Args:
         filters: int, the number of output channels.
         kernel_size: int, the side k of the kernel.
-        symmetric: if True, pads k // 2 zeros on every side, as Theano's `border_mode`. If
-            False, uses TensorFlow's SAME padding, whose smaller half comes first.
+        symmetric: if True, pads k // 2 zeros on every side, as Theano's `border_mode`; k
+            is then odd. If False, uses TensorFlow's SAME padding, whose smaller half comes
+            first.
+
+    Raises:
+        ValueError: `symmetric`, and the side is even.
     """
 
     subpixel = False  # if True, computes the same sums with stride 1, see `_by_phase`
@@ -28,6 +32,7 @@ class DownConv2D(keras.layers.Conv2D):
     def __init__(self, filters, kernel_size, symmetric=False, **kwargs):
         kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
         super().__init__(filters, kernel_size, **kwargs)
+        _check_side(self.kernel_size, symmetric)
         self.symmetric = symmetric
 
     def convolution_op(self, inputs, kernel):
@@ -72,6 +77,9 @@ class UpConv2D(keras.layers.Conv2DTranspose):
         filters: int, the number of output channels.
         kernel_size: int, the side of the kernel.
         symmetric: the padding, see `DownConv2D`.
+
+    Raises:
+        ValueError: see `DownConv2D`.
     """
 
     subpixel = False
@@ -79,6 +87,7 @@ class UpConv2D(keras.layers.Conv2DTranspose):
     def __init__(self, filters, kernel_size, symmetric=False, **kwargs):
         kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
         super().__init__(filters, kernel_size, **kwargs)
+        _check_side(self.kernel_size, symmetric)
         self.symmetric = symmetric
 
     def call(self, inputs):
@@ -118,6 +127,11 @@ class UpConv2D(keras.layers.Conv2DTranspose):
 
     def get_config(self):
         return {**super().get_config(), "symmetric": self.symmetric}
+
+
+def _check_side(kernel_size, symmetric):
+    if symmetric and not all(side % 2 for side in kernel_size):
+        raise ValueError(f"symmetric padding needs an odd kernel_size, not {kernel_size}")
 
 
 def _padding(kernel_size, symmetric):

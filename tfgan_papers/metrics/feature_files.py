@@ -41,7 +41,9 @@ def load(kind: str, file: str | None, layer: str, scale: str, sha256: str | None
         A `features.Network`.
 
     Raises:
-        UsageError: no file is given, it has another hash, or the layer does not exist.
+        UsageError: no file is given, it has another hash, the layer does not exist, or
+            the input does not fit the range; from the network, the images have other
+            channels.
         UserError: the file cannot be read, or onnxruntime is not installed.
     """
     if not file:
@@ -59,11 +61,20 @@ def load(kind: str, file: str | None, layer: str, scale: str, sha256: str | None
     load_file = {"onnx": _onnx, "keras": _keras}[kind]
     run, shape, channels_first, layer = load_file(path, content, layer)
     height, width, channels = shape
+    if scale == "imagenet" and channels != 3:
+        raise UsageError(
+            f"--feature_range=imagenet is for 3 channels, and --feature_file={file} takes 1"
+        )
 
     def apply(images):
         x = tf.cast(images, tf.float32) / 255.0
         if x.shape[-1] == 1 and channels == 3:
             x = tf.repeat(x, 3, axis=-1)
+        if x.shape[-1] != channels:
+            raise UsageError(
+                f"--feature_file={file} takes images of 1 channel, and these have "
+                f"{x.shape[-1]}: use a network of colour images"
+            )
         x = RANGES[scale](tf.image.resize(x, (height, width)))
         x = tf.transpose(x, (0, 3, 1, 2)) if channels_first else x
         features = np.asarray(run(x), np.float32).reshape(len(images), -1)
@@ -75,11 +86,18 @@ def load(kind: str, file: str | None, layer: str, scale: str, sha256: str | None
 
 
 def _image_size(shape, file):
-    """(height, width, channels) of an input of shape (height, width, channels).
+    """(height, width, channels) of an input of shape (batch, height, width, channels).
 
     Raises:
-        UsageError: the size is not fixed, or these are not colour or grey images.
+        UsageError: the number of images is fixed, or their size is not, or these are not
+            colour or grey images.
     """
+    batch, shape = shape[:1], shape[1:]
+    if any(isinstance(n, int) for n in batch):
+        raise UsageError(
+            f"--feature_file={file} takes exactly {batch[0]} images at once: export it "
+            "with a dynamic batch size"
+        )
     fixed = len(shape) == 3 and all(isinstance(n, int) for n in shape)
     if not fixed or shape[2] not in (1, 3):
         raise UsageError(
@@ -108,10 +126,10 @@ def _onnx(path, content, layer):
     outputs = [output.name for output in session.get_outputs()]
     layer = layer or outputs[-1]
     _check_layer(path, layer, outputs)
-    shape = source.shape[1:]
-    channels_first = len(shape) == 3 and shape[0] in (1, 3)
+    shape = source.shape
+    channels_first = len(shape) == 4 and shape[1] in (1, 3)
     if channels_first:
-        shape = [*shape[1:], shape[0]]
+        shape = [shape[0], *shape[2:], shape[1]]
 
     def run(x):
         return session.run([layer], {source.name: np.asarray(x, np.float32)})[0]
@@ -135,7 +153,7 @@ def _keras(path, content, layer):
     _check_layer(path, layer, names)
     part = keras.Model(model.input, model.get_layer(layer).output)
     run = tf.function(lambda x: part(x, training=False), reduce_retracing=True)
-    return run, _image_size(part.input_shape[1:], path), False, layer
+    return run, _image_size(part.input_shape, path), False, layer
 
 
 def _check_layer(path, layer, names):

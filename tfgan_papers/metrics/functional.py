@@ -9,7 +9,8 @@ features (n, d), which gets the images as they are, 200 at a time. Without `feat
 arrays are features (n, d) themselves.
 
 docs/scores.md says what each score means and how many samples the command line takes. A
-score of few images is biased, so compare scores of equal counts only.
+score of few images is biased, so compare scores of equal counts only. Images may be sorted
+by class: where a score uses some of them, it chooses them at random, always the same ones.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tfgan_papers.metrics import diversity as _diversity
 from tfgan_papers.metrics import frechet_distance as _frechet_distance
 from tfgan_papers.metrics import kernel_distance as _kernel_distance
 from tfgan_papers.metrics import precision_recall as _precision_recall
+from tfgan_papers.metrics import subsets as _subsets
 from tfgan_papers.metrics import two_sample as _two_sample
 from tfgan_papers.metrics.features import Activations
 
@@ -67,37 +69,56 @@ def two_sample(real, fake, features: Callable | None = None) -> float:
 
 def diversity(real, fake) -> float:
     """Mean distance between two fake images as a ratio to that between two real ones: 1 is
-    as varied as the data, 0 is one image only. Also for points (n, dimensions).
+    as varied as the data, 0 is one image only. Also for points (n, dimensions). At most
+    2,000 images of either are used.
 
     Raises:
-        ValueError: all real images are equal.
+        ValueError: the real images are fewer than two, all equal, or not finite.
     """
-    if not (distance := _diversity.mean_distance(real)):
-        raise ValueError("the real images are all equal: they have no diversity")
+    real, fake = (_some(images, _diversity.SAMPLES) for images in (real, fake))
+    distance = _diversity.mean_distance(real) if len(real) > 1 else 0.0
+    if not distance > 0.0:  # nor if it is not a number
+        raise ValueError("the real images are fewer than two, all equal, or not finite")
     return _diversity.score(fake, _diversity.Reference(distance, len(real))).value
 
 
 def coverage(real, fake, labels: np.ndarray | None = None) -> float:
     """The share of the kinds of real images that the fake ones show: 1 is all of them as
-    often as the data, 0 is one kind only.
+    often as the data, 0 is one kind only. At most 1,000 images of either are used.
 
     Args:
         real: images (n, height, width, channels), at least 40; some hundred suffice.
         fake: images of the same size.
-        labels: classes of the real images, int (n,), which are the kinds, unless almost all
-            images are of one class. Otherwise the kinds are clusters.
+        labels: classes of the real images, int (n,) or (n, 1), which are the kinds. They
+            are ignored if almost all images are of one class, or if the nearest neighbours
+            of an image do not predict its class; the kinds are then clusters.
 
     Raises:
-        ValueError: the real images are fewer than 40, or almost all alike.
+        ValueError: the real images are fewer than 40, almost all alike, or not finite, or
+            the labels are not one for each.
     """
+    if labels is not None:
+        labels = np.reshape(labels, -1)
+        if len(labels) != len(real):
+            raise ValueError(f"{len(labels)} labels for {len(real)} real images")
+        labels = _some(labels, _coverage.EXAMPLES)
+    real, fake = (_some(images, _coverage.EXAMPLES) for images in (real, fake))
+    if not np.isfinite(real).all():
+        raise ValueError("the real images are not finite")
     kinds = _coverage.kinds(_coverage.small(real), labels)
     if kinds is None:
         raise ValueError("the real images are fewer than 40, or almost all alike")
     return _coverage.score(fake, kinds).value
 
 
+def _some(rows, limit=None):
+    """Rows of an array in the order of `subsets.spread`, at most `limit` of them."""
+    rows = np.asarray(rows)
+    return rows[_subsets.spread(len(rows), limit)]
+
+
 def _score(metric, real, fake, features):
-    seen = (_features(images, features) for images in (real, fake))
+    seen = (_some(_features(images, features)) for images in (real, fake))
     real, fake = (Activations(each, np.empty((len(each), 0))) for each in seen)
     return metric.score(fake, metric.reference(real))
 

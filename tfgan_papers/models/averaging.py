@@ -32,12 +32,14 @@ def debiased_rate(rate: float, moves: tf.Tensor) -> tf.Tensor:
     sum to 1.
 
     Args:
-        rate: float, between 0 and 1.
+        rate: float, positive; at 1 and above, there is nothing to remove.
         moves: integer scalar t, the number of the update, counted from 1.
 
     Returns:
-        A float32 scalar: rate / (1 - (1 - rate)^t).
+        A float32 scalar: rate / (1 - (1 - rate)^t), or 1.
     """
+    if rate >= 1.0:
+        return tf.constant(1.0)
     t = tf.cast(moves, tf.float32)
     return -rate / tf.math.expm1(t * math.log1p(-rate))
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops, saving
 
 from tfgan_papers import keras_internals, noise
-from tfgan_papers.models import docstrings
+from tfgan_papers.models import batch, docstrings, surgery
 from tfgan_papers.models.optimizer_group import OptimizerGroup
 
 
@@ -41,7 +41,8 @@ class GenerativeModel(keras.Model):
 
     Raises:
         ValueError: the prior is unknown, a network is not functional, the output of the
-            generator is no input of its partner, or the model takes no classes.
+            generator is no input of its partner, the model takes no classes, or `flip` is
+            given for points.
     """
 
     scalars: tuple[str, ...] = ()  # names of the scalars that `report` takes
@@ -88,6 +89,9 @@ class GenerativeModel(keras.Model):
                 f"the generator gives {gives}, and the {self.partner_name} takes {takes}: "
                 "both shapes are that of an example"
             )
+        if flip and len(takes) != 3:
+            raise ValueError("flip mirrors images, and these networks are for points")
+        generator, partner = map(surgery.in_float32, (generator, partner))
         self.generator, self.prior_name = generator, prior
         setattr(self, self.partner_name, partner)
         self.seed, self.classes, self.flip = seed, classes, flip
@@ -215,6 +219,13 @@ class GenerativeModel(keras.Model):
                 layer.subpixel = bool(jit_compile) and not on_gpu
 
     @property
+    def learned_classes(self) -> int:
+        """The number of classes whose labels `fit` takes, or 0."""
+        if self.classes or self.classifier is None:
+            return self.classes
+        return self.classifier.outputs[0].shape[-1]
+
+    @property
     def networks(self) -> tuple[keras.Model, keras.Model]:
         """The generator and its partner."""
         return self.generator, getattr(self, self.partner_name)
@@ -314,27 +325,22 @@ class GenerativeModel(keras.Model):
 
         Args:
             data: images, or (images, labels).
-            training: bool. In an evaluation, the noise depends on the number of the batch
-                and not on the step, so that two evaluations draw the same latents.
+            training: bool. In an evaluation, the noise depends on the number of examples
+                before the batch and not on the step, so that two evaluations draw the same
+                latents.
 
         Returns:
             (images, labels or None, the noise stream of this step on this replica).
 
         Raises:
-            ValueError: the images are integers.
+            ValueError, InvalidArgumentError: see `batch.unpack`.
         """
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        for part in tf.nest.flatten(images):
-            if not part.dtype.is_floating:
-                raise ValueError(
-                    f"images are {part.dtype.name}: cast them to float32 in the range of "
-                    "the generator's output, for example images / 127.5 - 1"
-                )
+        images, labels = batch.unpack(data, self.learned_classes)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         if not training:
             done = tf.reduce_max([mean.count.value for mean in self.means])
-            batch = noise.HELD_OUT + tf.cast(done, tf.int64)
-            return images, labels, noise.Stream.of_step(self.seed, batch, replica)
+            number = noise.HELD_OUT + tf.cast(done, tf.int64)
+            return images, labels, noise.Stream.of_step(self.seed, number, replica)
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
         for i, generator in enumerate(self.keras_seed_generators):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
@@ -421,11 +427,11 @@ class GenerativeModel(keras.Model):
         self.step.assign_add(1)
         return self.logs(scalars)
 
-    def logs(self, scalars: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def logs(self, scalars: dict[str, tf.Tensor], weight=None) -> dict[str, tf.Tensor]:
         """Updates and returns the running means of the given scalars."""
         means = [mean for mean in self.means if mean.name in scalars]
         for mean in means:
-            mean.update_state(scalars[mean.name])
+            mean.update_state(scalars[mean.name], weight)
         logs = {mean.name: mean.result() for mean in means}
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras averages logs over the workers along axis 0, so they need this axis.
@@ -435,10 +441,12 @@ class GenerativeModel(keras.Model):
     def test_step(self, data):
         """The scalars on held-out data, for Keras' `evaluate` and `validation_data`.
 
-        Both networks are in inference mode.
+        Both networks are in inference mode. The means are over the examples: a short last
+        batch has less weight.
         """
         images, labels, stream = self.start_step(data, training=False)
-        return self.logs(self.run_compiled(self.held_out_scalars, stream, images, labels))
+        found = self.run_compiled(self.held_out_scalars, stream, images, labels)
+        return self.logs(found, tf.shape(images)[0])
 
     def held_out_scalars(self, images, labels) -> dict[str, tf.Tensor]:
         """Name -> scalar on held-out data, for some of the names in `scalars`."""

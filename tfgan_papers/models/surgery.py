@@ -15,10 +15,28 @@ from tfgan_papers.layers import (
 def part_of(network: keras.Model, outputs, name: str | None = None) -> keras.Model:
     """The model from the inputs of a network to tensors that are computed in it or from it.
 
+    It casts outputs in bfloat16 or float16 to float32, so that losses and samples are in
+    float32 under a mixed precision policy too.
+
     A Sequential has no `input` until it is called; its `inputs` are always there.
     """
     inputs = network.inputs if len(network.inputs) > 1 else network.inputs[0]
+    outputs = keras.tree.map_structure(
+        lambda x: keras.layers.Identity(dtype="float32")(x) if _is_half(x) else x, outputs
+    )
     return keras.Model(inputs, outputs, name=name)
+
+
+def in_float32(network: keras.Model) -> keras.Model:
+    """The network itself if its outputs are in float32, else `part_of` it with a cast."""
+    outputs = network.outputs
+    if not any(map(_is_half, outputs)):
+        return network
+    return part_of(network, outputs if len(outputs) > 1 else outputs[0], network.name)
+
+
+def _is_half(tensor):
+    return tensor.dtype in ("bfloat16", "float16")
 
 
 def initialize(network: keras.Model, inputs: tf.Tensor):
@@ -84,12 +102,15 @@ def with_minibatch_discrimination(
         A functional model that shares the other layers with `discriminator`.
 
     Raises:
-        ValueError: `discriminator` already compares the examples of a batch, or the input
-            of its last layer is not (batch, n).
+        ValueError: `discriminator` already compares the examples of a batch, or its last
+            layer is not dense or has another input than (batch, n).
     """
     if compares_examples(discriminator):
         raise ValueError("D has minibatch features of its own")
     last = discriminator.layers[-1]
+    if not isinstance(getattr(last, "layer", last), keras.layers.Dense):
+        kind = type(last).__name__
+        raise ValueError(f"D's last layer is {kind}, not Dense or a wrapper of one")
     if len(last.input.shape) != 2:
         raise ValueError(f"the input of D's last layer is not a vector: {last.input.shape}")
     similar = MinibatchDiscrimination(

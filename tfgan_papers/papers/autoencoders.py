@@ -162,8 +162,8 @@ class Autoencoder(GenerativeModel):
     def __init__(self, generator, encoder, loss=squared, prior="normal", **kwargs):
         super().__init__(generator, encoder, prior=prior, **kwargs)
         self.energy = LOSSES[loss] if isinstance(loss, str) else loss
-        copies = generator(encoder.outputs[0])
-        self.copier = surgery.part_of(encoder, copies, "autoencoder")
+        copies = self.generator(self.encoder.outputs[0])
+        self.copier = surgery.part_of(self.encoder, copies, "autoencoder")
 
     def get_config(self):
         return {**super().get_config(), "loss": losses.name_of(LOSSES, self.energy)}
@@ -229,13 +229,16 @@ class VAE(Autoencoder):
         **kwargs: see `Autoencoder`.
 
     Raises:
-        ValueError: the decoder has no layer "logits".
+        ValueError: the decoder has no layer "logits", or the prior is not "normal", for
+            which alone the bound holds.
     """
 
     scalars = ("bound", "error", "divergence")
 
     def __init__(self, generator, encoder, loss=cross_entropy, **kwargs):
         super().__init__(generator, encoder, loss=loss, **kwargs)
+        if self.prior_name != "normal":
+            raise ValueError(f"prior is {self.prior_name!r}: VAE's bound is for 'normal'")
         logits = generator.get_layer("logits").output
         self.logits = surgery.part_of(generator, logits)
 

@@ -137,7 +137,7 @@ class BEGAN(adversarial.AdversarialModel):
         image_noise: float, at least 0, the standard deviation of the noise that is added to
             the data (BEGAN-8). Default: 0.0.
         d_rate: float, positive, D's learning rate as a multiple of G's when they are
-            halved. Default: 1.0.
+            halved. None halves D's own. Default: None.
         **kwargs: see `AdversarialModel`.
 
     Raises:
@@ -158,7 +158,7 @@ class BEGAN(adversarial.AdversarialModel):
         stall_steps=0,
         learning_rate_floor=0.0,
         image_noise=0.0,
-        d_rate=1.0,
+        d_rate=None,
         **kwargs,
     ):
         super().__init__(generator, discriminator, **kwargs)
@@ -278,15 +278,16 @@ class BEGAN(adversarial.AdversarialModel):
         mean = m_sum / self.check_steps
         better = due & (mean < self.m_best.value)
         stalled = tf.where(better, 0.0, self.stalled.value + tf.cast(due, "float32"))
-        rate = tf.convert_to_tensor(self.g_optimizer.learning_rate)
-        halve = (stalled >= CHECKS) & (rate > floor)
-        rate = tf.where(halve, tf.maximum(rate / 2.0, floor), rate)
+        before = tf.convert_to_tensor(self.g_optimizer.learning_rate)
+        halve = (stalled >= CHECKS) & (before > floor)
+        rate = tf.where(halve, tf.maximum(before / 2.0, floor), before)
         self.m_best.assign(tf.where(better, mean, self.m_best.value))
         self.stalled.assign(tf.where(halve, 0.0, stalled))
         self.m_sum.assign(tf.where(due, 0.0, m_sum))
         self.g_optimizer.learning_rate.assign(rate)
-        of_d = self.d_optimizer.learning_rate
-        of_d.assign(tf.where(halve, self.d_rate * rate, tf.convert_to_tensor(of_d)))
+        of_d = tf.convert_to_tensor(self.d_optimizer.learning_rate)
+        halved = of_d * (rate / before) if self.d_rate is None else self.d_rate * rate
+        self.d_optimizer.learning_rate.assign(tf.where(halve, halved, of_d))
 
     def status_message(self):
         if not self.check_steps:

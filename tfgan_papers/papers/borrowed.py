@@ -57,7 +57,8 @@ class BorrowedOptions(Options):
     )
     label_smoothing: float = option(
         0.0,
-        "D's target for data is 1 minus this value; the target for samples stays 0.",
+        "Share s of D's target for samples, a, in its target for data, which was b: it "
+        "becomes (1 - s) b + s a, which is 1 - s under cross entropy. a stays.",
         low=0.0,
         high=0.5,
     )

@@ -53,6 +53,7 @@ from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from tfgan_papers import files, losses, noise
 from tfgan_papers.errors import UsageError, UserError
@@ -117,8 +118,10 @@ class GAN(critics.ScalarCriticModel):
         if self.simultaneous:
             return self.report(**self.update_both(noise, images, labels))
         for i in range(self.k):
-            # Every k-th example, which does not depend on the number of replicas.
-            minibatch = images[i :: self.k], None if labels is None else labels[i :: self.k]
+            # Every k-th example, which does not depend on the number of replicas. If the
+            # last batch of an epoch has fewer than k, some are in several minibatches.
+            rows = slice(i % ops.shape(images)[0], None, self.k)
+            minibatch = images[rows], None if labels is None else labels[rows]
             scalars, d_gradients = self.run_compiled(self.d_gradients, noise, *minibatch)
             self.apply_gradients("discriminator", d_gradients)
         g_loss, g_gradients = self.run_compiled(self.g_gradients, noise, *minibatch)

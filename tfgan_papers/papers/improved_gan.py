@@ -159,7 +159,8 @@ class ImprovedGAN(AdversarialModel):
         **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: `matching` is given, and D has no layer "features".
+        ValueError: g_steps is out of range, or `matching` is given and D has no layer
+            "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
@@ -178,6 +179,7 @@ class ImprovedGAN(AdversarialModel):
         **kwargs,
     ):
         super().__init__(generator, discriminator, prior=prior, **kwargs)
+        _check_steps(g_steps)
         self.loss_terms = losses.get(loss)
         named = isinstance(matching, str)
         self.matching = losses.MATCHING[matching] if named else matching
@@ -187,7 +189,7 @@ class ImprovedGAN(AdversarialModel):
         if self.matching is not None:
             features = discriminator.get_layer("features").output
             self.features = surgery.part_of(discriminator, features)
-        self.averaged = keras.models.clone_model(discriminator)
+        self.averaged = keras.models.clone_model(self.discriminator)
         for weight in self.averaged.trainable_weights:
             weight.assign(ops.zeros(weight.shape))
 
@@ -309,12 +311,16 @@ class UnlabelledGAN(critics.ScalarCriticModel):
     Args:
         generator: functional model, latents (batch, latent_dim) -> images.
         discriminator: functional model, images -> logits (batch, 1).
-        g_steps: int, the number of updates of G for each of D.
+        g_steps: int, at least 1, the number of updates of G for each of D.
         **kwargs: see `ScalarCriticModel`.
+
+    Raises:
+        ValueError: g_steps is out of range.
     """
 
     def __init__(self, generator, discriminator, g_steps=1, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
+        _check_steps(g_steps)
         self.g_steps = g_steps
 
     def get_config(self):
@@ -328,6 +334,11 @@ class UnlabelledGAN(critics.ScalarCriticModel):
             g_loss, gradients = self.run_compiled(self.g_gradients, noise, images, None)
             self.apply_gradients("generator", gradients)
         return self.report(**scalars, g_loss=g_loss)
+
+
+def _check_steps(g_steps):
+    if g_steps < 1:
+        raise ValueError(f"g_steps is {g_steps}: it is at least 1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -275,12 +275,17 @@ class ImageNetGAN(critics.ScalarCriticModel):
         generator: functional model, latents (batch, latent_dim) -> images.
         discriminator: functional model, images -> logits (batch, K + 1).
         **kwargs: see `ScalarCriticModel`.
+
+    Raises:
+        ValueError: `matching` is given, which the authors' update does not use.
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
 
     def __init__(self, generator, discriminator, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
+        if self.matching is not None:
+            raise ValueError("ImageNetGAN does not match features: leave out matching")
         (logits,) = discriminator.outputs
         classes = Part(0, (logits.shape[-1] - 1,), dtype="float32")
         self.classifier = surgery.part_of(discriminator, classes(logits))

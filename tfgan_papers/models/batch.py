@@ -1,0 +1,65 @@
+"""What a batch of `fit` or `evaluate` must be."""
+
+import keras
+import tensorflow as tf
+
+UNEVEN = (
+    "a replica has no examples: choose a batch size with which every batch, the last one "
+    "too, divides evenly over the replicas"
+)
+
+
+def unpack(data, classes: int) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """The images and labels of a batch.
+
+    Args:
+        data: images, or (images, labels); the images may be several tensors.
+        classes: int, the number of classes that the model learns, or 0.
+
+    Returns:
+        (images, labels (batch,) or None).
+
+    Raises:
+        ValueError: the images are integers, the labels have another shape or are missing,
+            or there are weights of examples.
+        InvalidArgumentError: there are no examples, or a label is not a class. A step that
+            XLA compiles as a whole, on one GPU, does not raise it: XLA drops assertions.
+    """
+    images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError(
+            "these losses weight all examples alike: leave out sample_weight and "
+            "class_weight"
+        )
+    for part in tf.nest.flatten(images):
+        if not part.dtype.is_floating:
+            raise ValueError(
+                f"images are {part.dtype.name}: cast them to float32 in the range of "
+                "the generator's output, for example images / 127.5 - 1"
+            )
+    images = tf.nest.map_structure(_some, images)
+    return images, _classes(labels, classes) if classes else labels
+
+
+def _some(images):
+    if images.shape[0]:
+        return images
+    return _asserted(images, tf.shape(images)[0] > 0, UNEVEN)
+
+
+def _classes(labels, classes):
+    if labels is None:
+        raise ValueError("this model learns from labels: fit takes (images, labels)")
+    if labels.shape.rank not in (1, None) and labels.shape[1:] != (1,):
+        raise ValueError(f"labels have the shape {labels.shape}: they are integers (n,)")
+    labels = tf.reshape(labels, (-1,))
+    numbers = tf.cast(labels, tf.int32)
+    of_classes = tf.reduce_all((numbers >= 0) & (numbers < classes))
+    line = f"a label is not one of the classes 0 to {classes - 1}:"
+    return _asserted(labels, of_classes, line, numbers)
+
+
+def _asserted(tensor, condition, *lines):
+    """The tensor, which nothing uses before the assertion has passed."""
+    with tf.control_dependencies([tf.debugging.Assert(condition, lines)]):
+        return tf.identity(tensor)
