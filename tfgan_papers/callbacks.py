@@ -62,8 +62,8 @@ class CollapseWatch(keras.callbacks.Callback):
     Args:
         real: examples as the networks see them, float32 (n, ...), n at least 2. At most
             1,000 of them are used.
-        labels: their classes, int (n,) or (n, 1): the kinds for `coverage`, and needed by a model
-            with classes. Default: None, then the kinds are clusters of the examples.
+        labels: their classes, int (n,) or (n, 1): the kinds for `coverage`, and needed by a
+            model with classes. Default: None, then the kinds are clusters of the examples.
         stop: bool, whether a collapse ends the training. Default: False.
     """
 
