@@ -174,6 +174,15 @@ def test_options_of_another_mode_are_named_and_threads_are_of_each_command():
     assert ended.code == 0, ended.err
     assert "warning: --mode=sample does not read --score_samples\n" in ended.err
     assert "--threads" not in ended.err
+    flags = ("--mode=report", "--runs=/nowhere", "--metrics=diversity", "--noflip")
+    ended = launch.within(*flags)
+    assert "warning: --mode=report does not read --flip, --metrics\n" in ended.err
+
+
+def test_a_list_of_runs_replaces_that_of_a_flagfile(tmp_path):
+    (tmp_path / "page.flags").write_text("--mode=report\n--runs=/former\n")
+    ended = launch.within(f"--flagfile={tmp_path / 'page.flags'}", "--runs=/later")
+    assert "/later" in refusal(ended)
 
 
 def test_synchronization_without_batch_normalization_is_said_to_do_nothing(tmp_path):
@@ -181,7 +190,7 @@ def test_synchronization_without_batch_normalization_is_said_to_do_nothing(tmp_p
     flags = ("--steps=1", "--jit_compile=false", "--sync_batch_norm")
     ended = launch.within("--model=gan", *flags, f"--logdir={tmp_path}")
     assert ended.code == 0, ended.err
-    assert "--sync_batch_norm has no effect with networks without it" in ended.err
+    assert "--sync_batch_norm has no effect with networks without batch" in ended.err
 
 
 @pytest.fixture(scope="module")

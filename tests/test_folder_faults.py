@@ -2,13 +2,16 @@
 a run, a clock that is wrong, a link, a shared cache."""
 
 import errno
+import io
 import os
 import pathlib
 import re
 import stat
 import subprocess
+import tempfile
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ import tensorflow as tf
 from tests import factories, launch
 from tests.tiny_models import compiled
 from tfgan_papers import cli, files
-from tfgan_papers.commands import report, sample
+from tfgan_papers.commands import report, sample, subjects
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.metrics import features
 from tfgan_papers.runs import distribution, export, records, summary, tensorboard
@@ -73,10 +76,37 @@ def test_checkpoints_by_the_clock_do_not_displace_regular_ones(tmp_path):
     assert kept == [2000, 3000, 4000, 4900]
     assert checkpoints.rewind(4950) == 4000
     assert [int(path.name[5:]) for path in checkpoints.all()] == [2000, 3000, 4000]
-    for path in tmp_path.rglob("step-*"):
-        path.unlink()
-    checkpoints.save(500)
-    assert checkpoints.rewind(600) == 500  # better than none
+
+
+def steps_kept(folder, *steps, every, saved_with=None):
+    checkpoints = Checkpoints(folder, compiled("gan"), saved_with or every)
+    for step in steps:
+        checkpoints.save(step)
+    checkpoints.every = every
+    return checkpoints, lambda: [int(path.name[5:]) for path in checkpoints.all()]
+
+
+def test_before_the_first_regular_checkpoint_there_are_three_others(tmp_path):
+    checkpoints, kept = steps_kept(tmp_path, 300, 700, 1900, 3700, every=5000)
+    assert kept() == [700, 1900, 3700]
+    assert checkpoints.rewind(3000) == 1900
+
+
+def test_a_run_that_goes_on_with_another_interval_keeps_its_checkpoints(tmp_path):
+    steps = 1000, 2000, 3000
+    checkpoints, kept = steps_kept(tmp_path, *steps, every=700, saved_with=1000)
+    checkpoints.save(0, "history", keep=None)
+    checkpoints.save(3100)
+    assert kept() == [2000, 3000, 3100]
+    assert checkpoints.rewind(3400) == 3100
+
+
+def test_a_rollback_passes_over_a_damaged_checkpoint(tmp_path):
+    checkpoints, kept = steps_kept(tmp_path, 1000, 1500, every=1000)
+    for path in tmp_path.rglob("step-000001000.data*"):
+        path.write_bytes(b"damaged")
+    assert checkpoints.rewind(1600) == 1500
+    assert kept() == [1000, 1500]
 
 
 def test_too_little_memory_does_not_make_a_checkpoint_a_damaged_one(tmp_path, monkeypatch):
@@ -120,10 +150,34 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_full_disk_of_temporary_files_is_named():
-    with pytest.raises(UserError, match="No space.*: set the environment variable TMPDIR"):
-        with files.in_temporary_folder():
+def test_a_full_disk_of_temporary_files_is_named(monkeypatch):
+    class Full(io.RawIOBase):
+        def write(self, content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda buffering: Full())
+    scores = types.SimpleNamespace(score_batch_size=2, score_seed=0)
+    drawn = subjects.Drawn(compiled("gan"), 3, None, scores)
+    network = types.SimpleNamespace(name="n", apply=lambda x: (x, x))
+    for store in (
+        lambda: np.asarray(drawn),
+        lambda: features.activations(network, [np.ones((2, 3))]),
+    ):
+        with pytest.raises(UserError, match="No space.*: set the environment .* TMPDIR"):
+            store()
+
+
+def test_an_unbuffered_file_that_takes_a_part_gets_the_rest():
+    class Slow(io.RawIOBase):
+        taken = b""
+
+        def write(self, content):
+            self.taken += bytes(content[:5])
+            return len(content[:5])
+
+    file = Slow()
+    files.write_temporary(file, np.arange(6, dtype=np.int16))
+    assert file.taken == np.arange(6, dtype=np.int16).tobytes()
 
 
 def test_a_folder_with_commas_is_one_of_a_list(tmp_path, monkeypatch):

@@ -121,13 +121,19 @@ def given() -> dict[str, object]:
         *(paper.options for paper in PAPERS.values()),
     )
     for name in ("runs", "votes", "ensemble"):
-        if FLAGS[name].present > 1:  # absl takes the last
+        if _typed().count(name) > 1:  # absl takes the last
             raise UsageError(f"--{name} is there twice: give it once, with commas")
     values = {name: FLAGS[name].value for name in ("model", *known) if FLAGS[name].present}
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
     }
+
+
+def _typed() -> list[str]:
+    """The names of the flags on the command line itself, without those in flagfiles."""
+    names = [argument.lstrip("-").partition("=")[0] for argument in sys.argv[1:]]
+    return names + [name[2:] for name in names if name.startswith("no")]
 
 
 def run_mode(mode: str, values: dict[str, object]):
@@ -147,8 +153,10 @@ def run_mode(mode: str, values: dict[str, object]):
         threads = values.pop("threads", 0)  # not those of the run's training
         distribution.configure(distribution.MachineOptions(threads=threads))
     if mode == "report":
+        _warn_of_unread(mode, values, options.fields(report.ReportOptions))
         return report.report(options.build(report.ReportOptions, values))
     if mode == "compare":
+        _warn_of_unread(mode, values, options.fields(compare.CompareOptions))
         return compare.compare(options.build(compare.CompareOptions, values))
     if mode == "study":
         return study.study(
@@ -165,11 +173,14 @@ def run_mode(mode: str, values: dict[str, object]):
         for name in ("logdir", "model"):
             if name in values:
                 logging.warning("--images are scored without a run: --%s has no use", name)
+        read = {*options.fields(of, data.DataOptions), "logdir", "model"}
+        _warn_of_unread(mode, values, read)
         data.check_used(values.get("dataset", data.DataOptions().dataset), values)
         return evaluate.evaluate_images(options.build(data.DataOptions, values), own)
     fields = options.fields(*settings.SHARED, *(p.options for p in PAPERS.values()))
     of_run = {k: v for k, v in values.items() if k in fields or k == "model"}
-    _warn_of_unread(mode, values, {*of_run, *options.fields(of)})
+    of_training = sample.IN_TRAINING if mode == "train" else ()
+    _warn_of_unread(mode, values, {*of_run, *options.fields(of), *of_training})
     if mode == "sample" and own.pretrained:
         if others := sorted(of_run.keys() - {"logdir"}):
             raise UsageError(f"--pretrained does not need a run: leave out --{others[0]}")
@@ -197,9 +208,7 @@ def _warn_of_unread(mode, values, read):
     does not read."""
     if not FLAGS["mode"].present:
         return
-    read |= {*sample.IN_TRAINING} if mode == "train" else set()
-    typed = {argument.lstrip("-").partition("=")[0] for argument in sys.argv[1:]}
-    if unread := sorted(values.keys() & typed - read):
+    if unread := sorted(values.keys() & set(_typed()) - set(read)):
         names = ", ".join(f"--{name}" for name in unread)
         logging.warning("--mode=%s does not read %s", mode, names)
 

@@ -32,11 +32,16 @@ def save_keras(model, path: str | pathlib.Path):
     partial.replace(path)
 
 
-@contextlib.contextmanager
-def in_temporary_folder():
-    """Names the folder of temporary files in the error if its disk is full."""
+def write_temporary(file, array):
+    """Writes an array to an unbuffered temporary file.
+
+    Raises:
+        UserError: the disk of temporary files is full.
+    """
+    content = memoryview(array.tobytes())
     try:
-        yield
+        while content:  # an unbuffered file may take less than all
+            content = content[file.write(content) :]
     except OSError as error:
         raise UserError(
             f"{tempfile.gettempdir()} cannot hold the temporary files "

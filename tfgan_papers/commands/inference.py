@@ -121,7 +121,9 @@ def held_out(run: Run, labels: bool = False) -> tuple[np.ndarray, np.ndarray | N
     split = options.test_split or options.train_split
     some = subsets.some(data.load(split, options), IMAGES)
     if labels:
-        return some.with_classes(run.facts["class_names"]).labelled(options.value_range)
+        names = run.facts.get("class_names")  # absent in old runs
+        some = some.with_classes(names) if names else some
+        return some.labelled(options.value_range)
     return some.all(options.value_range), None
 
 
@@ -169,7 +171,13 @@ def train(network: keras.Model, model, steps: int, seed: int) -> float:
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(network.trainable_variables)
     shape = (BATCH_SIZE, model.latent_dim)
-    labels = tf.range(BATCH_SIZE) % model.classes if model.classes else None
+
+    def labels(i):
+        """All classes in turn, over the steps."""
+        if not model.classes:
+            return None
+        first = i * BATCH_SIZE
+        return tf.cast(tf.range(first, first + BATCH_SIZE) % model.classes, tf.int32)
 
     @tf.function
     def descend(first, last):
@@ -177,7 +185,7 @@ def train(network: keras.Model, model, steps: int, seed: int) -> float:
         for i in tf.range(first, last):
             base = tf.stack([tf.constant(seed, tf.int64), -2 - i])
             z = noise.latents(model.prior_name, base, shape)
-            images = model.generate(z, labels)
+            images = model.generate(z, labels(i))
             with tf.GradientTape() as tape:
                 error = tf.reduce_mean(tf.square(z - network(images, training=True)))
             variables = network.trainable_variables

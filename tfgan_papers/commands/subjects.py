@@ -56,10 +56,9 @@ class Drawn:
 
         They are stored in a temporary file, so that the memory is bounded by the batch.
         """
-        file = tempfile.TemporaryFile()
+        file = tempfile.TemporaryFile(buffering=0)
         for images in self.batches(0, self.n):
-            with files.in_temporary_folder():
-                file.write(images.tobytes())
+            files.write_temporary(file, images)
         shape = (self.n, *images.shape[1:])
         return np.memmap(file, images.dtype, "r", shape=shape)
 

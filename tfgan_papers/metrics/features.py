@@ -31,7 +31,7 @@ from absl import logging
 
 from tfgan_papers.data.examples import Examples, Progress, one_line
 from tfgan_papers.errors import UsageError, UserError
-from tfgan_papers.files import in_temporary_folder
+from tfgan_papers.files import write_temporary
 from tfgan_papers.layers.initializers import Draw
 from tfgan_papers.metrics import subsets
 
@@ -106,7 +106,7 @@ def activations(
                 for name in Activations._fields
             )
         )
-    files = [tempfile.TemporaryFile() for _ in Activations._fields]
+    files = [tempfile.TemporaryFile(buffering=0) for _ in Activations._fields]
     widths, n = None, 0
     for images in batches:
         outputs = [np.asarray(part, np.float32) for part in network.apply(images)]
@@ -115,9 +115,8 @@ def activations(
                 f"--features={network.name} gives values that are not finite for these "
                 "images: use another network"
             )
-        with in_temporary_folder():
-            for file, part in zip(files, outputs, strict=True):
-                file.write(part.tobytes())
+        for file, part in zip(files, outputs, strict=True):
+            write_temporary(file, part)
         widths, n = [part.shape[1] for part in outputs], n + len(images)
     result = Activations(
         *(

@@ -1,10 +1,11 @@
 """Checkpoints: the networks, optimizers, step and schedules that a run needs to continue.
 
-`last/` contains the newest KEPT regular ones and perhaps one after them, which was written
-after some time or at an interruption. `best/` contains the best by a score, `history/`
-those at powers of two of the interval. A checkpoint is written to another folder and then
-moved, its index last. Without an index it does not count, so that a kill at any time leaves
-only complete checkpoints. TensorFlow verifies a checksum of every tensor that it reads.
+`last/` contains the newest KEPT, where those at the regular interval come before those that
+are written after some time or at an interruption, and always the newest of all. `best/`
+contains the best by a score, `history/` those at powers of two of the interval. A
+checkpoint is written to another folder and then moved, its index last. Without an index it
+does not count, so that a kill at any time leaves only complete checkpoints. TensorFlow
+verifies a checksum of every tensor that it reads.
 """
 
 import errno
@@ -65,8 +66,8 @@ class Checkpoints:
         Args:
             step: int.
             kind: "last", "best" or "history".
-            keep: int, the number of regular ones that remain, the newest; None deletes
-                none. Of the others, only this one remains.
+            keep: int, the number that remains besides this one if it is not regular: the
+                newest regular ones, and if these are fewer, others; None deletes none.
 
         Raises:
             UserError: the disk is full or not writable; the older checkpoints remain.
@@ -95,17 +96,16 @@ class Checkpoints:
             self.good_step = step
         if keep:  # the best may be older than the one before, after a rollback
             others = [other for other in self.all(kind) if other != path]
-            regular = [p for p in self._paths(kind, regular=True) if p != path]
-            more = keep - (step % self.every == 0)
-            kept = [] if kind == "best" else regular[max(0, len(regular) - more) :]
-            for old in others:
-                if old not in kept:
-                    _drop(old)
+            regular = set(self._paths(kind, regular=True)) if kind == "last" else set()
+            of_value = sorted(others, key=lambda p: (p in regular, _step(p)))
+            more = keep if path not in regular and len(regular) >= keep else keep - 1
+            for old in of_value[: max(0, len(of_value) - more)]:
+                _drop(old)
 
     def rewind(self, step: int) -> int | None:
         """Restores the newest checkpoint from before `step` and deletes the later ones.
 
-        It is a regular one, if there is one: when others are written depends on the clock.
+        It is a regular one, if last/ has one: when others are written depends on the clock.
 
         Checkpoints in best/ are kept. The newest in last/ is valid at any time: the
         restored one is in last/ before the first is deleted, and the newest is deleted
@@ -116,14 +116,20 @@ class Checkpoints:
             deleted.
         """
         kinds = ("last", "history")
-        ways = [(kind, regular) for regular in (True, False) for kind in kinds]
-        way = next((way for way in ways if self._paths(way[0], step, way[1])), None)
-        if way is None:
+        best_score, back, failure = float(self.best_score), None, None
+        for kind, regular in (("last", True), ("last", False), ("history", False)):
+            try:
+                back = self.restore(kind, step, regular)
+            except UserError as error:
+                failure = error
+            if back is not None:
+                break
+        if back is None and failure:
+            raise failure
+        if back is None:
             return None
-        best_score = float(self.best_score)  # best/ does not change
-        back = self.restore(way[0], step, way[1])
-        self.best_score.assign(best_score)
-        if way[0] != "last":
+        self.best_score.assign(best_score)  # best/ does not change
+        if kind != "last":
             self.save(back, keep=None)
         late = [p for kind in kinds for p in self.all(kind) if _step(p) > back]
         for path in sorted(late, key=_step, reverse=True):

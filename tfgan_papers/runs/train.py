@@ -86,7 +86,9 @@ def _prepare(run, make_scorer):
     layers = keras_internals.layers(*model.networks)
     normalizes = any(isinstance(x, keras.layers.BatchNormalization) for x in layers)
     if values.machine.sync_batch_norm and not normalizes:
-        contract.warn_of_no_effect("sync_batch_norm", "networks without it")
+        contract.warn_of_no_effect(
+            "sync_batch_norm", "networks without batch normalization"
+        )
     check_batch(model, values.training.batch_size, strategy)
     if scorer:
         scorer.check_model(model)
