@@ -92,7 +92,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint_leaves_the_older_ones_to_go_on
     assert kept[-1] == 23
 
 
-@pytest.mark.parametrize(("free", "file"), [(0, "run.json"), (16 << 10, "")])
+@pytest.mark.parametrize(("free", "file"), [(0, "flags.txt"), (16 << 10, "")])
 def test_a_disk_that_is_full_for_anything_else_is_named_too(free, file):
     """At the start; at the first sample sheet or report."""
     with disk(1 << 20) as mounted:
