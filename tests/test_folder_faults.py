@@ -121,16 +121,18 @@ def test_too_little_memory_does_not_make_a_checkpoint_a_damaged_one(tmp_path, mo
         checkpoints.restore()
 
 
-def test_a_run_that_wrote_its_options_and_nothing_else_begins_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("method", ["write", "write_text"])
+def test_a_run_with_one_of_its_first_files_begins_again(method, tmp_path, monkeypatch):
+    """If run.json came before flags.txt, it would look like a run on other data."""
     arguments = (*launch.BASE, "--steps=1", f"--logdir={tmp_path}")
-    write = RunFolder.write
+    write = getattr(RunFolder, method)
 
     def full(self, name, content):
-        if name == "run.json":
-            raise UserError("run.json cannot be written: No space left on device")
+        if name in ("run.json", "flags.txt"):
+            raise UserError(f"{name} cannot be written: No space left on device")
         write(self, name, content)
 
-    monkeypatch.setattr(RunFolder, "write", full)
+    monkeypatch.setattr(RunFolder, method, full)
     deterministic = [a for a in arguments if a != "--deterministic"]
     assert "No space left" in launch.refusal(launch.within(*deterministic))
     monkeypatch.undo()
