@@ -179,12 +179,6 @@ def test_options_of_another_mode_are_named_and_threads_are_of_each_command():
     assert "warning: --mode=report does not read --flip, --metrics\n" in ended.err
 
 
-def test_a_list_of_runs_replaces_that_of_a_flagfile(tmp_path):
-    (tmp_path / "page.flags").write_text("--mode=report\n--runs=/former\n")
-    ended = launch.within(f"--flagfile={tmp_path / 'page.flags'}", "--runs=/later")
-    assert "/later" in refusal(ended)
-
-
 def test_synchronization_without_batch_normalization_is_said_to_do_nothing(tmp_path):
     contract.warn_of_no_effect.cache_clear()
     flags = ("--steps=1", "--jit_compile=false", "--sync_batch_norm")

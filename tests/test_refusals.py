@@ -251,3 +251,9 @@ def test_what_makes_no_sense_is_refused_in_one_line(case, tmp_path, monkeypatch)
     for words in said:
         assert words in line, line
     assert os.listdir(tmp_path) == []
+
+
+def test_a_list_of_runs_replaces_that_of_a_flagfile(tmp_path):
+    (tmp_path / "page.flags").write_text("--mode=report\n--runs=/former\n")
+    ended = launch.within(f"--flagfile={tmp_path / 'page.flags'}", "--runs=/later")
+    assert "/later" in refusal(ended)
