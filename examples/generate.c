@@ -3,8 +3,9 @@
    TF=$(python -c 'import tensorflow as tf; print(tf.sysconfig.get_lib())')
    cc examples/generate.c -I$TF/include -o generate \
        $TF/libtensorflow_cc.so.2 $TF/libtensorflow_framework.so.2 -Wl,-rpath,$TF
-   python -c 'import numpy as np; np.random.uniform(-3**.5, 3**.5, (16, 100))
-       .astype("float32").tofile("latents")'
+   python -c 'import numpy as np
+z = np.random.uniform(-3**.5, 3**.5, (16, 100))
+z.astype("float32").tofile("latents")'
    ./generate runs/gan-digits/export serving_default_z StatefulPartitionedCall_3:0 \
        16 100 < latents > images
 

@@ -25,7 +25,10 @@ def _no_copies(record):
 
 
 def _lines(record):
-    words = "{:.2f} times as far off the data, cross-fades {:.2f}; largest step {:.2f}"
+    words = (
+        "images between are {:.2f} times as far from the training images as those at the "
+        "ends, cross-fades {:.2f} times; 95% of the lines have no step above {:.2f}"
+    )
     found = [record[name] for name in ("value", "of_cross_fades", "largest_step")]
     near, fades, step = found
     return words.format(*found), near <= 1.1 and near < fades and step <= 0.25
@@ -33,7 +36,10 @@ def _lines(record):
 
 def _sharp(record):
     covered = min(run["images_covered"] for run in record["runs"])
-    words = f"distance {record['value']:.3f}, at least {covered} of ten images"
+    words = (
+        f"distance at most {record['value']:.3f} of the smallest between two images, at "
+        f"least {covered} of ten images covered"
+    )
     return words, record["value"] < 0.1 and covered >= 5
 
 

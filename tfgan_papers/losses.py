@@ -23,9 +23,9 @@ TARGETS = (0.0, 1.0, 1.0)  # a, b, c of LSGAN, 2016, Eq. 9
 class LeastSquaresOptions(Options):
     """The targets of --loss=least_squares (LSGAN, 2016, Eq. 2)."""
 
-    a: float = option(TARGETS[0], "Target of D for samples.")
-    b: float = option(TARGETS[1], "Target of D for data.")
-    c: float = option(TARGETS[2], "Target of G for samples.")
+    a: float = option(TARGETS[0], "With --loss=least_squares: target of D for samples.")
+    b: float = option(TARGETS[1], "With --loss=least_squares: target of D for data.")
+    c: float = option(TARGETS[2], "With --loss=least_squares: target of G for samples.")
 
     def __post_init__(self):
         super().__post_init__()

@@ -337,7 +337,8 @@ class BEGANOptions(WidthOptions):
     )
     stall_steps: int = option(  # BEGAN-1
         STALL_STEPS,
-        "Steps without a new best M_global after which the learning rates are halved.",
+        "Steps without a new best M_global after which the learning rates are halved, a "
+        "multiple of 10.",
         low=CHECKS,
     )
     halving_steps: int = option(
