@@ -117,13 +117,14 @@ BEGAN = {
     ),
     "began-gamma": Criterion(
         "began_gamma",
-        "diversity rises with gamma, with 95% intervals apart",
+        "diversity rises with gamma, with 95% intervals apart; artefacts are not judged",
         _rises,
         FACES,
     ),
     "began-equilibrium": Criterion(
         "began_gamma",
-        "E L(G(z)) / E L(x) is within 0.05 of gamma at the end",
+        "E L(G(z)) / E L(x) is within 0.05 of gamma at the end; the steps before are not "
+        "judged",
         _equilibrium,
         FACES,
     ),

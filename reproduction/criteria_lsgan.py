@@ -83,11 +83,13 @@ def _discriminator_adam(record):
 
 def _optimizers(record):
     """Failures of RMSProp and of Adam over all cells."""
-    totals = {"rmsprop": 0, "adam": 0}
+    totals = {"rmsprop": (0, 0), "adam": (0, 0)}
     for row in record["settings"]:
-        totals[row["setting"]["optimizer"]] += row["failures"]
-    words = f"failures: RMSProp {totals['rmsprop']}, Adam {totals['adam']} of 40 each"
-    return words, fewer((totals["rmsprop"], 40), (totals["adam"], 40))
+        failures, runs = totals[name := row["setting"]["optimizer"]]
+        totals[name] = failures + row["failures"], runs + row["runs"]
+    rmsprop, adam = totals["rmsprop"], totals["adam"]
+    words = "failures: RMSProp {} of {}, Adam {} of {}".format(*rmsprop, *adam)
+    return words, fewer(rmsprop, adam)
 
 
 def _intermediate(record):

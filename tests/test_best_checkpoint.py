@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests import launch
 from tests.tiny_models import compiled
+from tfgan_papers.commands import evaluate
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.runs import callbacks, tensorboard, train
 from tfgan_papers.runs.checkpoints import Checkpoints
@@ -77,8 +78,18 @@ def test_a_best_score_counts_only_if_it_was_of_this_selection(before, done, sinc
     train._begin_selection(
         types.SimpleNamespace(facts=facts), checkpoints, BY_COVERAGE, done
     )
-    assert facts["selected_by"] == {"options": BY_COVERAGE, "since": since}
+    by = facts["selected_by"]
+    assert (by["options"], by["since"]) == (BY_COVERAGE, since)
+    changed = bool(before) and before["options"] != BY_COVERAGE
+    assert by.get("before") == (before if changed else None)
     assert np.isfinite(checkpoints.best_score.numpy()) == kept
+
+
+@pytest.mark.parametrize(("step", "by"), [(10, BY_DIVERSITY), (30, BY_COVERAGE)])
+def test_a_best_checkpoint_of_before_a_change_was_chosen_by_the_other_score(step, by):
+    before = {"options": BY_DIVERSITY, "since": 0}
+    facts = {"selected_by": {"options": BY_COVERAGE, "since": 20, "before": before}}
+    assert evaluate._selected_by(types.SimpleNamespace(facts=facts), step) == by
 
 
 def keeper_of(tmp_path, score):

@@ -212,10 +212,11 @@ def test_an_export_through_a_link_is_replaced(tmp_path):
     assert not (tmp_path / "export.partial").exists()
 
 
-def test_an_id_of_a_run_has_no_slash():
+def test_an_id_of_a_run_has_no_slash_and_is_its_own():
     values = factories.values("gan", dataset="imagenet_resized/64x64", seed=3)
-    run_id = summary.run_id(values)
-    assert re.fullmatch(r"gan-imagenet_resized-64x64-\d{8}-\d{6}-seed3", run_id)
+    ids = {summary.run_id(values) for _ in range(3)}
+    pattern = r"gan-imagenet_resized-64x64-\d{8}-\d{6}-[0-9a-f]{4}-seed3"
+    assert len(ids) > 1 and all(re.fullmatch(pattern, run_id) for run_id in ids)
 
 
 @pytest.mark.parametrize("mode", ["sample", "evaluate", "export", "infer", "compare"])

@@ -173,6 +173,21 @@ CASES = {
         ["--grid=k=1,0", "--k=0", "from 1 to 254"],
     ),
     "grid of what a study gives itself": ("--mode=study --grid=seed=1,2", 2, ["--seed"]),
+    "the seed of a study": (
+        "--mode=study --grid=k=1,2 --seed=3",
+        2,
+        ["--seed: a study has the seeds 1 to --seeds"],
+    ),
+    "runs at a time on a cluster": (
+        "--mode=study --grid=k=1,2 --jobs=2 --cluster=tcp://127.0.0.1:1",
+        2,
+        ["--jobs", "--cluster", "leave one out"],
+    ),
+    "scores that are there twice": (
+        "--metrics=diversity --metrics=coverage",
+        2,
+        ["--metrics is there twice", "with commas"],
+    ),
     "no cluster": ("--strategy=multi_worker", 1, ["TF_CONFIG", '"worker"']),
     "images without the data set of images": (
         "--data_dir=photos --image_size=32",

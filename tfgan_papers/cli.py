@@ -112,7 +112,7 @@ def given() -> dict[str, object]:
     """Returns option -> value of the flags on the command line and in flagfiles.
 
     Raises:
-        UsageError: a list of folders or files is there twice, or --logdir is misspelt.
+        UsageError: a list is there twice, or --logdir is misspelt.
     """
     if FLAGS["log_dir"].present:  # absl's, which would do nothing here
         raise UsageError("--log_dir is not a flag of this program: write --logdir")
@@ -120,8 +120,10 @@ def given() -> dict[str, object]:
         *(of for group in GROUPS.values() for of in group),
         *(paper.options for paper in PAPERS.values()),
     )
-    for name in ("runs", "votes", "ensemble"):
-        if _typed().count(name) > 1:  # absl takes the last
+    typed = _typed()
+    for name, field in known.items():
+        several = options.kind(field) is tuple and name != "grid"
+        if several and typed.count(name) > 1:  # absl takes the last
             raise UsageError(f"--{name} is there twice: give it once, with commas")
     values = {name: FLAGS[name].value for name in ("model", *known) if FLAGS[name].present}
     return {

@@ -128,11 +128,12 @@ def score(run, scores, model, step, scorer=None):
     scorer = scorer or Scorer(
         scores, run.values.data, class_names=names, check_train=run.check_data
     )
+    by = _selected_by(run, step) if scores.checkpoint == "best" else None
     subject = scorer.subject(model, [classifier for _, classifier in members])
     with cluster.states(run, scorer, step) as state_of:
         for name, metric, found in scorer.score(subject, state_of):
             print(
-                f"{metric.NAME}{of} at step {step}{_chosen(run, scores)}: "
+                f"{metric.NAME}{of} at step {step}{_chosen(scores, by)}: "
                 f"{_written(found, metric.UNIT)}"
             )
             if members:
@@ -140,8 +141,8 @@ def score(run, scores, model, step, scorer=None):
             entry = {"metric": name, "step": step, "checkpoint": scores.checkpoint}
             if metric.OF in OF_SAMPLES:
                 entry["generator"] = model.sampling_generator_name
-            if scores.checkpoint == "best" and run.facts.get("selected_by"):
-                entry["selected_by"] = run.facts["selected_by"]["options"]
+            if by:
+                entry["selected_by"] = by
             entry |= {"seed": scores.score_seed, **found}
             if members:
                 entry["with"] = ids[1:]
@@ -150,11 +151,18 @@ def score(run, scores, model, step, scorer=None):
                 _record(run, scores, name, metric, entry, found, ids)
 
 
-def _chosen(run, scores):
+def _selected_by(run, step):
+    """The options by which the best checkpoint, of this step, was selected, or None."""
+    by = run.facts.get("selected_by")  # absent in old runs
+    while by and by["since"] and step <= by["since"]:  # it is of before the change
+        by = by.get("before")
+    return by and by["options"]
+
+
+def _chosen(scores, by):
     """How the best checkpoint was chosen, in words for its score."""
     if scores.checkpoint != "best":
         return ""
-    by = run.facts.get("selected_by", {}).get("options")  # absent in old runs
     if not by:
         return ", the best"
     return f", the best by {by['metric']}" + (f" on {by['split']}" if by["split"] else "")
@@ -218,6 +226,7 @@ def _record(run, scores, name, metric, entry, found, ids):
         seeds=[run.values.training.seed, *map(_seed, ids[1:])],
         steps=step,
         checkpoint=entry["checkpoint"],
+        **({"selected_by": by} if (by := entry.get("selected_by")) else {}),
         generator=entry.get("generator"),
         ms_per_step=summary.get("ms_per_step"),
         reporting_share=summary.get("reporting_share"),

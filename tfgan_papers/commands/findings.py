@@ -14,7 +14,7 @@ from tfgan_papers.runs import records
 
 FAILURE_IS = (
     "the training diverged or, with --on_collapse=stop or rollback, collapsed for good",
-    "at the end the samples vary less than the collapse watch demands",
+    "at the last report the samples vary less than the collapse watch demands",
     "with --metrics=mode_coverage or kde_modes: not every mode is covered",
     "any other error; such a run is tried again when the study is started again",
 )
@@ -48,7 +48,7 @@ def report(folder, grid, flags, runs, errors, scores, kind=None, earlier=None):
     entries = [*earlier.get("runs", ()), *(found(run, errors, metric) for run in runs)]
     entries.sort(key=lambda entry: (entry["seed"], settings.index(entry["setting"])))
     summary = [summarize(setting, entries) for setting in settings]
-    commits = {(run.folder.read("run.json") or {}).get("commit") for run in runs}
+    commits = {commit for run in runs for commit in _commits(run)}
     machines = {machine for run in runs for machine in _machines(run)}
     machines = sorted(machines.union(earlier.get("machines_of_runs", ())))
     fields = {
@@ -108,13 +108,16 @@ def found(run, errors, metric=""):
         metric: name of the score whose curve the entry has.
     """
     curves = {name: sorted(curve.items()) for name, curve in run.curves(metric).items()}
+    # A run that was continued and then diverged has a summary and scores of before.
+    diverged = run.folder.read("failure.json") is not None
     return {
         "setting": run.setting,
         "seed": run.seed,
-        "steps": run.folder.steps(),
+        "fingerprint": run.fingerprint(),
+        "steps": 0 if diverged else run.folder.steps(),
         "failure": errors.get(run.name) or run.failure(),
         "again": run.name in errors,  # the study executes it again
-        "scores": run.quantities(),
+        "scores": {} if diverged else run.quantities(),
         **{name: curves[name] for name in CURVES if curves[name]},
     }
 
@@ -182,6 +185,12 @@ def _averaged(values):
         "interval": [float(mean - half), float(mean + half)] if several else None,
         "runs": len(values),
     }
+
+
+def _commits(run):
+    """The commits at which a run was trained."""
+    facts = run.folder.read("run.json") or {}
+    return facts.get("commits") or [facts.get("commit")]  # older runs have only the first
 
 
 def _machines(run):

@@ -65,6 +65,10 @@ class StudyRun(NamedTuple):
                 return f"{entry['value']:.0f} of {entry['modes']} modes"
         return None
 
+    def fingerprint(self) -> str | None:
+        """That of the training data, or None before the run has begun."""
+        return (self.folder.read("run.json") or {}).get("fingerprint")
+
     def curves(self, metric: str) -> dict[str, dict[int, float]]:
         """By step, the score that selects the best checkpoint, which is empty without
         --metrics, and the training scalar with the name of the metric, if there is one."""

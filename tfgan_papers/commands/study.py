@@ -21,6 +21,7 @@ from tfgan_papers.commands.grid import (
     folder_of,
     named,
     parse_grid,
+    run_name,
     settings_of,
 )
 from tfgan_papers.commands.scoring import ScoreOptions
@@ -77,6 +78,13 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     free = settings.LOCATION | {"sample", "strip_steps"}
     fixed = {name: text for name, text in passed_on.items() if name not in free}
     kind = given.get("sample")
+    if "seed" in given:
+        raise UsageError("--seed: a study has the seeds 1 to --seeds: leave it out")
+    if study.cluster and "jobs" in given:
+        raise UsageError(
+            "--jobs is the number of runs at a time on this machine, and --cluster runs "
+            "them elsewhere: leave one out"
+        )
     steps = {named(setting): _steps(given, setting) for setting in settings_of(grid)}
     earlier = _earlier(study, grid, fixed, steps, scores.metrics)
     folder.lock()  # a second process would end the runs of the first
@@ -91,12 +99,16 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
         runs, earlier["runs"] = _shared_out(runs, earlier["runs"], steps, scores.metrics)
         print(f"{len(earlier['runs'])} runs are those of {study.runs_from}")
         earlier = earlier if earlier["runs"] else {}
+    data = Data(earlier.get("runs", ()))
+    for run in runs:
+        if run.finished(1, ()):
+            data.check(run)
     arguments = [text for texts in passed_on.values() for text in texts]
     try:
-        errors = run_all(folder, runs, arguments, steps, scores, study, kind)
+        errors = run_all(folder, runs, arguments, steps, scores, study, kind, data)
     except UsageError:
         if fresh:  # the corrected command may begin the study again
-            (folder / "study.json").unlink()
+            _release(folder, fixed, runs)
         raise
     findings.report(folder, grid, fixed, runs, errors, scores, kind, earlier)
 
@@ -115,9 +127,23 @@ def _steps(given, setting):
     values = {**given, **varied}
     of_run = {k: v for k, v in values.items() if k == "model" or k in fields}
     try:
-        return settings.resolve(of_run).training.steps
+        training = settings.resolve(of_run).training
     except UsageError as error:
         raise UsageError(f"{named(setting)}: {error}") from error
+    steps, period = training.steps, training.report_steps
+    if steps < period:
+        logging.warning(
+            "--steps=%d is less than --report_steps=%d: the variety of the samples is "
+            "not measured, and no run fails for the lack of it",
+            *(steps, period),
+        )
+    elif steps % period:
+        logging.warning(
+            "--steps=%d is not a multiple of --report_steps=%d: the variety of the samples "
+            "is that of step %d",
+            *(steps, period, steps - steps % period),
+        )
+    return steps
 
 
 def _passed_on(given, grid):
@@ -177,6 +203,46 @@ def _shared_out(runs, recorded, steps, metrics):
     return here, [run for run in recorded if (run["setting"], run["seed"]) not in own]
 
 
+class Data:
+    """The training data of the finished runs, which are the same for all of a setting."""
+
+    def __init__(self, recorded=()):
+        """
+        Args:
+            recorded: runs of an earlier record.
+        """
+        self.known = {}  # setting -> (name of a run, fingerprint of its data)
+        for run in recorded:
+            if of := run.get("fingerprint"):  # absent in older records
+                name = f"{run_name(run['setting'], run['seed'])} of --runs_from"
+                self.known.setdefault(named(run["setting"]), (name, of))
+
+    def check(self, run):
+        """
+        Raises:
+            UserError: a finished run of this setting had other data.
+        """
+        if (of := run.fingerprint()) is None:
+            return
+        first, known = self.known.setdefault(named(run.setting), (run.name, of))
+        if of != known:
+            raise UserError(
+                f"{run.name} and {first} were trained on different data: use another "
+                f"--logdir for the study of the other data"
+            )
+
+
+def _release(folder, fixed, runs):
+    """Lets another study begin in the folder of one that is refused.
+
+    Runs that have begun keep the folder for studies with the same flags, in any grid: a
+    run's folder has the name of its setting.
+    """
+    if any((run.folder / "flags.txt").exists() for run in runs):
+        return records.write(folder / "study.json", grid=None, flags=fixed)
+    (folder / "study.json").unlink()
+
+
 def _claim(folder, grid, fixed):
     """Records the study in its folder, or checks that the folder contains this study."""
     if (folder / "flags.txt").exists():
@@ -187,16 +253,21 @@ def _claim(folder, grid, fixed):
         return records.write(folder / "study.json", **here)
     if not {"grid", "flags"} <= stored.keys():
         raise UserError(f"{folder / 'study.json'} is damaged: it has no grid or no flags")
+    if stored["grid"] is None and stored["flags"] == fixed:  # see `_release`
+        return records.write(folder / "study.json", **here)
     if {"grid": stored["grid"], "flags": stored["flags"]} != here:
         written = [text for texts in stored["flags"].values() for text in texts]
-        varied = [f"--grid={name}={','.join(v)}" for name, v in stored["grid"].items()]
+        of = stored["grid"] or {}
+        varied = [f"--grid={name}={','.join(v)}" for name, v in of.items()]
         raise UsageError(
             f"the study in {folder} is another: {' '.join([*varied, *written])}. Use "
             "another --logdir"
         )
 
 
-def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[str, str]:
+def run_all(
+    folder, runs, arguments, steps, scores, study, kind=None, data=None
+) -> dict[str, str]:
     """Executes all unfinished runs.
 
     Args:
@@ -207,14 +278,17 @@ def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[st
         scores: `ScoreOptions`.
         study: `StudyOptions`.
         kind: kind of picture with which each run ends, or None.
+        data: `Data` of the finished runs.
 
     Returns:
         dict, the error of each run that did not finish, by name.
 
     Raises:
         UsageError: the flags of a run are invalid, and so is the study.
-        UserError: a worker of the cluster does not see the folder.
+        UserError: a worker of the cluster does not see the folder, or the runs of a
+            setting had different data.
     """
+    data = data or Data()
 
     def finished(run):
         return run.finished(steps[named(run.setting)], scores.metrics, kind)
@@ -240,6 +314,7 @@ def run_all(folder, runs, arguments, steps, scores, study, kind=None) -> dict[st
                 code = future.result()
                 if not finished(run):
                     errors[run.name] = _error(run, code)
+                data.check(run)
             except killed as error:
                 errors[run.name] = str(error)
             # Dask repeats a task if the worker with its result dies; now it does nothing.
@@ -267,7 +342,8 @@ def _error(run, code):
             f"a worker of the cluster does not see {run.folder.path.parents[1]}: give a "
             "--logdir on a disk that all of them share"
         )
-    lines = log.read_text(errors="replace").splitlines()
+    text = log.read_text(errors="replace")  # of all attempts
+    lines = text.rpartition(execution.ATTEMPT)[2].splitlines()
     messages = [line for line in lines if line.startswith(("error: ", "FATAL Flags"))]
     if code == 2 and messages:
         raise UsageError(f"{run.name}: {messages[-1].removeprefix('error: ')}")

@@ -19,6 +19,7 @@ from tfgan_papers.runs.folder import RunFolder
 
 POLL_SECONDS = 0.2  # between two looks at a process and at its permit
 CONNECT_SECONDS = 10
+ATTEMPT = "-- the run is started --\n"  # the line of log.txt before each attempt
 RETRIES = 3  # of a task on a cluster whose process is killed
 
 
@@ -60,8 +61,8 @@ def interruptible():
     usual = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(signum, frame):
-        for each in usual:
-            signal.signal(each, signal.SIG_IGN)
+        for each in usual:  # a handler, because processes inherit signals that are ignored
+            signal.signal(each, lambda *_: None)
         print("interrupted: the same command continues from there", flush=True)
         sys.exit(128 + signum)
 
@@ -92,7 +93,11 @@ def execute(folder: str, arguments: list[str], permit: str) -> int | None:
     command = [sys.executable, "-m", "tfgan_papers", *arguments, f"--logdir={folder}"]
     # The process finds the package in the same places as this one.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with RunFolder(folder).open_log() as log:
+    with RunFolder(folder).open_log(lambda: _holds(permit)) as log:
+        if not _holds(permit):
+            return None
+        log.write(ATTEMPT.encode())
+        log.flush()
         process = subprocess.Popen(  # a new session does not get the terminal's Ctrl-C
             command, stdout=log, stderr=log, env=environment, start_new_session=True
         )

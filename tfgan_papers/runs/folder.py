@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import os
 import pathlib
+import time
 from collections.abc import Sequence
 
 from absl import logging
@@ -24,6 +25,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+WAIT_SECONDS = 0.2  # between two attempts to get a lock
 
 
 def named_folders(parts: Sequence[str]) -> list[str]:
@@ -139,16 +142,28 @@ class RunFolder:
                 f"{folder} is there and is not an export of a run: choose another --logdir"
             )
 
-    def open_log(self):
+    def open_log(self, waits=lambda: True):
         """Opens log.txt for appending, and waits for a process that still writes to it.
 
         A killed study may have left a process that trains but has not yet called `lock`. It
         holds log.txt as its output from its first moment.
+
+        Args:
+            waits: a function that says whether to wait on.
         """
         file = (self.path / "log.txt").open("ab")
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # some network disks have no locks
-                fcntl.flock(file, fcntl.LOCK_EX)  # unlike lockf's, this lock is inherited
+        said = False
+        while fcntl is not None and waits():
+            try:  # unlike lockf's, this lock is inherited
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not said:
+                    print(f"waiting for the process that writes {file.name}", flush=True)
+                said = True
+                time.sleep(WAIT_SECONDS)
+            except OSError:  # some network disks have no locks
+                break
         return file
 
     def stored_options(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Descriptions of a run: lines at its start and end, run.json and summary.json."""
 
+import secrets
 import shlex
 import sys
 import time
@@ -18,13 +19,14 @@ except ImportError:  # Windows
 
 
 def run_id(values) -> str:
-    """Returns an id for a new run: model, data set, time and seed.
+    """Returns an id for a new run: model, data set, UTC, four random digits and seed.
 
     It has no "/", which Weights & Biases does not allow, and the names of some sets have.
     """
-    now = time.strftime("%Y%m%d-%H%M%S")
+    now = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    chance = secrets.token_hex(2)  # runs of a study begin at the same time
     dataset = values.data.dataset.replace("/", "-")
-    return f"{values.model}-{dataset}-{now}-seed{values.training.seed}"
+    return f"{values.model}-{dataset}-{now}-{chance}-seed{values.training.seed}"
 
 
 def manifest(run, model, step: int) -> dict:

@@ -130,7 +130,7 @@ def _begin_selection(run, checkpoints, by, done):
             "by %s with these options",
             *(was, done, by["metric"]),
         )
-        run.facts["selected_by"] = {"options": by, "since": done}
+        run.facts["selected_by"] = {"options": by, "since": done, "before": before}
     since = run.facts["selected_by"]["since"]
     if since and done <= since:  # also if the run was killed before its next checkpoint
         checkpoints.best_score.assign(-np.inf)
@@ -188,6 +188,9 @@ def _note(run, options, done):
     here = records.described(records.machine(), records.versions())
     if done < steps and here not in machines:
         machines.append(here)
+    commits = run.facts.setdefault("commits", [run.facts["commit"]])  # or with other code
+    if done < steps and (commit := records.commit()) not in commits:
+        commits.append(commit)
     # flags.txt first: with run.json alone, the same command would look like another run
     run.folder.write_text("flags.txt", settings.lines(run.values, steps))
     run.folder.write("run.json", run.facts)
