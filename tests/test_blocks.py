@@ -2,6 +2,7 @@
 memory does not grow with the number of samples."""
 
 import concurrent.futures
+import contextlib
 import functools
 import tracemalloc
 import types
@@ -10,6 +11,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import threadpoolctl
+from scipy.spatial.distance import pdist
 from scipy.special import logsumexp, softmax
 
 from tfgan_papers.commands import subjects
@@ -17,6 +19,7 @@ from tfgan_papers.errors import UserError
 from tfgan_papers.metrics import (
     blocks,
     classifier_score,
+    diversity,
     frechet_distance,
     kernel_distance,
     nearest_class,
@@ -140,6 +143,24 @@ def test_the_number_of_threads_does_not_change_the_bits(metric):
     assert one == two
 
 
+def test_blas_has_one_thread_until_the_last_of_several_workers_threads_is_done():
+    def threads():
+        found = threadpoolctl.threadpool_info()
+        return {pool["num_threads"] for pool in found if pool["user_api"] == "blas"}
+
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        first, second = contextlib.ExitStack(), contextlib.ExitStack()
+        for each in (first, second):
+            each.enter_context(blocks.one_thread())
+        first.close()
+        assert threads() == {1}
+        second.close()
+        assert threads() == {2}
+        with pytest.raises(KeyError), blocks.one_thread():
+            raise KeyError
+        assert threads() == {2}
+
+
 def squares(samples):
     x = np.float64(examples()[0])
     return ((x[:, None] - samples[None]) ** 2).sum(2)
@@ -187,3 +208,12 @@ def test_ten_times_the_samples_take_no_more_memory(metric):
 
     few, many = peak(lambda: score(500)), peak(lambda: score(5000))
     assert many < 1.2 * few  # all samples would be 5 times as much
+
+
+def test_the_mean_distance_of_many_samples_is_that_of_all_pairs_in_little_memory():
+    few = Drawn(diversity.SAMPLES, 2).whole()
+    assert diversity.mean_distance(few) == pdist(few).mean()  # the bits of earlier records
+    many = Drawn(3 * diversity.SAMPLES + 1, 2).whole()
+    found = peak(lambda: diversity.mean_distance(many))
+    assert diversity.mean_distance(many) == pytest.approx(pdist(many).mean(), rel=1e-12)
+    assert found < 50 << 20  # the distances of all pairs would be 137 MiB

@@ -144,6 +144,7 @@ def test_of_one_split_the_classifier_is_judged_on_what_it_has_not_seen(
     images, labels = unseen.labelled("raw")
     found = np.argmax(network.apply(np.uint8(images))[1], 1)
     assert network.facts["classifier_accuracy"] == pytest.approx((found == labels).mean())
+    assert network.facts["chance_accuracy"] == np.bincount(labels).max() / len(labels)
 
 
 def test_what_it_sees_is_kept_by_the_datas_hash(network, digits, cache, monkeypatch):
@@ -290,11 +291,12 @@ def test_a_perfect_generator_of_uneven_classes_has_no_distance(digits, cache, mo
     monkeypatch.setattr(features, "STEPS", 60)
     images, labels = digits["train"].stored.numpy(), digits["train"].labels
     zeros, ones = (images[labels == label] for label in (0, 1))
-    stored = np.concatenate([zeros[:135], ones[:15]])
-    uneven = data.HeldExamples("uneven", stored, np.repeat([0, 1], [135, 15]), "01")
+    stored = np.concatenate([zeros[:135], ones[:15]] * 8)  # a tenth judges the classifier
+    labels = np.repeat([0, 1] * 8, [135, 15] * 8)
+    uneven = data.HeldExamples("uneven", stored, labels, "01")
     of = data.DataOptions(train_split="a", test_split="a")
     scores = scoring.ScoreOptions(
-        metrics=("frechet_distance",), score_cache=str(cache), score_samples=150
+        metrics=("frechet_distance",), score_cache=str(cache), score_samples=1200
     )
     turns = [itertools.cycle(zeros[:135] / 255), itertools.cycle(ones[:15] / 255)]
     model = types.SimpleNamespace(

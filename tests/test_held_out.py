@@ -1,5 +1,5 @@
-"""A new run holds out a tenth of the data if they have no test split. A resumed run
-verifies that its data are the same."""
+"""A new run holds out a tenth of the data if they have no test split, and scores warn of
+test images that are not held out. A resumed run verifies that its data are the same."""
 
 import json
 
@@ -9,6 +9,9 @@ import sklearn.datasets
 from PIL import Image
 
 from tests import factories, launch
+from tfgan_papers.commands import scoring
+from tfgan_papers.data import DataOptions, HeldExamples
+from tfgan_papers.metrics import features
 from tfgan_papers.runs import settings
 
 SHORT = ("--batch_size=8", "--steps=2", "--report_steps=2", "--jit_compile=false")
@@ -63,6 +66,46 @@ def test_splits_that_the_user_names_are_kept(tmp_path):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["examples"] == 898
 
 
+def messages(metric, train, test, caplog, tmp_path):
+    """The warnings of a score of made images, by their pixels in place of features."""
+    caplog.clear()
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), np.uint8)
+    loaded = {train: HeldExamples("made", images), test: HeldExamples("made", images[:50])}
+    scores = scoring.ScoreOptions(metrics=(metric,), score_cache=str(tmp_path))
+    scoring.Scorer(scores, DataOptions(train_split=train, test_split=test), loaded)
+    return caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "warned"),
+    [("train", "train[90%:]", True), ("train[:90%]", "train[90%:]", False),
+     ("train", "test", False), ("train", "train", False)],
+)  # fmt: skip
+def test_test_images_that_are_training_images_are_warned_of(
+    train, test, warned, caplog, tmp_path
+):
+    """One split for both is meant: published scores are often against training images."""
+    said = messages("diversity", train, test, caplog, tmp_path)
+    assert len(said) == warned
+    if warned:
+        assert "--test_split=train[90%:] has examples of --train_split=train" in said[0]
+    assert not messages("coverage", train, test, caplog, tmp_path)  # of the train split
+
+
+@pytest.mark.parametrize("limit", [40, 60])
+def test_copies_that_are_not_looked_for_are_warned_of(limit, monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(scoring, "REFERENCE_EXAMPLES", limit)
+    network = features.Network(
+        "made", "0", "none", lambda x: (x.reshape(len(x), 16), np.ones((len(x), 1))), {}
+    )
+    monkeypatch.setattr(scoring, "_feature_network", lambda *_: network)
+    assert not messages("frechet_distance", "train", "test", caplog, tmp_path)
+    said = messages("data_copying", "train", "test", caplog, tmp_path)
+    assert len(said) == (limit < 60)
+    if said:
+        assert "among 40 of the 60 images of --train_split=train" in said[0]
+
+
 def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
     folder = tmp_path / "run"
     ended = launch.within(*of_folder(pictures), f"--logdir={folder}")
@@ -84,9 +127,13 @@ def test_a_run_refuses_other_data_and_names_its_classes(pictures, tmp_path):
         Image.fromarray(np.full((8, 8), 99, np.uint8)).save(picture)
         ended = launch.within("--steps=4", f"--logdir={folder}")
         assert ended.code == 2 and "fingerprint" in ended.errors[0]
-        score = ("--mode=evaluate", "--metrics=frechet_distance", f"--logdir={folder}")
-        ended = launch.within(*score)
-        assert ended.code == 2 and "fingerprint" in ended.errors[0]
+        for mode in (
+            ("--mode=evaluate", "--metrics=frechet_distance"),
+            ("--mode=sample", "--sample=nearest"),
+            ("--mode=infer", "--test_split=train[:90%]"),
+        ):
+            ended = launch.within(*mode, f"--logdir={folder}")
+            assert ended.code == 2 and "fingerprint" in ended.errors[0]
     finally:
         picture.write_bytes(stored)
     ended = launch.within("--steps=4", f"--logdir={folder}")

@@ -51,12 +51,24 @@ def test_parts_share_no_example():
     assert sorted(np.concatenate(numbers)) == list(range(1000))
 
 
+def test_a_subset_of_a_subset_has_examples_of_that_subset():
+    inner = subsets.Subset(by_class(), 900, 1000)
+    images, labels = subsets.some(inner, 30).labelled("raw")
+    numbers = subsets.spread(1000)[900:][subsets.spread(100, 30)]
+    np.testing.assert_array_equal(images[:, 0], numbers)
+    np.testing.assert_array_equal(labels, numbers // 100)
+    whole = np.bincount(inner.labelled("raw")[1], minlength=10) / 100
+    np.testing.assert_array_equal(subsets.class_shares(inner), whole)
+
+
 def test_records_keep_their_order_which_is_that_of_a_hash(monkeypatch):
     records = RecordExamples("records", [], (1,), None, ("a", "b"))
     records.size = 9
     keys = tf.data.Dataset.range(9)
     monkeypatch.setattr(records, "keys", lambda: keys)
-    assert list(subsets.Subset(records, 2, 5).keys().as_numpy_iterator()) == [2, 3, 4]
+    some = subsets.Subset(records, 2, 8)
+    assert list(some.keys().as_numpy_iterator()) == [2, 3, 4, 5, 6, 7]
+    assert list(subsets.Subset(some, 1, 4).keys().as_numpy_iterator()) == [3, 4, 5]
 
 
 def test_labels_have_the_shares_of_the_data_in_every_beginning():

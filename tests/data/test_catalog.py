@@ -26,6 +26,7 @@ from tests.data.sets import (
     prepare,
     real,
     resized,
+    save,
     tiny,
 )
 from tfgan_papers import data
@@ -108,6 +109,16 @@ def test_lsun_scenes_become_112_pixels_with_the_aspect_ignored(tmp_path, rng):
     (found,) = pixels(load(**values, crop="none", image_size=112))
     expected = np.stack([resized(image[..., c], 112) for c in range(3)], -1)
     assert np.abs(found - expected).mean() < 3  # JPEG is lossy
+
+
+def test_grey_image_of_a_colour_set_is_read_in_colour(tmp_path, rng):
+    """ImageNet has some."""
+    grey = np.uint8(rng.integers(0, 256, (20, 20)))
+    file = save(tmp_path / "grey.jpg", grey)
+    prepare(tfds.builder("lsun/bedroom", data_dir=tmp_path), train=[file])
+    (found,) = pixels(load(dataset="lsun/bedroom", data_dir=str(tmp_path), image_size=20))
+    stored = np.asarray(Image.open(file))
+    assert np.array_equal(found, stored[..., None].repeat(3, -1))
 
 
 @pytest.mark.parametrize("scene", ["bedroom", "church_outdoor", "conference_room"])

@@ -204,6 +204,15 @@ def spoil(path, rng):
             content, {"jpg": "jpeg", "tif": "tiff"}.get(name[4:], name[4:])
         )
         (path / name).write_bytes(content.getvalue()[: len(content.getvalue()) // 2])
+    Image.fromarray(image).save(path / "unknown.dds")
+    with (path / "unknown.dds").open("r+b") as file:
+        file.seek(80)
+        file.write(struct.pack("<I", 0x200))  # flags of a kind that Pillow does not read
+    if ".avif" in Image.registered_extensions():
+        Image.fromarray(image).save(path / "damaged.avif")
+        content = (path / "damaged.avif").read_bytes()
+        header = content[: content.index(b"mdat") + 4]
+        (path / "damaged.avif").write_bytes(header.ljust(len(content), b"\0"))
     (path / "empty.png").write_bytes(b"")
     Image.fromarray(image).save(path / "exif.jpg", exif=DAMAGED_EXIF)
     (path / "text of its own.png").write_text("This is no image.")

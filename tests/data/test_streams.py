@@ -132,6 +132,17 @@ def test_streamed_set_is_shuffled_by_windows_of_whole_batches(stored, monkeypatc
     assert len(np.unique(inside.reshape(-1, 2 * BATCH), axis=0)) == PER_EPOCH
 
 
+def test_windows_of_large_records_are_smaller(stored, monkeypatch):
+    monkeypatch.setattr(examples_module, "IN_MEMORY_BYTES", 0)
+    found = load(dataset="tiny", data_dir=str(stored))
+    assert found.window == disk.SHUFFLE_WINDOW  # of small ones
+    records = stored.rglob("*.tfrecord*")
+    mean = sum(path.stat().st_size for path in records) / COUNT
+    for share, window in ((2.5, 2), (0.5, 1)):
+        monkeypatch.setattr(disk, "WINDOW_BYTES", share * mean)
+        assert load(dataset="tiny", data_dir=str(stored)).window == window
+
+
 def test_batch_larger_than_the_set_is_a_usage_error(examples):
     with pytest.raises(UsageError, match="50 examples, fewer than a batch of 51"):
         examples.stream(COUNT + 1, 1, "unit")

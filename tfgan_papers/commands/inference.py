@@ -116,10 +116,17 @@ def timed(function):
 
 def held_out(run: Run, labels: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
     """Images of the test split, or without one of the training split, in the networks'
-    value range; and their labels, or None."""
+    value range; and their labels, or None.
+
+    Raises:
+        UsageError: they are of the training split, and the run was started with other data.
+    """
     options = run.values.data
     split = options.test_split or options.train_split
-    some = subsets.some(data.load(split, options), IMAGES)
+    examples = data.load(split, options)
+    if split == options.train_split:
+        run.check_data(examples)
+    some = subsets.some(examples, IMAGES)
     if labels:
         names = run.facts.get("class_names")  # absent in old runs
         some = some.with_classes(names) if names else some

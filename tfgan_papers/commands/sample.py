@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -85,7 +86,8 @@ def sample(run: Run, options: SampleOptions):
         sample_folder(run, options)
         return
     model, step = run.restored(options.checkpoint)
-    _draw(Pictures(run.values.data, model, options), kind, step, run.folder)
+    pictures = Pictures(run.values.data, model, options, run.check_data)
+    _draw(pictures, kind, step, run.folder)
 
 
 def sample_folder(run: Run, options: SampleOptions) -> pathlib.Path:
@@ -162,14 +164,22 @@ class Pictures:
         of: `DataOptions` of the data that the model was trained on.
         model: a `GenerativeModel`, or a `Generator` alone.
         options: `SampleOptions`.
+        check_train: function that is called with the train split when it is loaded, and
+            raises UsageError if the run was not trained on it.
 
     Raises:
         UsageError: --label is not a class of the run.
     """
 
-    def __init__(self, of: data.DataOptions, model, options: SampleOptions):
+    def __init__(
+        self,
+        of: data.DataOptions,
+        model,
+        options: SampleOptions,
+        check_train: Callable = lambda examples: None,
+    ):
         self.of, self.model, self.options = of, model, options
-        self.value_range = of.value_range
+        self.value_range, self.check_train = of.value_range, check_train
         label = options.label
         if label is not None and label >= model.classes:
             classes = f"0 to {model.classes - 1}" if model.classes else "none"
@@ -177,7 +187,11 @@ class Pictures:
 
     def examples(self, kind):
         """Returns the examples of the train or test split."""
-        return data.load(getattr(self.of, f"{kind}_split"), self.of)
+        split = getattr(self.of, f"{kind}_split")
+        examples = data.load(split, self.of)
+        if split == self.of.train_split:
+            self.check_train(examples)
+        return examples
 
     @property
     def shape(self):

@@ -212,6 +212,14 @@ class Scorer:
                 "chosen on images that the run has trained on",
                 *(of.validation_split, of.train_split),
             )
+        compares = any("test" in metric.SPLITS for metric in self.metrics.values())
+        meant = of.test_split == of.train_split  # as in published scores (METRICS-1)
+        if compares and not meant and splits.overlap(of.test_split, of.train_split):
+            logging.warning(
+                "--test_split=%s has examples of --train_split=%s: the score is computed "
+                "on training images, which hides copies and overfitting",
+                *(of.test_split, of.train_split),
+            )
         self.loaded, self.class_names = dict(loaded), class_names
         self.check_train = check_train
         self.network, self.facts = None, {}
@@ -253,8 +261,16 @@ class Scorer:
         }
         self.seen = {}
         for kind in sorted(kinds):  # "test" before "train"
+            examples = self.load(kind)
+            if kind == "train" and examples.size > REFERENCE_EXAMPLES:
+                logging.warning(
+                    "copies are looked for among %s of the %s images of --train_split=%s: "
+                    "copies of the others seem new",
+                    *(f"{n:,}" for n in (REFERENCE_EXAMPLES, examples.size)),
+                    self.of.train_split,
+                )
             self.seen[kind], digest = features.of_examples(
-                self.network, self.load(kind), REFERENCE_EXAMPLES,
+                self.network, examples, REFERENCE_EXAMPLES,
                 self.scores.score_batch_size, cache,
             )  # fmt: skip
             prefix = "" if kind == min(kinds) else f"{kind}_"

@@ -67,12 +67,14 @@ def load(split, options, others):
     shape = fit.shape(*feature.shape)
     if None in shape:
         raise UsageError(f"the images of {name} differ in size: set --image_size")
+    fit = fit._replace(channels=shape[-1])  # a colour set may have grey images
     decode = feature.decode_example
     if not fit.keeps(feature.shape):
         decode = in_python(lambda encoded: fit.read(io.BytesIO(encoded)))
     names = label.names if isinstance(label, tfds.features.ClassLabel) else None
     files = splits[split].file_instructions
-    examples = RecordExamples(where, files, shape, decode, names)
+    record_bytes = stored / sum(info.num_examples for info in infos)
+    examples = RecordExamples(where, files, shape, decode, names, record_bytes)
     if not fits_in_memory(examples.size, shape):
         return examples
     if not names:

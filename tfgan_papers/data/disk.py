@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from tfgan_papers.data.examples import Examples
 
-SHUFFLE_WINDOW = 8192  # size of the shuffle buffer of a streamed set, in examples
+SHUFFLE_WINDOW = 8192  # largest shuffle buffer of a streamed set, in examples
+WINDOW_BYTES = 1 << 30  # and in encoded bytes
 REMEDY = "it is damaged; delete that folder and prepare it again"
 
 
@@ -32,14 +33,17 @@ class RecordExamples(Examples):
         files: list of `FileInstruction`, the range of examples to read from each file.
         decode: graph function, encoded image (string scalar) -> uint8 tensor of `shape`.
         name, shape, class_names: see `Examples`.
+        record_bytes: mean size of a serialized example.
     """
 
     remedy = REMEDY
 
-    def __init__(self, name, files, shape, decode, class_names=None):
+    def __init__(self, name, files, shape, decode, class_names=None, record_bytes=1):
         size = sum(file.take for file in files)
         super().__init__(name, size, shape, class_names=class_names)
-        self.files, self.decode, self.window = files, decode, SHUFFLE_WINDOW
+        self.files, self.decode = files, decode
+        fitting = int(WINDOW_BYTES / max(1, record_bytes))
+        self.window = min(SHUFFLE_WINDOW, max(1, fitting))
 
     def keys(self):
         return self._records(self.size)

@@ -11,7 +11,10 @@ from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 
 GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
-BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+BAD_IMAGE = (
+    *(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
+    RuntimeError,  # of damaged AVIF, and as NotImplementedError of kinds of DDS and BLP
+)
 
 
 def margin(size: int) -> int:

@@ -11,6 +11,7 @@ blocks, so the score is the same to the last bit wherever the states were comput
 """
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -67,10 +68,36 @@ def state(of_block: Callable, merge: Callable, samples, reference):
         return functools.reduce(merge, states)
 
 
+class _OneThread:
+    """The context of `one_thread`.
+
+    BLAS has one number of threads for the whole process. The first thread that enters the
+    context therefore sets it, and the last one that leaves restores it.
+    """
+
+    def __init__(self):
+        self.lock, self.entered, self.limits = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if not self.entered:
+                self.limits = threadpoolctl.threadpool_limits(1, "blas")
+            self.entered += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.entered -= 1
+            if not self.entered:
+                self.limits.restore_original_limits()
+
+
+_ONE_THREAD = _OneThread()
+
+
 def one_thread():
     """The context in which states are computed: with more threads, BLAS sums in another
-    order."""
-    return threadpoolctl.threadpool_limits(1, "blas")
+    order. Several threads may be in it at once."""
+    return _ONE_THREAD
 
 
 def finite(samples: np.ndarray) -> np.ndarray:

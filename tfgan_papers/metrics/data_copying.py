@@ -12,7 +12,8 @@ is
 
 A generator that copies some images and misses others can have any value, and a blurred copy
 is farther away than its original. A value above 0 therefore excludes only copying of most
-training images. It is computed in float64.
+training images. The command compares with 50,000 training images at most, and warns that
+copies of others seem new. It is computed in float64.
 
 Differs: METRICS-4 | data-copying test | cells with a share of samples above tau | the
     same, and half a pair is added to U for continuity | none | a cell counts if it has 20

@@ -52,11 +52,14 @@ def kernel_distance(real, fake, features: Callable | None = None) -> float:
 
 def precision_recall(real, fake, features: Callable | None = None) -> tuple[float, float]:
     """Precision and recall by nearest neighbours, each 0 to 1 (Kynkaanniemi et al. 2019).
+    All images are used, where the command compares with 10,000 at most; the time grows with
+    the square of their number.
 
     Raises:
         UserError: there are fewer than 30 images of either.
     """
-    found = _score(_precision_recall, real, fake, features)
+    real, fake = _seen(real, fake, features)
+    found = _precision_recall.score(fake, _precision_recall.manifold(real.features))
     return found.value, found.recall
 
 
@@ -118,9 +121,14 @@ def _some(rows, limit=None):
 
 
 def _score(metric, real, fake, features):
-    seen = (_some(_features(images, features)) for images in (real, fake))
-    real, fake = (Activations(each, np.empty((len(each), 0))) for each in seen)
+    real, fake = _seen(real, fake, features)
     return metric.score(fake, metric.reference(real))
+
+
+def _seen(real, fake, features):
+    """The `Activations` of both."""
+    seen = (_some(_features(images, features)) for images in (real, fake))
+    return [Activations(each, np.empty((len(each), 0))) for each in seen]
 
 
 def _features(images, network):

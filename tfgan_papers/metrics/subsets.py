@@ -31,8 +31,8 @@ def spread(n: int, limit: int | None = None, seed: int = SEED) -> np.ndarray:
 class Subset(Examples):
     """Examples `first`, ..., `last` - 1 of other examples in the order of `spread`.
 
-    Records of tensorflow-datasets keep their order, because they are read in sequence and
-    were written in the order of a hash.
+    Records of tensorflow-datasets, and subsets of them, keep their order, because they are
+    read in sequence and were written in the order of a hash.
     """
 
     def __init__(self, examples: Examples, first: int, last: int):
@@ -40,13 +40,22 @@ class Subset(Examples):
         super().__init__(of.name, last - first, of.shape, class_names=of.class_names)
         self.read, self.read_labels, self.remedy = of.read, of.read_labels, of.remedy
         self.parallel_calls, self.window = of.parallel_calls, min(of.window, self.size)
-        self.of, self.first, self.last = of, first, last
+        self.of, self.first, self.numbers = of, first, _numbers(of, first, last)
 
     def keys(self):
-        if isinstance(self.of, RecordExamples):
+        if self.numbers is None:
             return self.of.keys().skip(self.first).take(self.size)
-        numbers = spread(self.of.size)[self.first : self.last]
-        return tf.data.Dataset.from_tensor_slices(np.int64(numbers))
+        return tf.data.Dataset.from_tensor_slices(self.numbers)
+
+
+def _numbers(of, first, last):
+    """The keys of the chosen examples; None for records, whose keys are not numbers."""
+    if isinstance(of, RecordExamples):
+        return None
+    chosen = np.int64(spread(of.size)[first:last])
+    if not isinstance(of, Subset):
+        return chosen
+    return None if of.numbers is None else of.numbers[chosen]
 
 
 def some(examples: Examples, limit: int | None = None) -> Subset:
