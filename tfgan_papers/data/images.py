@@ -65,12 +65,13 @@ class Fitting(NamedTuple):
         pixels become white.
         """
         channels = self.channels or (1 if image.getbands() in GREY else 3)
+        white = 65535 if image.format == "PNG" else None  # of more than 8 bits
         try:
             image = ImageOps.exif_transpose(image)
         except (TypeError, struct.error) as error:
             raise ValueError(f"its EXIF data are damaged ({error})") from error
         if image.mode[0] in "IF":
-            image = Image.fromarray(eight_bits(np.asarray(image)))
+            image = Image.fromarray(eight_bits(np.asarray(image), white))
         if "A" in image.getbands() or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -90,12 +91,16 @@ class Fitting(NamedTuple):
             return self(image)
 
 
-def eight_bits(levels: np.ndarray) -> np.ndarray:
+def eight_bits(levels: np.ndarray, white: int | None = None) -> np.ndarray:
     """Converts pixels of any type to uint8.
 
-    Files of 16 and 32 bits do not state the level of white, so the largest of `levels`
-    determines it: floats up to 1 are in [0, 1], other levels up to 255 have 8 bits, and
-    levels up to 65535 have 16 bits.
+    Except for PNG, files of 16 and 32 bits do not state the level of white, so the largest
+    of `levels` determines it: floats up to 1 are in [0, 1], other levels up to 255 have 8
+    bits, and levels up to 65535 have 16 bits.
+
+    Args:
+        levels: array of any shape.
+        white: the level of white, if it is known.
 
     Raises:
         ValueError: the levels are in none of these ranges.
@@ -113,5 +118,6 @@ def eight_bits(levels: np.ndarray) -> np.ndarray:
             f"its pixels run to {high:.8g}, which is white neither at 1 nor at 255: clip "
             "them to [0, 1], or scale them"
         )
-    white = 1 if fractions and high <= 1 else 255 if np.rint(high) <= 255 else 65535
+    if white is None:
+        white = 1 if fractions and high <= 1 else 255 if np.rint(high) <= 255 else 65535
     return np.uint8(np.rint(levels * (255 / white)))
