@@ -18,7 +18,7 @@ from tfgan_papers.runs.run import open_run
 RATE, STEPS, BATCH = 0.1, 4, 8
 
 
-def model_of(strategy, rate=RATE, normalized=True, **options):
+def model_of(strategy, rate=RATE, normalized=True, accumulated=None, **options):
     with distribution.scope(strategy):
         keras.utils.set_random_seed(3)
         z, x = keras.Input((5,)), keras.Input((4,))
@@ -27,14 +27,17 @@ def model_of(strategy, rate=RATE, normalized=True, **options):
             hidden = keras.layers.BatchNormalization()(hidden)
         generator = keras.Model(z, keras.layers.Dense(4)(hidden))
         model = LSGAN(generator, keras.Model(x, keras.layers.Dense(1)(x)), seed=7)
-        optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
+        optimizers = (
+            keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulated)
+            for _ in range(2)
+        )
         model.compile(*optimizers, **options)
         if rate:
             model.average_generator(rate)
     return model
 
 
-def trained(strategy, rate=RATE, **options):
+def trained(strategy, rate=RATE, epochs=1, **options):
     """The model, and G's weights after each step."""
     model, past = model_of(strategy, rate, **options), []
     keep = keras.callbacks.LambdaCallback(
@@ -43,7 +46,8 @@ def trained(strategy, rate=RATE, **options):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(STEPS * BATCH, 4)).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices(images).batch(BATCH, drop_remainder=True)
-    model.fit(distribution.distribute(strategy, batches), verbose=0, callbacks=[keep])
+    batches = distribution.distribute(strategy, batches)
+    model.fit(batches, epochs=epochs, verbose=0, callbacks=[keep])
     return model, past
 
 
@@ -55,6 +59,16 @@ def test_average_is_the_weighted_mean_of_what_there_was(jit_compile):
     shares = (1 - RATE) ** np.arange(STEPS)[::-1]
     for i, weight in enumerate(model.averaged_generator.weights):
         values = np.stack([weights[i] for weights in past])
+        expected = np.average(values, 0, shares) if weight.trainable else values[-1]
+        np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_with_gradient_accumulation_the_average_is_of_the_weights_after_each_move():
+    model, past = trained(tf.distribute.get_strategy(), accumulated=2, epochs=2)
+    assert model.g_optimizer.iterations == STEPS
+    moved, shares = past[1::2], (1 - RATE) ** np.arange(STEPS)[::-1]
+    for i, weight in enumerate(model.averaged_generator.weights):
+        values = np.stack([weights[i] for weights in moved])
         expected = np.average(values, 0, shares) if weight.trainable else values[-1]
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
 

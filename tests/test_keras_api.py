@@ -175,6 +175,26 @@ def test_an_optimizer_that_expects_a_scaled_loss_is_refused():
             tiny().compile(each, keras.optimizers.Adam())
 
 
+def test_an_optimizer_with_an_average_of_its_own_is_refused():
+    averaging = keras.optimizers.Adam(use_ema=True)
+    with pytest.raises(ValueError, match="g_optimizer has use_ema.*generator_average"):
+        tiny().compile("adam", averaging)
+    with pytest.raises(ValueError, match="g_optimizer has use_ema.*leave it out"):
+        MODELS["autoencoder"]().compile("adam", averaging)
+
+
+def test_networks_in_float16_are_refused():
+    """Their gradients vanish without a scaled loss."""
+    for policy in ("float16", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = tiny()
+        finally:
+            keras.config.set_dtype_policy("float32")
+        with pytest.raises(ValueError, match="float16.*dtype policy mixed_bfloat16"):
+            model.compile("adam", "adam")
+
+
 def test_keras_augmentation_layers_draw_by_step(images):
     """From one step, two copies of a model take the same step."""
     x = keras.Input((4, 4, 1))

@@ -12,7 +12,7 @@ from tests import launch
 from tests.tiny_models import FURTHER, LATENTS, MODELS, fit
 from tfgan_papers import layers
 from tfgan_papers.layers.initializers import Draw
-from tfgan_papers.papers import gan, gan_networks
+from tfgan_papers.papers import began_networks, gan, gan_networks
 
 
 @pytest.fixture
@@ -73,6 +73,64 @@ def test_samples_and_scores_of_networks_in_bfloat16_are_float32(policy, name, tm
     model.save(tmp_path / "model.keras")
     twin = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(twin.generate(z), samples)
+
+
+def relative_error(found, expected):
+    found, expected = (np.float32(tf.cast(x, tf.float32)) for x in (found, expected))
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("style", ["authors", "plain"])
+def test_began_in_bfloat16_is_began_in_float32(style, tmp_path, rng):
+    """Eagerly: in a graph, TensorFlow fuses its ELU into an exact kernel on some CPUs."""
+    found = []
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            narrow = began_networks.NETWORKS[style]._replace(width=8)
+            found.append(began_networks.networks((16, 16, 1), narrow, Draw(0)))
+        finally:
+            keras.config.set_dtype_policy("float32")
+    for exact, rounded in zip(*found, strict=True):
+        rounded.set_weights(exact.get_weights())
+        inputs = rng.uniform(-1, 1, (4, *exact.inputs[0].shape[1:])).astype("float32")
+        expected = exact(inputs)
+        assert 0 < relative_error(rounded(inputs), expected) < 0.03
+        rounded.save(tmp_path / "network.keras")
+        twin = keras.saving.load_model(tmp_path / "network.keras")
+        np.testing.assert_array_equal(twin(inputs), rounded(inputs))
+        activations = {getattr(x, "activation", None) for x in exact.layers}
+        assert keras.activations.elu in activations  # so float32 is Keras' own
+
+
+def test_elu_in_bfloat16_is_that_of_float32_near_zero():
+    x = tf.constant([-3.0, -0.5, -0.004, -0.002, -0.001, -5e-4, 0.0, 1e-3], tf.bfloat16)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        found = began_networks.elu_in_float32(x)
+        expected = tf.nn.elu(tf.cast(x, tf.float32))
+    assert found.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=2**-8)
+    slopes, of_float32 = (tape.gradient(y, x) for y in (found, expected))
+    np.testing.assert_array_equal(slopes, of_float32)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_the_bias_of_a_transposed_convolution_has_its_gradient_in_bfloat16(symmetric, rng):
+    """TensorFlow's sum of thousands of equal terms in bfloat16 stops growing."""
+    x = rng.normal(size=(16, 8, 8, 4)).astype("float32")
+    weights = rng.normal(size=(5, 5, 2, 4)), np.array([0.25, -0.5])
+    found = []
+    for policy in ("mixed_bfloat16", "float32"):
+        layer = layers.UpConv2D(2, 5, symmetric, dtype=policy, activation="sigmoid")
+        layer.build(x.shape)
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            images = layer(x)
+            loss = tf.reduce_sum(tf.cast(images, tf.float32))
+        found.append((images, tape.gradient(loss, layer.bias.value)))
+    for rounded, exact in zip(*found, strict=True):
+        assert relative_error(rounded, exact) < 0.02
 
 
 def test_a_run_trains_is_watched_and_serves_in_bfloat16(tmp_path):

@@ -113,13 +113,24 @@ class UpConv2D(keras.layers.Conv2DTranspose):
                     for taps, (rows, columns) in _by_phase(kernel, before)
                 ]
                 phases = tf.concat(phases, -1)
-            images = tf.nn.depth_to_space(phases, 2)
-            images = images + self.bias if self.use_bias else images
-            return self.activation(images)
-        images = super().call(inputs)
+            return self._finished(tf.nn.depth_to_space(phases, 2))
+        rounds = self.compute_dtype == "bfloat16"
+        images = self._without_bias(inputs) if rounds else super().call(inputs)
         if self.symmetric:
             images = images[:, before : before + 2 * height, before : before + 2 * width]
-        return images
+        return self._finished(images) if rounds else images
+
+    def _without_bias(self, inputs):
+        return ops.conv_transpose(inputs, self.kernel, self.strides, self.padding)
+
+    def _finished(self, images):
+        """Adds the bias and applies the activation.
+
+        The gradient of Keras' `ops.add` of a bias is a sum in bfloat16 on a CPU. With
+        thousands of terms, it stops growing at 256 times one of them.
+        """
+        images = images + self.bias if self.use_bias else images
+        return self.activation(images)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

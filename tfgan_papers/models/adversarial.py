@@ -101,7 +101,7 @@ class AdversarialModel(GenerativeModel):
 
         Args:
             rate: float, 0 to 1, the fraction of the distance to G's weights by which the
-                average moves in each step of G.
+                average moves with each update of G.
         """
         self.ema_rate = rate
         self.averaged_generator = surgery.clone_with_weights(self.generator)
@@ -118,7 +118,12 @@ class AdversarialModel(GenerativeModel):
         if network in self.histories:
             variables = getattr(self, network).trainable_variables
             gradients = self.histories[network].penalized_gradients(gradients, variables)
+        if network != "generator" or self.averaged_generator is None:
+            return super().apply_gradients(network, gradients)
+        before = tf.identity(self.g_optimizer.iterations)
         super().apply_gradients(network, gradients)
-        if network == "generator" and self.averaged_generator is not None:
-            rate = averaging.debiased_rate(self.ema_rate, self.g_optimizer.iterations)
-            averaging.ema_update(self.averaged_generator, self.generator, rate)
+        moves = tf.convert_to_tensor(self.g_optimizer.iterations)
+        rate = averaging.debiased_rate(self.ema_rate, moves)
+        # With gradient accumulation, the optimizer does not move G in each step.
+        rate = tf.where(moves > before, rate, 0.0)
+        averaging.ema_update(self.averaged_generator, self.generator, rate)

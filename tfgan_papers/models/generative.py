@@ -182,8 +182,9 @@ class GenerativeModel(keras.Model):
 
         Raises:
             ValueError: both networks have the same optimizer object, an optimizer expects
-                a scaled loss, or `steps_per_execution` is more than 1 on several replicas,
-                which Keras does not support.
+                a scaled loss or has an average of its own, a layer computes in float16, or
+                `steps_per_execution` is more than 1 on several replicas, which Keras does
+                not support.
         """
         optimizers = {k: keras.optimizers.get(each) for k, each in optimizers.items()}
         of_partner, of_generator = optimizers.values()
@@ -196,6 +197,19 @@ class GenerativeModel(keras.Model):
                     f"{name} expects a scaled loss, and these training steps do not scale "
                     "it: leave out loss_scale_factor and LossScaleOptimizer"
                 )
+            if each.use_ema:
+                instead = "set generator_average" if self.adversary else "leave it out"
+                raise ValueError(
+                    f"{name} has use_ema, and these models do not copy its average into "
+                    f"the network: {instead}"
+                )
+        layers = keras_internals.layers(*self.networks)
+        if any(layer.compute_dtype == "float16" for layer in layers):
+            raise ValueError(
+                "the networks compute in float16, in which small gradients vanish, and "
+                "these training steps do not scale the loss: build them with the dtype "
+                "policy mixed_bfloat16"
+            )
         self.replicas = self.distribute_strategy.num_replicas_in_sync
         if self.replicas > 1 and kwargs.get("steps_per_execution", 1) > 1:
             raise ValueError("steps_per_execution must be 1 on several replicas")
@@ -214,7 +228,7 @@ class GenerativeModel(keras.Model):
         self.optimizer = OptimizerGroup(optimizers)
         self.compiled_functions = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
-        for layer in keras_internals.layers(*self.networks):
+        for layer in layers:
             if hasattr(layer, "subpixel"):  # XLA's strided form is slow on a CPU
                 layer.subpixel = bool(jit_compile) and not on_gpu
 

@@ -13,7 +13,7 @@ from keras import ops
 from tfgan_papers import layers
 
 SIDE = 8  # Sec. 4.1: the last downsampled image is 8x8 at any resolution
-DEPTH = 2  # the author's `repeat`, inferred from the number of weights (BEGAN-2)
+DEPTH = 2  # tfswag/layers.py: depth, inferred from the number of weights (BEGAN-2)
 WEIGHT_STD = 0.01  # tfswag/layers.py
 
 
@@ -117,11 +117,22 @@ def networks(shape, style, draw, n_h=64, n_z=64):
     return generator, keras.Model(images, copies, name="discriminator")
 
 
+@keras.saving.register_keras_serializable("tfgan_papers")
+def elu_in_float32(x):
+    """ELU of a tensor of any dtype, which the result has too.
+
+    TensorFlow's kernel for CPUs computes exp(x) - 1 in bfloat16, so that all x between
+    -.0019 and 0 become 0. Only the kernel that is fused with a convolution does not.
+    """
+    return ops.cast(ops.elu(ops.cast(x, "float32")), x.dtype)
+
+
 def convolution(x, filters, kernel, strides=1):
     """Applies a 3x3 convolution and ELU."""
     kind = layers.DownConv2D if strides == 2 else keras.layers.Conv2D
     options = {"padding": "same", "kernel_initializer": kernel()}
-    return kind(filters, 3, activation="elu", **options)(x)
+    half = keras.config.dtype_policy().compute_dtype == "bfloat16"
+    return kind(filters, 3, activation=elu_in_float32 if half else "elu", **options)(x)
 
 
 def to_code(x, units, kernel):
@@ -197,6 +208,6 @@ def plain_decoder(codes, levels, channels, n, kernel):
 
 
 NETWORKS = {
-    "authors": Style(encoder, decoder, 64, WEIGHT_STD),  # tf_img_tech's README: filters
+    "authors": Style(encoder, decoder, 64, WEIGHT_STD),  # tf_img_tech's README: n=64
     "plain": Style(plain_encoder, plain_decoder, 128, None),  # config.py: conv_hidden_num
 }

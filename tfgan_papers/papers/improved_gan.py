@@ -19,8 +19,9 @@ Differs: IMPROVED-1 | weight of L_unsupervised | 1 | 1/2 | --fidelity | the two 
     conflict.
 Differs: IMPROVED-2 | feature matching | squared distance | its mean over the features
     (MNIST), mean absolute difference (CIFAR-10, SVHN) | --fidelity, --feature_matching |
-    a sum of 250 squares, or with --fidelity=code as the code: Adam nearly cancels the
-    factor.
+    a sum of 250 squares, or with --fidelity=code as the code. The factor matters: the
+    code's Adam adds 1e-8 inside the root, which acts like an epsilon of 1e-4, and with the
+    mean the gradients of G's hidden layers are of this size.
 Differs: IMPROVED-3 | networks for MNIST | five hidden layers in each | five in D, two in G
     | none | as the code: only it gives the widths.
 Differs: IMPROVED-4 | noise in D | on the output of each layer | std .3 on the image, .5
@@ -41,11 +42,18 @@ Differs: IMPROVED-9 | G's loss without feature matching | not stated | log(1 - D
     saturating loss | --feature_matching=none --loss | that of the code by default.
 Differs: IMPROVED-10 | network for SVHN | as for CIFAR-10 | two thirds of its channels |
     --network=cifar10 --dataset=svhn_cropped | as the code.
-Differs: IMPROVED-11 | learning rate on CIFAR-10, SVHN | not stated | constant, then
-    linear decay to zero, updated each epoch | --decay_epochs | updated each step.
-Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | noise instead
-    of dropout in D, three updates of G for one of D | --network=minibatch | as the code,
-    which has it only for CIFAR-10 and SVHN.
+Differs: IMPROVED-11 | training on CIFAR-10, SVHN | not stated | learning rate constant,
+    then linear decay to zero, updated each epoch. On 10 June 2016, the date of the paper:
+    with feature matching constant for 1,001 epochs (SVHN 501), and an average that starts
+    at D's weights, rate .001; with minibatch discrimination 500 epochs, the last 200 with
+    decay, no average; slope .1 in D | --decay_epochs | as since 14 June 2016, updated each
+    step.
+Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | CIFAR-10,
+    SVHN: noise instead of dropout in D, three updates of G for one of D. MNIST, 8 to 12
+    June 2016 (train_mnist_minibatch.py): convolutional networks like those of CIFAR-10,
+    noise .2, 400 labels per class, three updates of G, saturating loss, learning rate 3e-4,
+    500 epochs | --network=minibatch, --minibatch_kernels | CIFAR-10 and SVHN as the code;
+    on MNIST, --minibatch_kernels adds the layer to the dense network of feature matching.
 Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on CIFAR-10;
     number of labels not stated | none of the three | flags/improved_gan_table3_*.flags |
     --network=minibatch with them; target .9 (Sec. 3.4); ours are a reference batch of 100
@@ -60,8 +68,10 @@ Differs: IMPROVED-16 | data for G's step without labels | not stated | none | no
     batch that D has just seen, as BORROWED-1; only --feature_matching uses it, and Table 3
     has none.
 Differs: IMPROVED-17 | learning rate on MNIST | not stated | before 14 June 2016 .001 for
-    200 epochs, then linear decay to zero in 100, and no average; since then .003 |
-    --learning_rate, --decay_epochs, --average | .003, published together with the average.
+    200 epochs, then linear decay to zero in 100, no average, and gain and bias of G's last
+    layer initialized by a batch of samples; since then .003 | --learning_rate,
+    --decay_epochs, --average | .003, published together with the average; G's last layer
+    as in the code since then.
 """
 
 import dataclasses

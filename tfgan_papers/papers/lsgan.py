@@ -17,12 +17,15 @@ there. It lacks half of the stability experiments and the CIFAR-10 model.
 
 Differs: LSGAN-1 | scale of the loss | half the mean square (Eq. 2) | half the sum over the
     batch, a quarter of it for the mixture | --fidelity=code sums | a mean does not depend
-    on the batch size; Adam and RMSProp nearly cancel the factor.
+    on the batch size. Adam nearly cancels the factor. TensorFlow 1's RMSProp does not at
+    first, because its mean square starts at 1, nor for gradients below 1e-5, because it
+    adds 1e-10 inside the root.
 Differs: LSGAN-2 | targets | 0-1 scheme in the experiments (Sec. 3.2.3) | 0-1, but -1, 1, 0
     in BN_GD_ls_rms | --a --b --c | those of the paper by default.
 Differs: LSGAN-3 | update order | not stated | D, then G on the same latents; both at once
     for the mixture | none | as the code. D's update does not change G, so its samples are
-    computed once.
+    computed once, and G's moving averages are updated once with decay .9; the code updates
+    them in both runs, .81 in total.
 Differs: LSGAN-4 | labels in D | appended to the input of every convolution and dense layer
     | not appended to the image | --network=characters | as the code.
 Differs: LSGAN-5 | mixture | eight Gaussians; figures to 40,000 steps | nine, with one
