@@ -272,7 +272,9 @@ def test_a_study_has_the_steps_that_its_data_have_by_default():
     """Runs of a shorter study are not finished."""
     given = {"model": "lsgan", "dataset": "ring", "fidelity": "code"}
     settings = [{"loss": "least_squares"}, {"fidelity": "paper"}, {"steps": "9"}]
-    assert [study._steps(given, of) for of in settings] == [35_000, 40_000, 9]
+    assert [study._values(given, of).training.steps for of in settings] == [
+        *(35_000, 40_000, 9)
+    ]
 
 
 def test_of_two_runs_that_make_no_sense_the_first_to_end_is_named(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ def test_a_refused_study_keeps_its_runs_for_the_corrected_grid_alone(tmp_path):
     short = (*SHORT, "--seeds=1", f"--logdir={tmp_path}/study")
     ended = launch.fork(*short, "--grid=batch_size=20,2000")
     assert ended.code == 2 and "batch_size=2000 seed 1: " in ended.errors[0]
+    ended = launch.fork(*short, "--grid=batch_size=20,3000")
+    assert ended.code == 2 and "batch_size=3000 seed 1: " in ended.errors[0]
     ended = launch.fork(*short, "--grid=batch_size=20,30", "--learning_rate=0.2")
     assert ended.code == 2 and "another --logdir" in ended.errors[0]
     ended = launch.fork(*short, "--grid=batch_size=20,30")
@@ -52,6 +55,7 @@ def test_a_study_does_not_mix_runs_of_different_data(tmp_path):
     assert ended.code == 1 and "Traceback" not in ended.err
     (line,) = ended.errors
     assert "k=1 seed 2 and k=1 seed 1 were trained on different data" in line
+    assert f"delete {tmp_path}/study/k=1/seed-2 " in line
     assert (tmp_path / "study" / "study.json").read_bytes() == record
 
 
@@ -59,10 +63,16 @@ def test_runs_of_a_record_have_the_same_data_too(tmp_path):
     run = made(tmp_path, 2, "paper")
     run.folder.write("run.json", {"fingerprint": "b"})
     entry = {"setting": {"fidelity": "paper"}, "seed": 1}
-    study.Data([entry]).check(run)  # an older record does not say
-    study.Data([{**entry, "fingerprint": "b"}]).check(run)
-    with pytest.raises(UserError, match="different data"):
-        study.Data([{**entry, "fingerprint": "a"}]).check(run)
+    names = ("fidelity=paper", "fidelity=code", "fidelity=other")
+    of = dict.fromkeys(names, types.SimpleNamespace(data="folder"))
+    study.Data(of, [entry]).check(run)  # an older record does not say
+    study.Data(of, [{**entry, "fingerprint": "b"}]).check(run)
+    for setting in ("paper", "code"):  # options of the data are the same
+        other = {"setting": {"fidelity": setting}, "seed": 1, "fingerprint": "a"}
+        with pytest.raises(UserError, match="different data"):
+            study.Data(of, [other]).check(run)
+    of["fidelity=code"] = types.SimpleNamespace(data="digits")
+    study.Data(of, [other]).check(run)
     assert findings.found(run, {})["fingerprint"] == "b"
 
 
@@ -98,7 +108,9 @@ def test_the_error_of_a_run_is_that_of_its_last_attempt(tmp_path):
 def test_a_study_says_at_which_step_its_samples_are_judged(steps, said, caplog):
     caplog.set_level(logging.WARNING)
     given = {"model": "gan", "steps": steps, "report_steps": 1000}
-    assert study._steps(given, {}) == steps
+    of = study._values(given, {})
+    study._warn_of_late_steps({"a": of, "b": of})
+    assert caplog.text.count("--steps=") == bool(said)
     assert said in caplog.text and bool(said) == bool(caplog.text)
 
 

@@ -112,9 +112,11 @@ def test_sixteen_bits_become_eight(tmp_path, rng):
     assert np.abs(found[..., 0] - image / 257).max() <= 0.5
 
 
-@pytest.mark.parametrize(("suffix", "white"), [("png", 65535), ("tif", 255)])
-def test_a_dark_png_of_sixteen_bits_stays_dark(suffix, white, tmp_path, rng):
-    """PNG states its white. In other files the levels decide."""
+@pytest.mark.parametrize(
+    ("suffix", "white"), [("png", 65535), ("pgm", 65535), ("tif", 255)]
+)
+def test_a_dark_image_of_sixteen_bits_stays_dark(suffix, white, tmp_path, rng):
+    """PNG and PGM state their white. In other files the levels decide."""
     image = np.uint16(rng.integers(0, 256, (6, 6)))
     image[0, :2] = 0, 255
     save(tmp_path / f"a.{suffix}", image)

@@ -78,17 +78,12 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     free = settings.LOCATION | {"sample", "strip_steps"}
     fixed = {name: text for name, text in passed_on.items() if name not in free}
     kind = given.get("sample")
-    if "seed" in given:
-        raise UsageError("--seed: a study has the seeds 1 to --seeds: leave it out")
-    if study.cluster and "jobs" in given:
-        raise UsageError(
-            "--jobs is the number of runs at a time on this machine, and --cluster runs "
-            "them elsewhere: leave one out"
-        )
-    steps = {named(setting): _steps(given, setting) for setting in settings_of(grid)}
+    values = {named(setting): _values(given, setting) for setting in settings_of(grid)}
+    steps = {name: of.training.steps for name, of in values.items()}
+    _warn_of_late_steps(values)
     earlier = _earlier(study, grid, fixed, steps, scores.metrics)
     folder.lock()  # a second process would end the runs of the first
-    fresh = folder.read("study.json") is None
+    fresh = (folder.read("study.json") or {}).get("grid") is None
     _claim(folder, grid, fixed)
     runs = [
         StudyRun(setting, seed, folder_of(folder, setting, seed))
@@ -99,7 +94,7 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
         runs, earlier["runs"] = _shared_out(runs, earlier["runs"], steps, scores.metrics)
         print(f"{len(earlier['runs'])} runs are those of {study.runs_from}")
         earlier = earlier if earlier["runs"] else {}
-    data = Data(earlier.get("runs", ()))
+    data = Data(values, earlier.get("runs", ()))
     for run in runs:
         if run.finished(1, ()):
             data.check(run)
@@ -113,8 +108,8 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
     findings.report(folder, grid, fixed, runs, errors, scores, kind, earlier)
 
 
-def _steps(given, setting):
-    """The number of steps of a setting's runs, which may be a default of its data.
+def _values(given, setting):
+    """The `settings.Values` of a setting, with the defaults of its model and data.
 
     Raises:
         UsageError: the flags are invalid.
@@ -127,23 +122,27 @@ def _steps(given, setting):
     values = {**given, **varied}
     of_run = {k: v for k, v in values.items() if k == "model" or k in fields}
     try:
-        training = settings.resolve(of_run).training
+        return settings.resolve(of_run)
     except UsageError as error:
         raise UsageError(f"{named(setting)}: {error}") from error
-    steps, period = training.steps, training.report_steps
-    if steps < period:
-        logging.warning(
-            "--steps=%d is less than --report_steps=%d: the variety of the samples is "
-            "not measured, and no run fails for the lack of it",
-            *(steps, period),
-        )
-    elif steps % period:
-        logging.warning(
-            "--steps=%d is not a multiple of --report_steps=%d: the variety of the samples "
-            "is that of step %d",
-            *(steps, period, steps - steps % period),
-        )
-    return steps
+
+
+def _warn_of_late_steps(values):
+    """Warns of steps after the last report, at which the samples are judged."""
+    lengths = {(of.training.steps, of.training.report_steps) for of in values.values()}
+    for steps, period in sorted(lengths):
+        if steps < period:
+            logging.warning(
+                "--steps=%d is less than --report_steps=%d: the variety of the samples is "
+                "not measured, so it is no reason for a run to fail",
+                *(steps, period),
+            )
+        elif steps % period:
+            logging.warning(
+                "--steps=%d is not a multiple of --report_steps=%d: the variety of the "
+                "samples is that of step %d",
+                *(steps, period, steps - steps % period),
+            )
 
 
 def _passed_on(given, grid):
@@ -204,31 +203,35 @@ def _shared_out(runs, recorded, steps, metrics):
 
 
 class Data:
-    """The training data of the finished runs, which are the same for all of a setting."""
+    """Fingerprints of training data, which are equal for equal options."""
 
-    def __init__(self, recorded=()):
+    def __init__(self, values, recorded=()):
         """
         Args:
+            values: dict, the `settings.Values` of each setting, by `grid.named`.
             recorded: runs of an earlier record.
         """
-        self.known = {}  # setting -> (name of a run, fingerprint of its data)
+        self.options = {name: repr(of.data) for name, of in values.items()}
+        self.known = {}  # options -> (name of a run, fingerprint of its data)
         for run in recorded:
             if of := run.get("fingerprint"):  # absent in older records
                 name = f"{run_name(run['setting'], run['seed'])} of --runs_from"
-                self.known.setdefault(named(run["setting"]), (name, of))
+                self.known.setdefault(self.options[named(run["setting"])], (name, of))
 
     def check(self, run):
         """
         Raises:
-            UserError: a finished run of this setting had other data.
+            UserError: another run with the same options had other data.
         """
         if (of := run.fingerprint()) is None:
             return
-        first, known = self.known.setdefault(named(run.setting), (run.name, of))
+        options = self.options.get(named(run.setting))
+        first, known = self.known.setdefault(options, (run.name, of))
         if of != known:
             raise UserError(
                 f"{run.name} and {first} were trained on different data: use another "
-                f"--logdir for the study of the other data"
+                f"--logdir for the study of the other data, or delete {run.folder} to "
+                "train this run again"
             )
 
 
@@ -278,7 +281,7 @@ def run_all(
         scores: `ScoreOptions`.
         study: `StudyOptions`.
         kind: kind of picture with which each run ends, or None.
-        data: `Data` of the finished runs.
+        data: `Data`.
 
     Returns:
         dict, the error of each run that did not finish, by name.
@@ -288,7 +291,7 @@ def run_all(
         UserError: a worker of the cluster does not see the folder, or the runs of a
             setting had different data.
     """
-    data = data or Data()
+    data = data or Data({})
 
     def finished(run):
         return run.finished(steps[named(run.setting)], scores.metrics, kind)

@@ -11,6 +11,7 @@ from tfgan_papers.data.options import DataOptions
 from tfgan_papers.errors import UsageError
 
 GREY = (("1",), ("L",), ("L", "A"), ("I",), ("F",))  # bands, as Pillow names them
+STATE_WHITE = ("PNG", "PPM")  # Pillow scales the levels of the latter, also PGM, to 65535
 BAD_IMAGE = (
     *(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
     RuntimeError,  # of damaged AVIF, and as NotImplementedError of kinds of DDS and BLP
@@ -65,7 +66,7 @@ class Fitting(NamedTuple):
         pixels become white.
         """
         channels = self.channels or (1 if image.getbands() in GREY else 3)
-        white = 65535 if image.format == "PNG" else None  # of more than 8 bits
+        white = 65535 if image.format in STATE_WHITE else None  # of more than 8 bits
         try:
             image = ImageOps.exif_transpose(image)
         except (TypeError, struct.error) as error:
@@ -94,8 +95,8 @@ class Fitting(NamedTuple):
 def eight_bits(levels: np.ndarray, white: int | None = None) -> np.ndarray:
     """Converts pixels of any type to uint8.
 
-    Except for PNG, files of 16 and 32 bits do not state the level of white, so the largest
-    of `levels` determines it: floats up to 1 are in [0, 1], other levels up to 255 have 8
+    Most files of 16 and 32 bits do not state the level of white, so the largest of
+    `levels` determines it: floats up to 1 are in [0, 1], other levels up to 255 have 8
     bits, and levels up to 65535 have 16 bits.
 
     Args:

@@ -26,8 +26,8 @@ Differs: DCGAN-4 | statistics outside training | not stated | of the batch of sa
     features of D, means over batches of training images (svhn_semisup_analysis.py) | none |
     moving averages with decay .9, as in the port: a sample must not depend on the others of
     its batch, and a single sample has no variance. Each pass through D updates D's, which
-    linear_features and d_auc use. Data have 33% of their weight, 21% in the port's order,
-    30% in LSGAN; samples have the rest.
+    linear_features and d_auc use: batches of data have 33% of the weight in them (21% in
+    the port's order, 30% in LSGAN), and batches of samples have the rest.
 Differs: DCGAN-5 | face data | 350,000 boxes from web search | the same, not public | none |
     celeb_a; --crop=108 --image_size=64 are those of the port.
 Differs: DCGAN-6 | Adam | beta_1 .5, epsilon not stated | beta_1 decreases by a factor of
