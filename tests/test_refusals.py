@@ -178,11 +178,6 @@ CASES = {
         2,
         ["--seed: a study has the seeds 1 to --seeds"],
     ),
-    "runs at a time on a cluster": (
-        "--mode=study --grid=k=1,2 --jobs=2 --cluster=tcp://127.0.0.1:1",
-        2,
-        ["--jobs", "--cluster", "leave one out"],
-    ),
     "scores that are there twice": (
         "--metrics=diversity --metrics=coverage",
         2,

@@ -337,6 +337,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_runs_of_this_machine(whole, tmp
         assert not (lost / "summary.json").exists()
         ended = process.ended()
     assert ended.code == 0, ended.err
+    assert "--jobs=2 is not used with --cluster" in " ".join(ended.err.split())
     assert re.search("^resuming from step (6|12)", (lost / "log.txt").read_text(), re.M)
     for fidelity, expected in whole.alone.items():
         found = launch.tensors(tmp_path / f"fidelity={fidelity}" / "seed-1")

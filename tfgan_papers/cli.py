@@ -161,14 +161,8 @@ def run_mode(mode: str, values: dict[str, object]):
         _warn_of_unread(mode, values, options.fields(compare.CompareOptions))
         return compare.compare(options.build(compare.CompareOptions, values))
     if mode == "study":
-        typed = _typed()  # flagfiles of runs have a seed, and those of studies --jobs
-        if "seed" in typed:
+        if "seed" in _typed():  # flagfiles of runs have one
             raise UsageError("--seed: a study has the seeds 1 to --seeds: leave it out")
-        if "jobs" in typed and values.get("cluster"):
-            raise UsageError(
-                "--jobs is the number of runs at a time on this machine, and --cluster "
-                "runs them elsewhere: leave one out"
-            )
         return study.study(
             values,
             options.build(study.StudyOptions, values),

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+from absl import logging
+
 from tfgan_papers.errors import UsageError, UserError
 from tfgan_papers.options import Options, option
 from tfgan_papers.runs.folder import RunFolder
@@ -134,6 +136,10 @@ def executor(jobs: int, cluster: str | None):
         client = distributed.Client(cluster, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise UsageError(f"--cluster={cluster}: no Dask scheduler answers there") from error
+    if jobs > 1:
+        logging.warning(
+            "--jobs=%d is not used with --cluster, whose workers have --nthreads", jobs
+        )
     workers = len(client.scheduler_info()["workers"])
     print(f"{workers} Dask workers, progress at {client.dashboard_link}", flush=True)
     killed = ChildProcessError, distributed.KilledWorker
