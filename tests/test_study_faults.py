@@ -29,7 +29,7 @@ def test_a_refused_study_keeps_its_runs_for_the_corrected_grid_alone(tmp_path):
     short = (*SHORT, "--seeds=1", f"--logdir={tmp_path}/study")
     ended = launch.fork(*short, "--grid=batch_size=20,2000")
     assert ended.code == 2 and "batch_size=2000 seed 1: " in ended.errors[0]
-    ended = launch.fork(*short, "--grid=batch_size=20,3000")
+    ended = launch.fork(*short, "--grid=batch_size=3000")
     assert ended.code == 2 and "batch_size=3000 seed 1: " in ended.errors[0]
     ended = launch.fork(*short, "--grid=batch_size=20,30", "--learning_rate=0.2")
     assert ended.code == 2 and "another --logdir" in ended.errors[0]

@@ -103,7 +103,7 @@ def study(given: dict[str, object], study: StudyOptions, scores: ScoreOptions):
         errors = run_all(folder, runs, arguments, steps, scores, study, kind, data)
     except UsageError:
         if fresh:  # the corrected command may begin the study again
-            _release(folder, fixed, runs)
+            _release(folder, fixed)
         raise
     findings.report(folder, grid, fixed, runs, errors, scores, kind, earlier)
 
@@ -235,13 +235,13 @@ class Data:
             )
 
 
-def _release(folder, fixed, runs):
+def _release(folder, fixed):
     """Lets another study begin in the folder of one that is refused.
 
     Runs that have begun keep the folder for studies with the same flags, in any grid: a
     run's folder has the name of its setting.
     """
-    if any((run.folder / "flags.txt").exists() for run in runs):
+    if any(folder.path.glob("*/seed-*/flags.txt")):  # also of grids before
         return records.write(folder / "study.json", grid=None, flags=fixed)
     (folder / "study.json").unlink()
 
@@ -288,8 +288,8 @@ def run_all(
 
     Raises:
         UsageError: the flags of a run are invalid, and so is the study.
-        UserError: a worker of the cluster does not see the folder, or the runs of a
-            setting had different data.
+        UserError: a worker of the cluster does not see the folder, or runs with
+            equal options had different data.
     """
     data = data or Data({})
 
