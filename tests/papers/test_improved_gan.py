@@ -205,15 +205,20 @@ def test_without_an_average_the_classifier_is_d(rng):
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-6)
 
 
-def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(rng):
-    model = compiled(
-        improved_gan.ImprovedGAN(*small_networks(), average_rate=0.1, corrected=True)
+@pytest.mark.parametrize("accumulated", [None, 3])
+def test_the_corrected_average_is_a_weighted_mean_of_what_there_was(accumulated, rng):
+    """With gradient accumulation, of the weights after each move."""
+    model = improved_gan.ImprovedGAN(*small_networks(), average_rate=0.1, corrected=True)
+    optimizers = (
+        keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulated) for _ in range(2)
     )
+    model.compile(*optimizers)
     improved_gan_data.initialize_by_data(model, rng.normal(size=(50, 4)).astype("float32"))
     past = []
-    for _ in range(4):
+    for _ in range(4 * (accumulated or 1)):
         model.train_step(batch_of(rng))
         past.append([w.numpy() for w in model.discriminator.weights])
+    past = past[(accumulated or 1) - 1 :: accumulated]
     shares = 0.9 ** np.arange(4)[::-1]
     for i, weight in enumerate(model.averaged.weights):
         values = np.stack([weights[i] for weights in past])

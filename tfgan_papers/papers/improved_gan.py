@@ -52,8 +52,10 @@ Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | C
     SVHN: noise instead of dropout in D, three updates of G for one of D. MNIST, 8 to 12
     June 2016 (train_mnist_minibatch.py): convolutional networks like those of CIFAR-10,
     noise .2, 400 labels per class, three updates of G, saturating loss, learning rate 3e-4,
-    500 epochs | --network=minibatch, --minibatch_kernels | CIFAR-10 and SVHN as the code;
-    on MNIST, --minibatch_kernels adds the layer to the dense network of feature matching.
+    500 epochs; as published it cannot run, because its last deconvolution has stride 2 and
+    maps 16x16 to 28x28 | --network=minibatch, --minibatch_kernels | CIFAR-10 and SVHN as
+    the code; on MNIST, --minibatch_kernels adds the layer to the dense network of feature
+    matching.
 Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on CIFAR-10;
     number of labels not stated | none of the three | flags/improved_gan_table3_*.flags |
     --network=minibatch with them; target .9 (Sec. 3.4); ours are a reference batch of 100
@@ -289,10 +291,17 @@ class ImprovedGAN(AdversarialModel):
         return {"d_real": d_real, "d_fake": d_fake, "train_error": error}
 
     def average(self):
-        """Updates the moving average of D."""
-        rate = self.average_rate
+        """Updates the moving average of D.
+
+        With gradient accumulation over n steps, D moves in one of them, and so does the
+        average.
+        """
+        rate, steps = self.average_rate, self.step.value + 1
+        accumulated = self.d_optimizer.gradient_accumulation_steps or 1
         if self.corrected:
-            rate = averaging.debiased_rate(rate, self.step.value + 1)
+            rate = averaging.debiased_rate(rate, steps // accumulated)
+        if accumulated > 1:
+            rate = tf.where(steps % accumulated == 0, rate, 0.0)
         averaging.ema_update(self.averaged, self.discriminator, rate)
 
     def checkpointed(self):
