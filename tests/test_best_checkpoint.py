@@ -61,6 +61,21 @@ def test_the_manifest_of_an_export_has_the_scores_of_its_step_alone(continued):
     assert "scores" not in unscored
 
 
+def test_a_step_names_a_checkpoint_of_any_kind():
+    with launch.copy_of_trained() as folder:
+        ask = ("--mode=evaluate", "--metrics=diversity", f"--logdir={folder}")
+        ended = [launch.within(*ask, f"--checkpoint={n}") for n in ("5", "15", "7", "new")]
+        entries = json.loads((folder / "scores.json").read_text())[-2:]
+    assert [each.code for each in ended] == [0, 0, 1, 2], ended
+    assert [(entry["step"], entry["checkpoint"]) for entry in entries] == [
+        (5, "5"),  # in history/ alone
+        (15, "15"),
+    ]
+    assert entries[0]["value"] != entries[1]["value"]
+    assert "no checkpoint of step 7: there are those of the steps 5, 10, " in ended[2].err
+    assert "--checkpoint=new: give last, best, or the step" in ended[3].err
+
+
 @pytest.mark.parametrize(
     ("before", "done", "since", "kept"),
     [

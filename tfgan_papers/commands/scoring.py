@@ -30,9 +30,17 @@ class CheckpointOptions(Options):
 
     checkpoint: str = option(
         "last",
-        "Checkpoint to sample, score or, with --mode=export, export.",
-        choices=("last", "best"),
+        "Checkpoint to sample, score or, with --mode=export, export: last, best, or the "
+        "step of one in the run's checkpoints.",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (self.checkpoint in ("last", "best") or self.checkpoint.isdecimal()):
+            raise UsageError(
+                f"--checkpoint={self.checkpoint}: give last, best, or the step of a "
+                "checkpoint"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

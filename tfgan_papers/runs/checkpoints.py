@@ -21,6 +21,7 @@ from tfgan_papers import files
 from tfgan_papers.errors import UserError
 from tfgan_papers.models.adversarial import AdversarialModel
 
+KINDS = ("last", "best", "history")
 KEPT = 3  # in last/: if the newest is unreadable, the one before it is used
 
 
@@ -162,7 +163,24 @@ class Checkpoints:
             UserError: there are checkpoints, but none is readable.
         """
         paths = self._paths(kind, before, regular)
-        for path in reversed(paths):
+        return self._first_readable(paths[::-1]) if paths else None
+
+    def restore_step(self, step: int) -> int:
+        """Restores the checkpoint of a step, of any kind, and returns the step.
+
+        Raises:
+            UserError: there is none, or it is not readable.
+        """
+        every = [path for kind in KINDS for path in self.all(kind)]
+        if not (paths := [path for path in every if _step(path) == step]):
+            steps = ", ".join(map(str, sorted(set(map(_step, every)))))
+            there = f"there are those of the steps {steps}" if steps else "there are none"
+            raise UserError(f"{self.folder} has no checkpoint of step {step}: {there}")
+        return self._first_readable(paths)
+
+    def _first_readable(self, paths):
+        """Restores the first of the paths that is readable, and returns its step."""
+        for path in paths:
             try:
                 with files.without_wildcards(path.parent) as folder:
                     self.checkpoint.read(str(folder / path.name)).assert_consumed()
@@ -172,16 +190,12 @@ class Checkpoints:
                 raise  # the checkpoint may be good
             except Exception as error:  # damaged files raise a dozen different classes
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                logging.warning(
-                    "%s cannot be read (%s); trying the one before", path, reason
-                )
-        if paths:
-            raise UserError(
-                f"none of the {len(paths)} checkpoints in {self.folder / kind} can be "
-                f"read (the oldest: {reason}): use the version that wrote them, or if they "
-                "are damaged, another --logdir"
-            )
-        return None
+                logging.warning("%s cannot be read (%s); trying another", path, reason)
+        raise UserError(
+            f"none of the {len(paths)} checkpoints in {paths[0].parent} can be read (the "
+            f"oldest: {reason}): use the version that wrote them, or if they are damaged, "
+            "another --logdir"
+        )
 
 
 def _step(path):

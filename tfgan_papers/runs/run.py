@@ -143,7 +143,7 @@ class Run:
         """Restores the trained model of the folder on one device.
 
         Args:
-            kind: "last" or "best", the kind of the checkpoint.
+            kind: "last", "best", or the step of the checkpoint.
 
         Returns:
             (model, step).
@@ -157,7 +157,10 @@ class Run:
         of = self.settings(shape, np.zeros(shape), self.facts["examples"], classes)
         of = of._replace(steps=0)  # without warnings of a schedule that training has ended
         model = self.build(of, jit_compile=False)
-        step = Checkpoints(self.folder / "checkpoints", model).restore(kind)
+        checkpoints = Checkpoints(self.folder / "checkpoints", model)
+        if kind.isdecimal():
+            return model, checkpoints.restore_step(int(kind))
+        step = checkpoints.restore(kind)
         if step is None:
             raise UserError(
                 f"{self.folder} has no checkpoint in checkpoints/{kind}"
