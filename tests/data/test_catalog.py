@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 from unittest import mock
@@ -18,6 +19,7 @@ from tests import launch
 from tests.data.sets import (
     BATCH,
     COUNT,
+    PREPARED,
     Tiny,
     load,
     message,
@@ -122,12 +124,23 @@ def test_grey_image_of_a_colour_set_is_read_in_colour(tmp_path, rng):
 
 
 @pytest.mark.parametrize("scene", ["bedroom", "church_outdoor", "conference_room"])
+@pytest.mark.parametrize("installed", [False, True])
 def test_missing_lsun_is_told_before_it_is_downloaded_in_vain(
-    scene, network, tmp_path, monkeypatch
+    installed, scene, network, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(catalog.NEEDS, "lsun", "a_package_that_is_not_there")
+    """Without tensorflow_io, or with one whose library is of another TensorFlow."""
+    found = mock.MagicMock() if installed else None
+    if installed:
+        found.IODataset.from_lmdb.side_effect = NotImplementedError("undefined symbol")
+    monkeypatch.setitem(sys.modules, "tensorflow_io", found)
     said = message(UserError, dataset=f"lsun/{scene}", data_dir=str(tmp_path))
-    assert f"tfds build lsun/{scene}" in said and "a_package_that_is_not_there" in said
+    assert f"tfds build lsun/{scene}" in said and "--dataset=folder" in said
+    assert not network
+
+
+def test_an_empty_folder_of_data_is_the_default_one(network):
+    said = message(UserError, dataset="lsun/tower", data_dir="", download=False)
+    assert os.path.join(os.path.expanduser(PREPARED), "lsun", "tower") in said
     assert not network
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import importlib.util
 import io
 import json
 import logging as python_logging
@@ -29,7 +28,6 @@ from tfgan_papers.files import is_pattern
 DOWNLOAD_RETRIES = 3  # with the 10 of tensorflow-datasets, no network costs 200 s
 KNOWN = ("mnist", "fashion_mnist", "cifar10", "svhn_cropped", "celeb_a")
 BAD_BUILDER = (AssertionError, ImportError, OSError, RuntimeError, ValueError)
-NEEDS = {"lsun": "tensorflow_io"}  # otherwise noticed only after a 40 GB download
 BAD_DOWNLOAD = (
     *(OSError, tf.errors.OpError, tfds.download.DownloadError),  # requests': OSErrors
     tfds.download.download_manager.NonMatchingChecksumError,  # also a quota page
@@ -86,7 +84,7 @@ def load(split, options, others):
 def _builder(options, others):
     """Returns a prepared tfds builder. Uses the network only to download missing data."""
     name = options.dataset
-    folder = options.data_dir and os.path.expanduser(options.data_dir)
+    folder = os.path.expanduser(options.data_dir) if options.data_dir else None
     logging.get_absl_logger().addFilter(_is_worth_logging)
     try:
         builder = tfds.builder(name, data_dir=folder, try_gcs=False)
@@ -154,11 +152,12 @@ def _prepare(name, builder, download):
     )
     if not download:
         raise UserError(f"{name} is not in {builder.data_dir}. {remedy}")
-    package = NEEDS.get(builder.name)
-    if package and not importlib.util.find_spec(package):
+    if builder.name == "lsun" and not _reads_lmdb():  # or it fails after 40 GB
         raise UserError(
-            f"{name} is not in {builder.data_dir}, and tensorflow-datasets needs {package} "
-            f"to prepare it. {remedy}"
+            f"{name} is not in {builder.data_dir}, and tensorflow-datasets needs a "
+            f"tensorflow_io that works with TensorFlow {tf.__version__} to prepare it. "
+            "Save the images of its LMDB as files and give --dataset=folder "
+            f"--data_dir=THEIR_FOLDER. Or, with such a package: {remedy}"
         )
     logging.info("%s is not in %s: downloading it", name, builder.data_dir)
     downloader.MAX_RETRIES = DOWNLOAD_RETRIES
@@ -174,6 +173,20 @@ def _prepare(name, builder, download):
         ) from error
     if not builder.is_prepared():  # tensorflow-datasets skips a folder that exists
         raise UserError(f"{name} in {builder.data_dir} has no dataset_info.json: {REMEDY}")
+
+
+def _reads_lmdb():
+    """Whether tensorflow_io is installed and its library loads, which not every release
+    does with every TensorFlow."""
+    try:
+        import tensorflow_io
+
+        tensorflow_io.IODataset.from_lmdb(os.devnull)
+    except (ImportError, NotImplementedError):
+        return False
+    except (tf.errors.OpError, ValueError):
+        pass  # it has tried to read the file
+    return True
 
 
 def _is_worth_logging(record):
