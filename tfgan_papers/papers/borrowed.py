@@ -14,6 +14,9 @@ Differs: BORROWED-4 | initialization of minibatch features | not mentioned | fro
     (train_cifar_minibatch_discrimination.py: init_param) | none | from as many images as
     are compared in training, so that the features, which are sums over these, start with
     mean 0; --model=improved_gan follows the code.
+Differs: BORROWED-6 | minibatch features | a sum over all examples of the batch, the example
+    itself included (Sec. 3.2) | the example itself is excluded, a bias is added, and the
+    columns of T have learned norms (nn.py: MinibatchLayer) | none | as the code.
 """
 
 import dataclasses
