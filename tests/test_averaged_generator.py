@@ -73,6 +73,20 @@ def test_with_gradient_accumulation_the_average_is_of_the_weights_after_each_mov
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_average_survives_another_compile():
+    model, past = trained(tf.distribute.get_strategy())
+    sgds = (keras.optimizers.SGD(0.0) for _ in range(2))  # G stays where it is
+    model.compile(*sgds)
+    images = np.ones((BATCH, 4), "float32")
+    model.fit(images, batch_size=BATCH, verbose=0)
+    shares = (1 - RATE) ** np.arange(STEPS + 1)[::-1]
+    for i, weight in enumerate(model.averaged_generator.weights):
+        if weight.trainable:
+            values = np.stack([weights[i] for weights in [*past, past[-1]]])
+            expected = np.average(values, 0, shares)
+            np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_an_average_at_rate_1_is_the_generator():
     model, past = trained(tf.distribute.get_strategy(), rate=1.0)
     for weight, last in zip(model.averaged_generator.weights, past[-1], strict=True):

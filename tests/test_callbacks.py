@@ -85,6 +85,15 @@ def constant(model):
         weight.assign(tf.zeros_like(weight))
 
 
+def test_training_ends_at_the_first_scalar_that_is_not_finite(images, caplog):
+    model = compiled("gan")
+    model.compile(keras.optimizers.SGD(1e30), keras.optimizers.SGD(1e30))
+    stop = callbacks.TerminateOnNaN()
+    model.fit(images, batch_size=8, epochs=9, verbose=0, callbacks=[stop])
+    assert 0 < model.steps_done < len(images) // 8
+    assert "training ends" in caplog.text
+
+
 def test_the_collapse_watch_measures_warns_and_stops(images, caplog):
     model = compiled("gan")
     watch = callbacks.CollapseWatch(images, stop=True)

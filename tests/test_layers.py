@@ -137,7 +137,14 @@ def padded_convolution(x, kernel, before):
 
 
 PADDINGS = [
-    *((3, False, 0), (3, True, 1), (4, False, 1), (5, False, 1), (5, True, 2)),
+    *(
+        (1, False, 0),
+        (3, False, 0),
+        (3, True, 1),
+        (4, False, 1),
+        (5, False, 1),
+        (5, True, 2),
+    ),
     *((6, False, 2), (7, False, 2)),
 ]
 FORMS = pytest.mark.parametrize(

@@ -7,6 +7,7 @@ They use the parts of the command line's runs, without a run folder. What a call
 measures is in the logs, and so in `History` and for Keras' own callbacks to monitor.
 """
 
+import math
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -21,7 +22,10 @@ from tfgan_papers.metrics import coverage, subsets
 from tfgan_papers.runs import callbacks, collapse, sheets
 from tfgan_papers.runs.checkpoints import Checkpoints
 
-__all__ = ["CollapseWatch", "ExactCheckpoint", "SampleSheets", "Scores"]
+__all__ = [
+    *("CollapseWatch", "ExactCheckpoint", "SampleSheets", "Scores"),
+    "TerminateOnNaN",
+]
 BLOCK = 200  # samples that are drawn at once
 
 
@@ -98,6 +102,20 @@ class CollapseWatch(keras.callbacks.Callback):
             logging.warning(collapse.sentence(self.reports))
         if self.stop and self.verdict == "collapsed":
             self.model.stop_training = True
+
+
+class TerminateOnNaN(keras.callbacks.Callback):
+    """Ends the training after the first batch with a scalar that is not finite.
+
+    Keras' callback of this name reads `loss`, which these models do not have.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name, value in (logs or {}).items():
+            if not math.isfinite(value):
+                logging.warning("batch %d: %s is %s, training ends", batch, name, value)
+                self.model.stop_training = True
+                return
 
 
 class Scores(keras.callbacks.Callback):

@@ -13,6 +13,12 @@ def layers(*networks: keras.Model) -> list[keras.layers.Layer]:
     return [x for net in networks for x in net._flatten_layers(include_self=False)]
 
 
+def last_layer(network: keras.Model) -> keras.layers.Layer:
+    """Returns the layer that computes the first output of a functional network."""
+    layer = network.outputs[0]._keras_history.operation
+    return last_layer(layer) if isinstance(layer, keras.Model) else layer
+
+
 def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
     """Returns the seed generators of Keras' own stochastic layers.
 
@@ -24,6 +30,11 @@ def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:
         if not getattr(layer, "draws_from_step", False)
         for generator in layer._seed_generators
     ]
+
+
+def metrics(model: keras.Model) -> list[keras.Metric]:
+    """Returns the metrics that are attributes of the model."""
+    return model._metrics
 
 
 def index_of(optimizer: keras.Optimizer, variable) -> int:

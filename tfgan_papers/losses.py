@@ -6,7 +6,7 @@ D(x) = sigmoid(score). Least squares uses them directly. `--loss` selects a loss
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import keras
@@ -240,10 +240,15 @@ def get(identifier: str | dict | AdversarialLoss) -> AdversarialLoss:
             returned as it is.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or it is none of these.
     """
     if isinstance(identifier, AdversarialLoss):
         return identifier
+    if not isinstance(identifier, (str, Mapping)):
+        raise ValueError(
+            f"loss {identifier} is no AdversarialLoss: give one, or a name, "
+            f"{', '.join(LOSSES)}"
+        )
     if isinstance(identifier, str):
         identifier = {"name": identifier}
     arguments = dict(identifier)
@@ -271,6 +276,19 @@ def config_of(loss: AdversarialLoss) -> dict:
             f"a loss of your own cannot be saved: only those by name, {', '.join(LOSSES)}"
         )
     return loss.config
+
+
+def named(table: dict, function: Callable | str | None):
+    """The function with this name in `table`; a function is returned as it is.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if not isinstance(function, str):
+        return function
+    if function not in table:
+        raise ValueError(f"{function!r} is none of {', '.join(table)}")
+    return table[function]
 
 
 def name_of(table: dict, function: Callable):

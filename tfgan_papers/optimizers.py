@@ -207,6 +207,17 @@ class HeavyBall(keras.optimizers.SGD):
         self.initial_learning_rate = float(learning_rate)
         self.steps_per_epoch = steps_per_epoch
 
+    @property
+    def learning_rate(self):
+        return self.learning_rate_at(self.iterations)
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        raise ValueError(
+            "HeavyBall computes its own learning rate: give it another initial one, or use "
+            "keras.optimizers.SGD"
+        )
+
     def learning_rate_at(self, step):
         """The learning rate at an integer step, a float32 scalar."""
         # Computed from the logarithm: in float32 the factor would round to 1.00000405.

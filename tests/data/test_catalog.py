@@ -32,7 +32,6 @@ from tests.data.sets import (
     tiny,
 )
 from tfgan_papers import data
-from tfgan_papers.data import catalog
 from tfgan_papers.data import examples as examples_module
 from tfgan_papers.errors import UsageError, UserError
 

@@ -24,7 +24,8 @@ class DownConv2D(keras.layers.Conv2D):
             first.
 
     Raises:
-        ValueError: `symmetric`, and the side is even.
+        ValueError: `symmetric`, and the side is even; or the layer has another stride, a
+            dilation or groups.
     """
 
     subpixel = False  # if True, computes the same sums with stride 1, see `_by_phase`
@@ -33,12 +34,14 @@ class DownConv2D(keras.layers.Conv2D):
         kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
         super().__init__(filters, kernel_size, **kwargs)
         _check_side(self.kernel_size, symmetric)
+        _check_stride(self)
         self.symmetric = symmetric
 
     def convolution_op(self, inputs, kernel):
         height, width, channels = inputs.shape[1:]
         before = _padding(kernel.shape[0], self.symmetric)
-        if self.subpixel and height % 2 == width % 2 == 0:
+        sub = self.subpixel and min(self.kernel_size) > 1  # one tap is of one phase
+        if sub and height % 2 == width % 2 == 0:
             phases = tf.nn.space_to_depth(inputs, 2)
             if _in_one(kernel, before, channels, self.filters):
                 taps = ops.transpose(_six_taps(kernel, before), (0, 2, 1, 3, 4, 5))
@@ -88,12 +91,13 @@ class UpConv2D(keras.layers.Conv2DTranspose):
         kwargs = {"strides": 2, "padding": "valid" if symmetric else "same", **kwargs}
         super().__init__(filters, kernel_size, **kwargs)
         _check_side(self.kernel_size, symmetric)
+        _check_stride(self)
         self.symmetric = symmetric
 
     def call(self, inputs):
         height, width, channels = inputs.shape[1:]
         before = _padding(self.kernel_size[0], self.symmetric)
-        if self.subpixel:
+        if self.subpixel and min(self.kernel_size) > 1:
             kernel = ops.cast(self.kernel, inputs.dtype)
             # The kernel is (rows, columns, outputs, inputs). The sum is over x[j - m], so
             # the taps are flipped.
@@ -143,6 +147,15 @@ class UpConv2D(keras.layers.Conv2DTranspose):
 def _check_side(kernel_size, symmetric):
     if symmetric and not all(side % 2 for side in kernel_size):
         raise ValueError(f"symmetric padding needs an odd kernel_size, not {kernel_size}")
+
+
+def _check_stride(layer):
+    two = layer.strides == (2, 2) and layer.dilation_rate == (1, 1)
+    if not two or getattr(layer, "groups", 1) != 1:
+        raise ValueError(
+            f"{type(layer).__name__} has stride 2, no dilation and no groups: leave out "
+            "strides, dilation_rate and groups"
+        )
 
 
 def _padding(kernel_size, symmetric):

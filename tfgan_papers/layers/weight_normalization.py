@@ -3,6 +3,12 @@
 import keras
 from keras import ops
 
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)  # the axis of units is the last but one of their kernels
+
 
 @keras.saving.register_keras_serializable("tfgan_papers")
 class WeightNormalization(keras.layers.Wrapper):
@@ -43,7 +49,7 @@ class WeightNormalization(keras.layers.Wrapper):
         self.activation = keras.activations.get(activation)
         self.trainable_gain, self.initial_std = trainable_gain, initial_std
         self.epsilon, self.initializing = epsilon, False
-        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+        transposed = isinstance(layer, TRANSPOSED)
         self.units_axis = -2 if transposed else -1
 
     def build(self, input_shape):

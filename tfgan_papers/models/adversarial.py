@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfgan_papers.models import averaging, surgery
+from tfgan_papers.models import averaging, checks, surgery
 from tfgan_papers.models.generative import GenerativeModel
 
 
@@ -13,7 +13,7 @@ def check_reconstructs(name: str, generator: keras.Model, discriminator: keras.M
         ValueError: the output of D does not have the shape of the images.
     """
     gives, images = (x.outputs[0].shape[1:] for x in (discriminator, generator))
-    if gives != images:
+    if not checks.fits(gives, images):
         raise ValueError(
             f"D gives {gives} for images {images}: {name}'s D is an autoencoder"
         )
@@ -118,12 +118,9 @@ class AdversarialModel(GenerativeModel):
         if network in self.histories:
             variables = getattr(self, network).trainable_variables
             gradients = self.histories[network].penalized_gradients(gradients, variables)
-        if network != "generator" or self.averaged_generator is None:
-            return super().apply_gradients(network, gradients)
-        before = tf.identity(self.g_optimizer.iterations)
         super().apply_gradients(network, gradients)
-        moves = tf.convert_to_tensor(self.g_optimizer.iterations)
-        rate = averaging.debiased_rate(self.ema_rate, moves)
-        # With gradient accumulation, the optimizer does not move G in each step.
-        rate = tf.where(moves > before, rate, 0.0)
-        averaging.ema_update(self.averaged_generator, self.generator, rate)
+        if network == "generator" and self.averaged_generator is not None:
+            rate = averaging.rate_in_step(
+                self.ema_rate, self.step.value, self.g_optimizer, corrected=True
+            )
+            averaging.ema_update(self.averaged_generator, self.generator, rate)

@@ -19,7 +19,7 @@ def ema_update(average: keras.Model, network: keras.Model, rate: float | tf.Tens
     """
     for mean, weight in zip(average.weights, network.weights, strict=True):
         if weight.trainable:
-            mean.assign_add(rate * (weight - mean))
+            mean.assign_add(tf.cast(rate, weight.dtype) * (weight - mean))
         else:
             mean.assign(weight)
 
@@ -42,6 +42,26 @@ def debiased_rate(rate: float, moves: tf.Tensor) -> tf.Tensor:
         return tf.constant(1.0)
     t = tf.cast(moves, tf.float32)
     return -rate / tf.math.expm1(t * math.log1p(-rate))
+
+
+def rate_in_step(
+    rate: float, step: tf.Tensor, optimizer: keras.Optimizer, corrected: bool
+) -> tf.Tensor | float:
+    """The rate of a moving average in a training step.
+
+    With gradient accumulation over n steps, the optimizer moves the network in one of them,
+    and the average moves in one of them. In the others the rate is 0.
+
+    Args:
+        rate: float, 0 to 1.
+        step: integer scalar, the number of steps before this one.
+        optimizer: the optimizer of the network.
+        corrected: bool, whether to apply `debiased_rate`.
+    """
+    accumulated, steps = optimizer.gradient_accumulation_steps or 1, step + 1
+    if corrected:
+        rate = debiased_rate(rate, steps // accumulated)
+    return rate if accumulated == 1 else tf.where(steps % accumulated == 0, rate, 0.0)
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")
@@ -69,6 +89,7 @@ class HistoricalAveraging(keras.layers.Layer):
             )
             for i, v in enumerate(variables)
         ]
+        self.places = {id(v): i for i, v in enumerate(variables)}
         self.built = True
 
     def penalized_gradients(self, gradients, variables):
@@ -76,14 +97,23 @@ class HistoricalAveraging(keras.layers.Layer):
 
         Args:
             gradients: list of tensors, one per variable.
-            variables: list of variables, theta.
+            variables: list of variables, theta, or without those that were frozen since.
 
         Returns:
             A list of tensors of the same shapes.
+
+        Raises:
+            ValueError: a variable was frozen when the model was built.
         """
+        if not all(id(v) in self.places for v in variables):
+            raise ValueError(
+                "historical averaging knows the weights that could be trained when the "
+                "model was built: set `trainable` before"
+            )
+        means = [self.means[self.places[id(v)]] for v in variables]
         self.count.assign_add(1)
         count, penalized = tf.convert_to_tensor(self.count), []
-        for gradient, theta, mean in zip(gradients, variables, self.means, strict=True):
+        for gradient, theta, mean in zip(gradients, variables, means, strict=True):
             theta = tf.convert_to_tensor(theta)
             mean.assign_add((theta - mean) / tf.cast(count, theta.dtype))
             penalized.append(gradient + 2.0 * self.weight * (theta - mean))

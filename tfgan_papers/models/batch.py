@@ -52,11 +52,35 @@ def _classes(labels, classes):
         raise ValueError("this model learns from labels: fit takes (images, labels)")
     if labels.shape.rank not in (1, None) and labels.shape[1:] != (1,):
         raise ValueError(f"labels have the shape {labels.shape}: they are integers (n,)")
-    labels = tf.reshape(labels, (-1,))
+    return _of_classes(tf.reshape(labels, (-1,)), classes)
+
+
+def checked_labels(labels, classes: int) -> tf.Tensor | None:
+    """Labels for a network that draws images, as int32.
+
+    Args:
+        labels: classes (batch,), or None.
+        classes: int, the number of classes, or 0.
+
+    Raises:
+        ValueError: there are no labels and the network has classes, or the reverse.
+        InvalidArgumentError: a label is not a class.
+    """
+    if (labels is None) == bool(classes):
+        there = f"the classes 0 to {classes - 1}" if classes else "no classes"
+        raise ValueError(f"label is {labels}, and this generator has {there}")
+    if labels is None:
+        return None
+    return tf.cast(_of_classes(tf.convert_to_tensor(labels), classes), tf.int32)
+
+
+def _of_classes(labels, classes):
     numbers = tf.cast(labels, tf.int32)
-    of_classes = tf.reduce_all((numbers >= 0) & (numbers < classes))
+    of_classes = (numbers >= 0) & (numbers < classes)
+    if labels.dtype.is_floating:
+        of_classes &= tf.cast(numbers, labels.dtype) == labels
     line = f"a label is not one of the classes 0 to {classes - 1}:"
-    return _asserted(labels, of_classes, line, numbers)
+    return _asserted(labels, tf.reduce_all(of_classes), line, labels)
 
 
 def _asserted(tensor, condition, *lines):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgan_papers import losses, noise
-from tfgan_papers.models import adversarial, augmentation, surgery
+from tfgan_papers.models import adversarial, augmentation, checks, surgery
 
 
 class ScalarCriticModel(adversarial.AdversarialModel):
@@ -28,8 +28,9 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: the loss or an augmentation is unknown, the data to augment are not
-            images, or `matching` is given and D has no layer "features".
+        ValueError: the loss, `matching` or an augmentation is unknown, D ends in a sigmoid
+            and the loss is of cross entropy, the data to augment are not images, or
+            `matching` is given and D has no layer "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -46,8 +47,9 @@ class ScalarCriticModel(adversarial.AdversarialModel):
         super().__init__(generator, discriminator, **kwargs)
         self.augmentations = augmentation.check(augmentations, discriminator)
         self.loss_terms = losses.get(loss)
-        named = isinstance(matching, str)
-        self.matching = losses.MATCHING[matching] if named else matching
+        if self.loss_terms.to_probability is ops.sigmoid:
+            checks.check_logits(discriminator)
+        self.matching = losses.named(losses.MATCHING, matching)
         if self.matching is not None:
             features = discriminator.get_layer("features").output
             self.features = surgery.part_of(discriminator, features)

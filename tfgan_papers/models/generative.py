@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops, saving
 
 from tfgan_papers import keras_internals, noise
-from tfgan_papers.models import batch, docstrings, surgery
+from tfgan_papers.models import batch, checks, docstrings, surgery
 from tfgan_papers.models.optimizer_group import OptimizerGroup
 
 
@@ -84,7 +84,7 @@ class GenerativeModel(keras.Model):
                 f"{type(self).__name__} takes no classes: GAN, DCGAN and LSGAN do"
             )
         gives, takes = generator.outputs[0].shape[1:], partner.inputs[0].shape[1:]
-        if not _fits(gives, takes):
+        if not checks.fits(gives, takes):
             raise ValueError(
                 f"the generator gives {gives}, and the {self.partner_name} takes {takes}: "
                 "both shapes are that of an example"
@@ -182,37 +182,15 @@ class GenerativeModel(keras.Model):
 
         Raises:
             ValueError: both networks have the same optimizer object, an optimizer expects
-                a scaled loss or has an average of its own, a layer computes in float16, or
+                a scaled loss or has an average of its own, a layer computes in float16 or
+                has a regularizer, Keras' losses or metrics are given, or
                 `steps_per_execution` is more than 1 on several replicas, which Keras does
                 not support.
         """
         optimizers = {k: keras.optimizers.get(each) for k, each in optimizers.items()}
         of_partner, of_generator = optimizers.values()
-        if of_partner is of_generator:
-            names = " and ".join(optimizers)
-            raise ValueError(f"{names} are one object: each network needs its own")
-        for name, each in optimizers.items():
-            if getattr(each, "loss_scale_factor", None) or hasattr(each, "inner_optimizer"):
-                raise ValueError(
-                    f"{name} expects a scaled loss, and these training steps do not scale "
-                    "it: leave out loss_scale_factor and LossScaleOptimizer"
-                )
-            if each.use_ema:
-                instead = "set generator_average" if self.adversary else "leave it out"
-                raise ValueError(
-                    f"{name} has use_ema, and these models do not copy its average into "
-                    f"the network: {instead}"
-                )
-        layers = keras_internals.layers(*self.networks)
-        if any(layer.compute_dtype == "float16" for layer in layers):
-            raise ValueError(
-                "the networks compute in float16, in which small gradients vanish, and "
-                "these training steps do not scale the loss: build them with the dtype "
-                "policy mixed_bfloat16"
-            )
+        checks.check_compile(self, optimizers, kwargs)
         self.replicas = self.distribute_strategy.num_replicas_in_sync
-        if self.replicas > 1 and kwargs.get("steps_per_execution", 1) > 1:
-            raise ValueError("steps_per_execution must be 1 on several replicas")
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         if jit_compile == "auto":
             jit_compile = on_gpu
@@ -228,7 +206,7 @@ class GenerativeModel(keras.Model):
         self.optimizer = OptimizerGroup(optimizers)
         self.compiled_functions = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
-        for layer in layers:
+        for layer in keras_internals.layers(*self.networks):
             if hasattr(layer, "subpixel"):  # XLA's strided form is slow on a CPU
                 layer.subpixel = bool(jit_compile) and not on_gpu
 
@@ -243,6 +221,15 @@ class GenerativeModel(keras.Model):
     def networks(self) -> tuple[keras.Model, keras.Model]:
         """The generator and its partner."""
         return self.generator, getattr(self, self.partner_name)
+
+    def export(self, filepath, *args, **kwargs):
+        """Exports the generator as `keras.Model.export` does, by default for any number of
+        latents."""
+        inputs = [
+            keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in self.generator.inputs
+        ]
+        kwargs.setdefault("input_signature", [inputs if len(inputs) > 1 else inputs[0]])
+        return super().export(filepath, *args, **kwargs)
 
     # Sampling.
 
@@ -265,7 +252,11 @@ class GenerativeModel(keras.Model):
 
         Returns:
             float32 (batch, height, width, channels), or points (batch, dimensions).
+
+        Raises:
+            ValueError, InvalidArgumentError: see `batch.checked_labels`.
         """
+        labels = batch.checked_labels(labels, self.classes)
         return self.sampling_generator(self.with_labels(z, labels), training=False)
 
     @property
@@ -303,7 +294,9 @@ class GenerativeModel(keras.Model):
 
     @property
     def metrics(self):
-        return self.means
+        own = {id(mean) for mean in self.means}
+        others = keras_internals.metrics(self)
+        return [*self.means, *(each for each in others if id(each) not in own)]
 
     @property
     def steps_done(self) -> int:
@@ -350,6 +343,7 @@ class GenerativeModel(keras.Model):
             ValueError, InvalidArgumentError: see `batch.unpack`.
         """
         images, labels = batch.unpack(data, self.learned_classes)
+        images = tf.nest.map_structure(self._as_input, images)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         if not training:
             done = tf.reduce_max([mean.count.value for mean in self.means])
@@ -361,6 +355,21 @@ class GenerativeModel(keras.Model):
         if self.flip:
             images = tf.nest.map_structure(lambda x: flipped(x, stream), images)
         return images, labels, stream
+
+    def _as_input(self, images):
+        """Images in the dtype of the partner's input.
+
+        Raises:
+            ValueError: they do not have its shape.
+        """
+        input = self.networks[1].inputs[0]
+        takes, given = input.shape[1:], images.shape[1:]
+        if images.shape.rank is not None and not checks.fits(given, takes):
+            raise ValueError(
+                f"an image has the shape {tuple(given)}, and the {self.partner_name} takes "
+                f"{tuple(takes)}"
+            )
+        return tf.cast(images, input.dtype)
 
     def run_compiled(
         self, function: Callable, stream: noise.Stream, *tensors: tf.Tensor | None
@@ -378,11 +387,11 @@ class GenerativeModel(keras.Model):
 
         def run(base, replica, *tensors):
             with noise.use(noise.Stream(base, replica, self.compiled_by_xla)):
-                return function(*tensors)
+                return tf.nest.map_structure(_dense, function(*tensors))
 
         if self.compiled_functions is not None:
             run = self.compiled_functions.setdefault(
-                function.__name__, tf.function(run, jit_compile=True, autograph=False)
+                function, tf.function(run, jit_compile=True, autograph=False)
             )
         return run(stream.branch(), stream.replica, *tensors)
 
@@ -442,7 +451,16 @@ class GenerativeModel(keras.Model):
         return self.logs(scalars)
 
     def logs(self, scalars: dict[str, tf.Tensor], weight=None) -> dict[str, tf.Tensor]:
-        """Updates and returns the running means of the given scalars."""
+        """Updates and returns the running means of the given scalars.
+
+        Raises:
+            ValueError: a name is not in `scalars` of the class.
+        """
+        if unknown := sorted(scalars.keys() - set(self.scalars)):
+            raise ValueError(
+                f"{unknown[0]} is not in {type(self).__name__}.scalars, the names of what "
+                "is reported: add it there"
+            )
         means = [mean for mean in self.means if mean.name in scalars]
         for mean in means:
             mean.update_state(scalars[mean.name], weight)
@@ -467,11 +485,9 @@ class GenerativeModel(keras.Model):
         raise NotImplementedError(f"{type(self).__name__} has no evaluation")
 
 
-def _fits(gives, takes):
-    """Whether two shapes agree where both are known."""
-    return len(gives) == len(takes) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(gives, takes, strict=True)
-    )
+def _dense(tensor):
+    """The tensor, or the gradient of an embedding as a tensor."""
+    return tf.convert_to_tensor(tensor) if isinstance(tensor, tf.IndexedSlices) else tensor
 
 
 def flipped(images: tf.Tensor, stream: noise.Stream) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgan_papers import noise
 from tfgan_papers.data import RANGES
+from tfgan_papers.models import batch
 
 
 class Generator:
@@ -45,16 +46,8 @@ class Generator:
         Raises:
             ValueError: there is no label and the generator has classes, or the reverse.
         """
-        if (label is None) == bool(self.classes):
-            there = f"the classes 0 to {self.classes - 1}" if self.classes else "no classes"
-            raise ValueError(f"label is {label}, and this generator has {there}")
-        if label is None:
-            return inputs
-        label = tf.cast(label, tf.int32)
-        of_classes = tf.reduce_all((label >= 0) & (label < self.classes))
-        line = f"a label is not one of the classes 0 to {self.classes - 1}:"
-        tf.debugging.Assert(of_classes, [line, label])  # one-hot encoding gives zeros
-        return [inputs, label]
+        label = batch.checked_labels(label, self.classes)  # one-hot encoding gives zeros
+        return inputs if label is None else [inputs, label]
 
     def generate(self, z, label=None) -> tf.Tensor:
         """Generates images from latents.

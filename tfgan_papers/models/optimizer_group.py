@@ -8,8 +8,8 @@ import keras
 class OptimizerGroup:
     """Gives Keras' callbacks one learning rate for several optimizers.
 
-    Reading `learning_rate` returns that of the first optimizer. Setting it scales the
-    rates of all optimizers by the same factor.
+    Reading `learning_rate` returns that of the first optimizer, as a float. Setting it
+    scales the rates of all optimizers by the same factor.
 
     Args:
         optimizers: name of the argument of `compile` -> optimizer.
@@ -25,8 +25,17 @@ class OptimizerGroup:
         self.ratios = [1.0] * len(optimizers)  # to the first, which may be 0 for a while
 
     @property
+    def variables(self):
+        return [v for optimizer in self.named.values() for v in optimizer.variables]
+
+    @property
+    def iterations(self):
+        """The number of updates of the last optimizer, the generator's."""
+        return [*self.named.values()][-1].iterations
+
+    @property
     def learning_rate(self):
-        return next(iter(self.named.values())).learning_rate
+        return float(next(iter(self.named.values())).learning_rate)
 
     @learning_rate.setter
     def learning_rate(self, value):

@@ -25,7 +25,7 @@ The authors' code is not available.
 
 Differs: VAE-1 | pixels | Bernoulli, App. C.1 | not public | none | grey values in [0, 1],
     treated as probabilities; the bound is not comparable with that of models of binarized
-    MNIST.
+    MNIST. The Gaussian decoder of App. C.2, with mean and variance, is not implemented.
 Differs: VAE-2 | initial weights | N(0, .01), a variance or a deviation | not public | none
     | standard deviation .01; biases 0.
 Differs: VAE-3 | step size of Adagrad | .01, .02 or .1, chosen by the first iterations | not
@@ -46,7 +46,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgan_papers import losses, noise
-from tfgan_papers.models import surgery
+from tfgan_papers.models import checks, surgery
 from tfgan_papers.models.generative import GenerativeModel
 from tfgan_papers.options import Options, option
 from tfgan_papers.papers.contract import Paper
@@ -161,7 +161,8 @@ class Autoencoder(GenerativeModel):
 
     def __init__(self, generator, encoder, loss=squared, prior="normal", **kwargs):
         super().__init__(generator, encoder, prior=prior, **kwargs)
-        self.energy = LOSSES[loss] if isinstance(loss, str) else loss
+        self.energy = losses.named(LOSSES, loss)
+        checks.check_energy(self.energy, encoder)
         copies = self.generator(self.encoder.outputs[0])
         self.copier = surgery.part_of(self.encoder, copies, "autoencoder")
 

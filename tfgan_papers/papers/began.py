@@ -29,7 +29,9 @@ Differs: BEGAN-1 | learning rate | 1e-4, halved when M_global stalls | the port:
     port; --learning_rate_floor is that of the port.
 Differs: BEGAN-2 | networks | carry and skip connections are optional | the author's have
     both, 17,268,038 weights at 128x128 with n = 128; the port's have neither, 25,233,222 |
-    --network=authors or plain | the first has the paper's 17.3 million weights.
+    --network=authors or plain, --carry_steps | the first has the paper's 17.3 million
+    weights. --carry_steps=0 switches its carry off; its skip connections cannot be switched
+    off alone.
 Differs: BEGAN-3 | initial weights | not stated | the author's: truncated normal, deviation
     .01; the port's: Glorot uniform | --network, --weight_std | as each code; .01 suits the
     author's n.
@@ -42,13 +44,19 @@ Differs: BEGAN-6 | k | in [0, 1] | tensorpack's port does not clip it; an early 
     the port clipped a copy | none | the stored value is clipped.
 Differs: BEGAN-7 | data | 360,000 faces, not public | the port: celeb_a, 128x128 from (50,
     25), every second pixel | none | any images; --crop=128 crops the centre.
-Differs: BEGAN-8 | embedded digits | faces, 32x32 and larger | the same | --dataset
-    --image_noise --d_rate --halving_steps | 16x16, few channels and short schedules, so
-    that the default run takes minutes. With gamma = .5 the error of samples must be half
-    that of data. Clean digits have no texture that samples could lack, so G would generate
-    only the digits with the smallest error. Noise on the data adds such a texture, and a
-    lower learning rate for D keeps the two errors apart. The default set is printed digits,
-    which are aligned, as faces are; samples of the 8x8 handwritten ones are blurred.
+Differs: BEGAN-8 | embedded digits | faces, 32x32 and larger; batches of 16, N_h = 64,
+    lambda_k .001, carry in 16,000 steps, learning rate 1e-4, halved when M_global stalls |
+    faces; the author's n = 64 and initial weights of deviation .01 | --dataset --image_size
+    --width --weight_std --n_h --batch_size --image_noise --lambda_k --carry_steps
+    --learning_rate --d_rate --halving_steps --learning_rate_floor --steps | 16x16, n = 16,
+    weights of deviation .08, N_h = 16, batches of 32, noise of .25 on the data, lambda_k
+    .1, carry in 300 steps, learning rate 8e-4, D's .15 of it, halved every 600 steps, not
+    below 1e-6, and 2,500 steps, so that the default run takes minutes. With gamma = .5 the
+    error of samples must be half that of data. Clean digits have no texture that samples
+    could lack, so G would generate only the digits with the smallest error. Noise on the
+    data adds such a texture, and a lower learning rate for D keeps the two errors apart.
+    The default set is printed digits, which are aligned, as faces are; samples of the 8x8
+    handwritten ones are blurred.
 Differs: BEGAN-9 | z of an image | Adam on the L1 error of G(z), then straight lines | the
     port: by default no such step, and great circles | none | as the paper; the numbers in
     embedding.py are ours, and z stays in [-1, 1].
@@ -63,7 +71,7 @@ from keras import ops
 
 from tfgan_papers import keras_internals, losses, noise, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.models import adversarial
+from tfgan_papers.models import adversarial, checks
 from tfgan_papers.models.optimizer_group import computes_its_rate
 from tfgan_papers.options import option
 from tfgan_papers.papers.began_networks import NETWORKS, WEIGHT_STD, Carry, Style, networks
@@ -170,7 +178,8 @@ class BEGAN(adversarial.AdversarialModel):
         if stall_steps % CHECKS:
             raise ValueError(f"stall_steps is {stall_steps}: it is a multiple of {CHECKS}")
         adversarial.check_reconstructs("BEGAN", generator, discriminator)
-        self.energy = LOSSES[loss] if isinstance(loss, str) else loss
+        self.energy = losses.named(LOSSES, loss)
+        checks.check_energy(self.energy, discriminator)
         self.gamma, self.lambda_k = gamma, lambda_k
         self.carry_steps, self.check_steps = carry_steps, stall_steps // CHECKS
         self.learning_rate_floor = learning_rate_floor

@@ -49,7 +49,7 @@ from keras import ops
 
 from tfgan_papers import layers, losses, optimizers
 from tfgan_papers.errors import UsageError
-from tfgan_papers.models import adversarial, surgery
+from tfgan_papers.models import adversarial, checks, surgery
 from tfgan_papers.options import option
 from tfgan_papers.papers import convolutional as shared
 from tfgan_papers.papers import dcgan
@@ -222,7 +222,8 @@ class EBGAN(adversarial.AdversarialModel):
         if not 0.0 <= pull_away < float("inf"):
             raise ValueError(f"pull_away is {pull_away}: it is not negative")
         adversarial.check_reconstructs("EBGAN", generator, discriminator)
-        self.energy = LOSSES[loss] if isinstance(loss, str) else loss
+        self.energy = losses.named(LOSSES, loss)
+        checks.check_energy(self.energy, discriminator)
         self.margin, self.weight = margin, pull_away
         code = discriminator.get_layer("code").output
         outputs = [discriminator.outputs[0], code]

@@ -49,13 +49,13 @@ Differs: IMPROVED-11 | training on CIFAR-10, SVHN | not stated | learning rate c
     decay, no average; slope .1 in D | --decay_epochs | as since 14 June 2016, updated each
     step.
 Differs: IMPROVED-12 | minibatch discrimination | for samples that look good | CIFAR-10,
-    SVHN: noise instead of dropout in D, three updates of G for one of D. MNIST, 8 to 12
-    June 2016 (train_mnist_minibatch.py): convolutional networks like those of CIFAR-10,
-    noise .2, 400 labels per class, three updates of G, saturating loss, learning rate 3e-4,
-    500 epochs; as published it cannot run, because its last deconvolution has stride 2 and
-    maps 16x16 to 28x28 | --network=minibatch, --minibatch_kernels | CIFAR-10 and SVHN as
-    the code; on MNIST, --minibatch_kernels adds the layer to the dense network of feature
-    matching.
+    SVHN: noise .2 instead of dropout at D's input, three updates of G for one of D. MNIST,
+    8 to 12 June 2016 (train_mnist_minibatch.py): convolutional networks like those of
+    CIFAR-10, noise .2, 400 labels per class, three updates of G, saturating loss, learning
+    rate 3e-4, 500 epochs; as published it cannot run, because its last deconvolution has
+    stride 2 and maps 16x16 to 28x28 | --network=minibatch, --minibatch_kernels | CIFAR-10
+    and SVHN as the code; on MNIST, --minibatch_kernels adds the layer to the dense network
+    of feature matching.
 Differs: IMPROVED-13 | Table 3 | VBN, label smoothing, historical averaging on CIFAR-10;
     number of labels not stated | none of the three | flags/improved_gan_table3_*.flags |
     --network=minibatch with them; target .9 (Sec. 3.4); ours are a reference batch of 100
@@ -85,7 +85,7 @@ from keras import ops
 from tfgan_papers import losses, noise, optimizers
 from tfgan_papers.errors import UsageError
 from tfgan_papers.losses import LeastSquaresOptions
-from tfgan_papers.models import averaging, critics, surgery
+from tfgan_papers.models import averaging, checks, critics, surgery
 from tfgan_papers.models.adversarial import AdversarialModel
 from tfgan_papers.options import option
 from tfgan_papers.papers import borrowed
@@ -171,8 +171,8 @@ class ImprovedGAN(AdversarialModel):
         **kwargs: see `AdversarialModel`.
 
     Raises:
-        ValueError: g_steps is out of range, or `matching` is given and D has no layer
-            "features".
+        ValueError: g_steps is out of range, `matching` is unknown, D ends in a softmax or
+            a sigmoid, or `matching` is given and D has no layer "features".
     """
 
     scalars = ("d_loss", "g_loss", "d_real", "d_fake", "train_error")
@@ -193,8 +193,8 @@ class ImprovedGAN(AdversarialModel):
         super().__init__(generator, discriminator, prior=prior, **kwargs)
         _check_steps(g_steps)
         self.loss_terms = losses.get(loss)
-        named = isinstance(matching, str)
-        self.matching = losses.MATCHING[matching] if named else matching
+        checks.check_logits(discriminator)
+        self.matching = losses.named(losses.MATCHING, matching)
         self.unsupervised_weight, self.g_steps = unsupervised_weight, g_steps
         self.average_rate, self.corrected = average_rate, corrected
         self.apart = surgery.mixes_examples(discriminator)
@@ -291,17 +291,10 @@ class ImprovedGAN(AdversarialModel):
         return {"d_real": d_real, "d_fake": d_fake, "train_error": error}
 
     def average(self):
-        """Updates the moving average of D.
-
-        With gradient accumulation over n steps, D moves in one of them, and so does the
-        average.
-        """
-        rate, steps = self.average_rate, self.step.value + 1
-        accumulated = self.d_optimizer.gradient_accumulation_steps or 1
-        if self.corrected:
-            rate = averaging.debiased_rate(rate, steps // accumulated)
-        if accumulated > 1:
-            rate = tf.where(steps % accumulated == 0, rate, 0.0)
+        """Updates the moving average of D."""
+        rate = averaging.rate_in_step(
+            self.average_rate, self.step.value, self.d_optimizer, self.corrected
+        )
         averaging.ema_update(self.averaged, self.discriminator, rate)
 
     def checkpointed(self):
