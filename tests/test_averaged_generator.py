@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests import launch
 from tests.strategies import two_replicas
 from tfgan_papers.models import averaging
+from tfgan_papers.papers.dcgan import DCGAN
 from tfgan_papers.papers.lsgan import LSGAN
 from tfgan_papers.runs import distribution
 from tfgan_papers.runs.run import open_run
@@ -70,6 +71,36 @@ def test_with_gradient_accumulation_the_average_is_of_the_weights_after_each_mov
     for i, weight in enumerate(model.averaged_generator.weights):
         values = np.stack([weights[i] for weights in moved])
         expected = np.average(values, 0, shares) if weight.trainable else values[-1]
+        np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("accumulated", [None, 2])
+def test_the_average_counts_each_move_of_g_also_of_several_in_a_step(accumulated, rng):
+    z, x = keras.Input((5,)), keras.Input((4,))
+    networks = (
+        keras.Model(z, keras.layers.Dense(4)(z)),
+        keras.Model(x, keras.layers.Dense(1)(x)),
+    )
+    model = DCGAN(*networks, port=True, generator_average=RATE)
+    sgds = (
+        keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulated) for _ in range(2)
+    )
+    model.compile(*sgds)
+    past, apply = [], model.apply_gradients
+
+    def noted(network, gradients):
+        moved = apply(network, gradients)
+        if network == "generator" and bool(moved):
+            past.append(model.generator.get_weights())
+        return moved
+
+    model.apply_gradients = noted
+    for _ in range(3):
+        model.train_step((tf.constant(rng.normal(size=(8, 4)), tf.float32),))
+    assert len(past) == 6 // (accumulated or 1)
+    shares = (1 - RATE) ** np.arange(len(past))[::-1]
+    for i, weight in enumerate(model.averaged_generator.weights):
+        expected = np.average(np.stack([weights[i] for weights in past]), 0, shares)
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -137,14 +137,7 @@ def padded_convolution(x, kernel, before):
 
 
 PADDINGS = [
-    *(
-        (1, False, 0),
-        (3, False, 0),
-        (3, True, 1),
-        (4, False, 1),
-        (5, False, 1),
-        (5, True, 2),
-    ),
+    *((3, False, 0), (3, True, 1), (4, False, 1), (5, False, 1), (5, True, 2)),
     *((6, False, 2), (7, False, 2)),
 ]
 FORMS = pytest.mark.parametrize(
@@ -182,6 +175,19 @@ def test_up_convolution_is_the_gradient_of_the_down(
     down = padded_convolution(x, up.kernel.numpy(), before)
     np.testing.assert_allclose((down * y).sum(), (x * raised).numpy().sum(), rtol=1e-4)
     assert up.compute_output_shape(y.shape) == raised.shape == x.shape
+
+
+@FORMS
+def test_a_kernel_of_one_pixel_takes_or_gives_every_second_pixel(subpixel, channels, rng):
+    x = rng.normal(size=(2, 4, 6, channels)).astype("float32")
+    down, up = layers.DownConv2D(5, 1), layers.UpConv2D(5, 1)
+    down.subpixel = up.subpixel = subpixel
+    halved, raised = down(x), up(x)
+    expected = x[:, ::2, ::2] @ down.kernel.numpy()[0, 0]
+    np.testing.assert_allclose(halved, expected, rtol=1e-4, atol=1e-5)
+    expected = np.zeros((2, 8, 12, 5), "float32")
+    expected[:, ::2, ::2] = x @ up.kernel.numpy()[0, 0].T
+    np.testing.assert_allclose(raised, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [layers.DownConv2D, layers.UpConv2D])

@@ -290,7 +290,7 @@ def test_a_run_killed_before_its_first_checkpoint_says_that_it_starts_again(tmp_
 # Two workers.
 
 
-def launched(*folders, steps):
+def launched(*folders, steps, options=((), ())):
     """A worker for each folder, on loopback: their processes."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in folders]
@@ -302,18 +302,38 @@ def launched(*folders, steps):
     return [
         launch.Launched(
             *(*SHORT, "--strategy=multi_worker", "--checkpoint_steps=5"),
-            *(f"--steps={steps}", f"--logdir={folder}"),
+            *(f"--steps={steps}", f"--logdir={folder}", *more),
             fresh=False,
             export=False,
             environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
         )
-        for folder, task in zip(folders, tasks, strict=True)
+        for folder, task, more in zip(folders, tasks, options, strict=True)
     ]
 
 
-def workers(*folders, steps):
+def workers(*folders, **options):
     """The same when they have ended."""
-    return [process.ended() for process in launched(*folders, steps=steps)]
+    return [process.ended() for process in launched(*folders, **options)]
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "report_steps"])
+def test_workers_with_other_options_are_refused_before_their_first_step(option, tmp_path):
+    given = [(f"--{option}=1",), (f"--{option}=2",)]
+    for ended in workers(tmp_path / "run", tmp_path / "run", steps=4, options=given):
+        assert ended.code == 1 and "Traceback" not in ended.err
+        assert "the workers have other options or other data" in ended.errors[0]
+    assert not launch.kept_steps(tmp_path / "run")
+
+
+def test_two_workers_continue_a_run_of_one_device_with_several_steps_a_call(tmp_path):
+    alike = ("--report_steps=2", "--jit_compile=false")
+    several = (*alike, "--steps=2", "--steps_per_execution=2", f"--logdir={tmp_path}")
+    ended = fork(*SHORT, *several)
+    assert ended.code == 0, ended.err
+    given = [alike] * 2
+    for ended in workers(tmp_path, tmp_path, steps=6, options=given):
+        assert ended.code == 0, ended.err
+    assert launch.kept_steps(tmp_path)[-1] == 6
 
 
 def test_two_workers_go_on_together_and_refuse_to_go_on_from_different_steps(tmp_path):

@@ -105,15 +105,17 @@ class CollapseWatch(keras.callbacks.Callback):
 
 
 class TerminateOnNaN(keras.callbacks.Callback):
-    """Ends the training after the first batch with a scalar that is not finite.
+    """Ends the training after the first epoch with a scalar that is not finite.
 
-    Keras' callback of this name reads `loss`, which these models do not have.
+    Keras' callback of this name reads `loss`, which these models do not have. The scalars
+    are means over the epoch, which a single step makes not finite. To read those of each
+    step, Keras would wait for the device.
     """
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_epoch_end(self, epoch, logs=None):
         for name, value in (logs or {}).items():
             if not math.isfinite(value):
-                logging.warning("batch %d: %s is %s, training ends", batch, name, value)
+                logging.warning("%s is %s in epoch %d: training ends", name, value, epoch)
                 self.model.stop_training = True
                 return
 

@@ -24,8 +24,8 @@ class DownConv2D(keras.layers.Conv2D):
             first.
 
     Raises:
-        ValueError: `symmetric`, and the side is even; or the layer has another stride, a
-            dilation or groups.
+        ValueError: `symmetric`, and the side is even; or the layer has another stride, or
+            groups.
     """
 
     subpixel = False  # if True, computes the same sums with stride 1, see `_by_phase`
@@ -150,11 +150,10 @@ def _check_side(kernel_size, symmetric):
 
 
 def _check_stride(layer):
-    two = layer.strides == (2, 2) and layer.dilation_rate == (1, 1)
-    if not two or getattr(layer, "groups", 1) != 1:
+    if layer.strides != (2, 2) or getattr(layer, "groups", 1) != 1:
         raise ValueError(
-            f"{type(layer).__name__} has stride 2, no dilation and no groups: leave out "
-            "strides, dilation_rate and groups"
+            f"{type(layer).__name__} has stride 2 and no groups: leave out strides and "
+            "groups"
         )
 
 

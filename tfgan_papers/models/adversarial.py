@@ -106,6 +106,7 @@ class AdversarialModel(GenerativeModel):
         self.ema_rate = rate
         self.averaged_generator = surgery.clone_with_weights(self.generator)
         self.sampling_generator = self.averaged_generator
+        self.average_moves = self.carried("average_moves", 0, "int64")
 
     def checkpointed(self):
         histories = {
@@ -118,9 +119,12 @@ class AdversarialModel(GenerativeModel):
         if network in self.histories:
             variables = getattr(self, network).trainable_variables
             gradients = self.histories[network].penalized_gradients(gradients, variables)
-        super().apply_gradients(network, gradients)
+        moved = super().apply_gradients(network, gradients)
         if network == "generator" and self.averaged_generator is not None:
-            rate = averaging.rate_in_step(
-                self.ema_rate, self.step.value, self.g_optimizer, corrected=True
-            )
-            averaging.ema_update(self.averaged_generator, self.generator, rate)
+            # The optimizer counts its own moves, and a checkpoint of a run has its count.
+            moves = self.average_moves.value + tf.cast(moved, "int64")
+            moves = tf.maximum(moves, tf.cast(self.g_optimizer.iterations, "int64"))
+            self.average_moves.assign(moves)
+            rate = averaging.debiased_rate(self.ema_rate, moves)
+            averaging.ema_update(self.averaged_generator, self.generator, rate, moved)
+        return moved

@@ -6,7 +6,12 @@ import keras
 import tensorflow as tf
 
 
-def ema_update(average: keras.Model, network: keras.Model, rate: float | tf.Tensor):
+def ema_update(
+    average: keras.Model,
+    network: keras.Model,
+    rate: float | tf.Tensor,
+    moved: bool | tf.Tensor = True,
+):
     """Updates an exponential moving average of a network's weights.
 
     Trainable weights move by `rate` times their distance to those of `network`. Other
@@ -16,7 +21,10 @@ def ema_update(average: keras.Model, network: keras.Model, rate: float | tf.Tens
         average: the network with the averaged weights.
         network: a network of the same architecture.
         rate: float or scalar tensor, 0 to 1.
+        moved: bool or scalar tensor, whether the network has moved. If not, trainable
+            weights stay.
     """
+    rate = rate if moved is True else tf.where(moved, rate, 0.0)
     for mean, weight in zip(average.weights, network.weights, strict=True):
         if weight.trainable:
             mean.assign_add(tf.cast(rate, weight.dtype) * (weight - mean))
@@ -42,26 +50,6 @@ def debiased_rate(rate: float, moves: tf.Tensor) -> tf.Tensor:
         return tf.constant(1.0)
     t = tf.cast(moves, tf.float32)
     return -rate / tf.math.expm1(t * math.log1p(-rate))
-
-
-def rate_in_step(
-    rate: float, step: tf.Tensor, optimizer: keras.Optimizer, corrected: bool
-) -> tf.Tensor | float:
-    """The rate of a moving average in a training step.
-
-    With gradient accumulation over n steps, the optimizer moves the network in one of them,
-    and the average moves in one of them. In the others the rate is 0.
-
-    Args:
-        rate: float, 0 to 1.
-        step: integer scalar, the number of steps before this one.
-        optimizer: the optimizer of the network.
-        corrected: bool, whether to apply `debiased_rate`.
-    """
-    accumulated, steps = optimizer.gradient_accumulation_steps or 1, step + 1
-    if corrected:
-        rate = debiased_rate(rate, steps // accumulated)
-    return rate if accumulated == 1 else tf.where(steps % accumulated == 0, rate, 0.0)
 
 
 @keras.saving.register_keras_serializable("tfgan_papers")

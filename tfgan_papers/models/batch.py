@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 UNEVEN = (
-    "a replica has no examples: choose a batch size with which every batch, the last one "
-    "too, divides evenly over the replicas"
+    "the replicas have shares of different sizes, or one has no examples: choose a batch "
+    "size with which every batch, the last one too, divides evenly over the replicas"
 )
 
 
@@ -45,6 +45,20 @@ def _some(images):
     if images.shape[0]:
         return images
     return _asserted(images, tf.shape(images)[0] > 0, UNEVEN)
+
+
+def even(images: tf.Tensor) -> tf.Tensor:
+    """A replica's share of a batch, on several replicas.
+
+    Raises:
+        InvalidArgumentError: the shares of the replicas differ in size.
+    """
+    if images.shape[0]:
+        return images
+    own = tf.cast(tf.shape(images)[0], tf.float32)
+    context = tf.distribute.get_replica_context()
+    mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
+    return _asserted(images, tf.abs(mean - own) < 0.25 / own, UNEVEN)
 
 
 def _classes(labels, classes):

@@ -25,11 +25,18 @@ def check_compile(model: keras.Model, optimizers: Mapping[str, keras.Optimizer],
                 f"{name} has no effect, because {type(model).__name__} has its own losses "
                 "and scalars: leave it out"
             )
+    _check_optimizers(optimizers, model.adversary)
     if model.distribute_strategy.num_replicas_in_sync > 1:
         if given.get("steps_per_execution", 1) > 1:
             raise ValueError("steps_per_execution must be 1 on several replicas")
-    _check_optimizers(optimizers, model.adversary)
-    _check_layers(dict(zip(("generator", model.partner_name), model.networks, strict=True)))
+        if given["jit_compile"] is True and synchronizes(*model.networks):
+            raise ValueError(
+                "jit_compile must be False on several replicas that synchronize batch "
+                "normalization within the step"
+            )
+        _check_of_replicas(optimizers, model)
+    _check_layers(model)
+    check_losses(model)
 
 
 def _check_optimizers(optimizers, adversary):
@@ -51,21 +58,60 @@ def _check_optimizers(optimizers, adversary):
             )
 
 
-def _check_layers(networks):
-    layers = keras_internals.layers(*networks.values())
+def _check_of_replicas(optimizers, model):
+    """Keras clips and accumulates before it sums the gradients of the replicas, and updates
+    a variable of no strategy once for each replica."""
+    for name, each in optimizers.items():
+        for option in ("clipnorm", "clipvalue", "global_clipnorm"):
+            if getattr(each, option, None):
+                raise ValueError(
+                    f"{name} has {option}, which clips the part of each replica and not "
+                    "the gradient of the batch: leave it out on several replicas"
+                )
+        if each.gradient_accumulation_steps:
+            raise ValueError(
+                f"{name} accumulates gradients, which Keras does not do on several "
+                "replicas: leave out gradient_accumulation_steps"
+            )
+        extended = model.distribute_strategy.extended
+        if not all(extended.variable_created_in_scope(v.value) for v in each.variables):
+            raise ValueError(
+                f"{name} was created outside the scope of the model's strategy: create it "
+                "in strategy.scope()"
+            )
+
+
+def synchronizes(*networks: keras.Model) -> bool:
+    """Whether batch normalization exchanges statistics between replicas."""
+    layers = keras_internals.layers(*networks)
+    return any(getattr(layer, "synchronized", False) for layer in layers)
+
+
+def _check_layers(model):
+    layers = keras_internals.layers(*model.networks)
     if any(layer.compute_dtype == "float16" for layer in layers):
         raise ValueError(
             "the networks compute in float16, in which small gradients vanish, and "
             "these training steps do not scale the loss: build them with the dtype "
             "policy mixed_bfloat16"
         )
-    for name, network in networks.items():
+
+
+def check_losses(model: keras.Model):
+    """Checks that the networks have no losses of their own: regularizers, and after a call
+    of the networks what their layers add.
+
+    Raises:
+        ValueError: a network has one.
+    """
+    names = "generator", model.partner_name
+    for name, network in zip(names, model.networks, strict=True):
         layers = keras_internals.layers(network)
         of_outputs = any(getattr(layer, "activity_regularizer", None) for layer in layers)
         if network.losses or of_outputs:
             raise ValueError(
                 f"the {name} has a regularizer or add_loss, which these training steps do "
-                "not add to their losses: leave it out, or use weight_decay of the optimizer"
+                "not add to their losses: leave it out, or use an optimizer's weight_decay"
             )
 
 

@@ -183,17 +183,20 @@ class GenerativeModel(keras.Model):
         Raises:
             ValueError: both networks have the same optimizer object, an optimizer expects
                 a scaled loss or has an average of its own, a layer computes in float16 or
-                has a regularizer, Keras' losses or metrics are given, or
-                `steps_per_execution` is more than 1 on several replicas, which Keras does
-                not support.
+                has a regularizer, or Keras' losses or metrics are given. On several
+                replicas also: `steps_per_execution` is more than 1, an optimizer clips or
+                accumulates gradients or was created outside the strategy's scope, or
+                `jit_compile` is True and batch normalization is synchronized.
         """
-        optimizers = {k: keras.optimizers.get(each) for k, each in optimizers.items()}
+        with self.distribute_strategy.scope():  # of the model, wherever it is compiled
+            optimizers = {k: keras.optimizers.get(each) for k, each in optimizers.items()}
         of_partner, of_generator = optimizers.values()
-        checks.check_compile(self, optimizers, kwargs)
+        checks.check_compile(self, optimizers, {"jit_compile": jit_compile, **kwargs})
         self.replicas = self.distribute_strategy.num_replicas_in_sync
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         if jit_compile == "auto":
-            jit_compile = on_gpu
+            synchronizes = self.replicas > 1 and checks.synchronizes(*self.networks)
+            jit_compile = on_gpu and not synchronizes
         whole = jit_compile and on_gpu and self.replicas == 1
         # Given an optimizer, Keras would build and save it as a third one.
         super().compile(optimizer=None, jit_compile=whole, **kwargs)
@@ -201,8 +204,9 @@ class GenerativeModel(keras.Model):
         for name, each in optimizers.items():
             setattr(self, name, each)
         # Built now: reading a checkpoint before they are built would lose their state.
-        of_partner.build(self.networks[1].trainable_variables)
-        of_generator.build(self.generator.trainable_variables)
+        with self.distribute_strategy.scope():
+            of_partner.build(self.networks[1].trainable_variables)
+            of_generator.build(self.generator.trainable_variables)
         self.optimizer = OptimizerGroup(optimizers)
         self.compiled_functions = {} if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
@@ -347,8 +351,10 @@ class GenerativeModel(keras.Model):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         if not training:
             done = tf.reduce_max([mean.count.value for mean in self.means])
-            number = noise.HELD_OUT + tf.cast(done, tf.int64)
+            number = noise.HELD_OUT + tf.cast(done, tf.int64) * self.replicas
             return images, labels, noise.Stream.of_step(self.seed, number, replica)
+        if self.replicas > 1:
+            images = tf.nest.map_structure(batch.even, images)
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
         for i, generator in enumerate(self.keras_seed_generators):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
@@ -387,7 +393,7 @@ class GenerativeModel(keras.Model):
 
         def run(base, replica, *tensors):
             with noise.use(noise.Stream(base, replica, self.compiled_by_xla)):
-                return tf.nest.map_structure(_dense, function(*tensors))
+                return function(*tensors)
 
         if self.compiled_functions is not None:
             run = self.compiled_functions.setdefault(
@@ -403,7 +409,7 @@ class GenerativeModel(keras.Model):
         shape = (tf.shape(images)[0], self.latent_dim)
         return noise.active().latents(self.prior_name, shape)
 
-    def apply_gradients(self, network: str, gradients: list[tf.Tensor]):
+    def apply_gradients(self, network: str, gradients: list) -> bool | tf.Tensor:
         """Updates the weights of a network.
 
         The optimizers sum the gradients of all N replicas. Each replica therefore
@@ -413,12 +419,20 @@ class GenerativeModel(keras.Model):
             network: name of the attribute with the network, such as `generator`.
             gradients: list of tensors, one per trainable variable: the gradients of the
                 mean loss on this replica's share of the batch.
+
+        Returns:
+            Whether the weights have moved, a bool or a scalar tensor. With gradient
+            accumulation over n updates, they move in one of n.
         """
         of_partner, of_generator = self.named_optimizers.values()
         optimizer = of_generator if network == "generator" else of_partner
+        gradients = [*map(_dense, gradients)]
         if self.replicas > 1:
             gradients = [gradient / self.replicas for gradient in gradients]
+        accumulates = optimizer.gradient_accumulation_steps
+        before = tf.identity(optimizer.iterations) if accumulates else None
         optimizer.apply(gradients, getattr(self, network).trainable_variables)
+        return not accumulates or tf.convert_to_tensor(optimizer.iterations) > before
 
     def update_both(self, stream: noise.Stream, *tensors: tf.Tensor | None):
         """Updates both networks at once, from one call of `joint_gradients`.
@@ -446,7 +460,12 @@ class GenerativeModel(keras.Model):
         return tuple(context.all_reduce(tf.distribute.ReduceOp.MEAN, list(means)))
 
     def report(self, **scalars: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ends the step and returns the running means of its scalars, as Keras' logs."""
+        """Ends the step and returns the running means of its scalars, as Keras' logs.
+
+        Raises:
+            ValueError: a layer has called `add_loss`.
+        """
+        checks.check_losses(self)
         self.step.assign_add(1)
         return self.logs(scalars)
 

@@ -281,7 +281,7 @@ class DCGAN(critics.ScalarCriticModel):
                 gradient + self.weight_decay * weight
                 for gradient, weight in zip(gradients, weights, strict=True)
             ]
-        super().apply_gradients(network, gradients)
+        return super().apply_gradients(network, gradients)
 
 
 # The experiments, by the name of their networks.

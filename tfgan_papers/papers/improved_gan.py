@@ -210,8 +210,7 @@ class ImprovedGAN(AdversarialModel):
         scalars, gradients = self.run_compiled(
             self.d_gradients, noise, labelled, labels, unlabelled
         )
-        self.apply_gradients("discriminator", gradients)
-        self.average()
+        self.average(moved=self.apply_gradients("discriminator", gradients))
         for _ in range(self.g_steps):
             scalars["g_loss"], gradients = self.run_compiled(
                 self.g_gradients, noise, others
@@ -290,12 +289,14 @@ class ImprovedGAN(AdversarialModel):
         error = ops.mean(ops.cast(wrong, "float32"))
         return {"d_real": d_real, "d_fake": d_fake, "train_error": error}
 
-    def average(self):
-        """Updates the moving average of D."""
-        rate = averaging.rate_in_step(
-            self.average_rate, self.step.value, self.d_optimizer, self.corrected
-        )
-        averaging.ema_update(self.averaged, self.discriminator, rate)
+    def average(self, moved=True):
+        """Updates the moving average of D, if D has moved."""
+        rate = self.average_rate
+        if self.corrected:
+            accumulated = self.d_optimizer.gradient_accumulation_steps or 1
+            moves = self.step.value // accumulated + 1
+            rate = averaging.debiased_rate(rate, moves)
+        averaging.ema_update(self.averaged, self.discriminator, rate, moved)
 
     def checkpointed(self):
         return {**super().checkpointed(), "averaged": self.averaged}

@@ -96,7 +96,9 @@ class CrossBatchNormalization(layers.ScaledNormalization):
 
     def build(self, input_shape):
         super().build(input_shape)
-        moving = {"shape": input_shape[-1:], "trainable": False, "aggregation": "mean"}
+        # Of the first replica: a mean over all cannot be assigned where XLA compiles.
+        once = {"trainable": False, "aggregation": "only_first_replica"}
+        moving = {"shape": input_shape[-1:], **once}
         self.mean = self.add_weight(name="moving_mean", initializer="zeros", **moving)
         self.variance = self.add_weight(
             name="moving_variance", initializer="ones", **moving

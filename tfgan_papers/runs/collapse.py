@@ -188,6 +188,25 @@ def sentence(reports: list[dict]) -> str:
     }[diagnose(reports)]
 
 
+def _stored(folder, done):
+    """The reports and rollbacks of a run up to the step `done`."""
+    stored = folder.read("collapse.json") or {"reports": [], "rollbacks": []}
+    return (
+        [report for report in stored["reports"] if report["step"] <= done],
+        [rollback for rollback in stored["rollbacks"] if rollback["to"] <= done],
+    )
+
+
+def _noise_number(rollbacks):
+    return max((rollback["noise"] for rollback in rollbacks), default=0)
+
+
+def use_stored_noise(folder, model):
+    """Lets a worker without a `Watch` draw the noise of the run after its rollbacks."""
+    _, rollbacks = _stored(folder, model.steps_done)
+    model.seed += _noise_number(rollbacks) * NOISES_APART
+
+
 class Watch(keras.callbacks.Callback):
     """Diagnoses the run after each report period and carries out `on_collapse`.
 
@@ -221,15 +240,13 @@ class Watch(keras.callbacks.Callback):
         self.period, done = period, model.steps_done
         real, labels = real if model.classes else (real, None)
         self.variety = Variety(model, real, labels, kinds)
-        stored = folder.read("collapse.json") or {"reports": [], "rollbacks": []}
-        self.reports = [r for r in stored["reports"] if r["step"] <= done]
-        self.rollbacks = [r for r in stored["rollbacks"] if r["to"] <= done]
+        self.reports, self.rollbacks = _stored(folder, done)
         self.first_seed, self.logged = model.seed, None
         self.use_noise(model)
 
     @property
     def noise_number(self):
-        return max((rollback["noise"] for rollback in self.rollbacks), default=0)
+        return _noise_number(self.rollbacks)
 
     def use_noise(self, model):
         model.seed = self.first_seed + self.noise_number * NOISES_APART

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import statistics
@@ -154,8 +155,13 @@ def check(strategy: tf.distribute.Strategy, batch_size: int, steps_per_execution
         )
 
 
-def check_same_step(strategy: tf.distribute.Strategy, done: int):
-    """Checks that all workers of a cluster resume from the same step.
+def check_alike(strategy: tf.distribute.Strategy, done: int, facts: object):
+    """Checks that all workers of a cluster resume from the same step of the same run.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        done: int, the step from which this worker resumes.
+        facts: options and facts that are equal on all workers; their `repr` is compared.
 
     Raises:
         UserError: they do not.
@@ -163,11 +169,19 @@ def check_same_step(strategy: tf.distribute.Strategy, done: int):
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
 
-    def step():
-        return tf.constant([done], tf.int64)
+    digest = int(hashlib.sha256(repr(facts).encode()).hexdigest()[:15], 16)
 
-    here = tf.function(lambda: strategy.run(step), autograph=False)()
-    steps = sorted({*strategy.gather(here, axis=0).numpy().tolist()})
+    def own():
+        return tf.constant([[done, digest]], tf.int64)
+
+    here = tf.function(lambda: strategy.run(own), autograph=False)()
+    steps, digests = map(set, strategy.gather(here, axis=0).numpy().T.tolist())
+    steps = sorted(steps)
+    if len(steps) == 1 < len(digests):
+        raise UserError(
+            "the workers have other options or other data: start all of them with the same "
+            "command and the same data"
+        )
     if len(steps) > 1:
         raise UserError(
             f"the workers resume from the steps {', '.join(map(str, steps))}: use the same "

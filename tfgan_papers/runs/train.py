@@ -98,7 +98,8 @@ def _prepare(run, make_scorer):
     done = checkpoints.restore() or 0
     if scorer and done < values.training.steps:
         _begin_selection(run, checkpoints, scorer.selected_by, done)
-    distribution.check_same_step(strategy, done)
+    facts_of_all = values.defining(), values.training.report_steps, run.facts["fingerprint"]
+    distribution.check_alike(strategy, done, facts_of_all)
     if done:
         logging.info("resuming from step %d in %s", done, run.folder)
     else:
@@ -110,8 +111,11 @@ def _prepare(run, make_scorer):
         run.folder.lock()
     if not done and values.training.on_collapse == "rollback":
         checkpoints.save(0, "history", keep=None)  # so that a rollback is always possible
+    run.facts |= options | facts
     if chief:
-        _note(run, options | facts, done)
+        _note(run, done)
+    else:  # the chief's watch does it there
+        collapse.use_stored_noise(run.folder, model)
     return model, of, checkpoints, scorer, strategy, examples, done
 
 
@@ -176,9 +180,8 @@ def check_batch(model, batch_size: int, strategy):
         )
 
 
-def _note(run, options, done):
+def _note(run, done):
     """Writes flags.txt and run.json, before the first step."""
-    run.facts |= options
     run.facts.setdefault("run_id", summary.run_id(run.values))
     run.facts.setdefault("edition", settings.EDITION)
     run.facts.setdefault("commit", records.commit())
