@@ -118,6 +118,26 @@ def test_the_average_survives_another_compile():
             np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_average_survives_saving_without_the_optimizers(tmp_path):
+    model, past = trained(tf.distribute.get_strategy())
+    before = [weight.numpy() for weight in model.averaged_generator.trainable_weights]
+    model.save(tmp_path / "model.keras")
+    for compiled in (True, False):
+        twin = keras.saving.load_model(tmp_path / "model.keras", compile=compiled)
+        if not compiled:
+            twin.compile(*(keras.optimizers.SGD(0.0) for _ in range(2)))
+        for each in twin.named_optimizers.values():
+            each.learning_rate = 0.0
+        twin.fit(np.ones((BATCH, 4), "float32"), batch_size=BATCH, verbose=0)
+        weights = twin.generator.trainable_weights
+        rate = float(averaging.debiased_rate(RATE, tf.constant(STEPS + 1)))
+        for mean, old, weight in zip(
+            twin.averaged_generator.trainable_weights, before, weights, strict=True
+        ):
+            expected = old + rate * (weight.numpy() - old)
+            np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_an_average_at_rate_1_is_the_generator():
     model, past = trained(tf.distribute.get_strategy(), rate=1.0)
     for weight, last in zip(model.averaged_generator.weights, past[-1], strict=True):

@@ -116,7 +116,7 @@ def squared_error():
             ),
             "the discriminator ends in a softmax",
         ),
-        (lambda g: GAN(g, critic(), loss=squared_error()), "is no AdversarialLoss: give"),
+        (lambda g: GAN(g, critic(), loss=squared_error()), "is not an AdversarialLoss"),
         (lambda g: GAN(g, critic(), matching="mse"), "'mse' is none of squared, mean"),
         (lambda g: BEGAN(g, autoencoder(), loss="mse"), "'mse' is none of l1, l2"),
         (
@@ -232,6 +232,37 @@ def test_tensorboard_counts_the_steps_of_the_generator(images, tmp_path):
     board = keras.callbacks.TensorBoard(tmp_path, write_steps_per_second=True)
     model.fit(images, batch_size=8, verbose=0, callbacks=[board])
     assert int(model.optimizer.iterations) == 4
+
+
+def test_a_model_that_xla_compiled_is_exported(images, tmp_path):
+    model = compiled("gan", jit_compile=True)
+    model.fit(images, batch_size=8, verbose=0)
+    signature = [keras.InputSpec(shape=(4, LATENTS), dtype="float32")]
+    model.export(tmp_path / "keras", "tf_saved_model", False, signature)
+    tf.saved_model.save(model, str(tmp_path / "tensorflow"))
+    served = tf.saved_model.load(str(tmp_path / "keras"))
+    np.testing.assert_allclose(served.serve(Z), model.generate(Z), atol=1e-6)
+
+
+def test_a_closure_that_xla_compiles_in_each_step_is_not_kept(images):
+    model = Lambdas(generator(), critic())
+    model.compile("adam", "adam", jit_compile=True, run_eagerly=True)
+    model.fit(images, batch_size=8, verbose=0)
+    assert len(model.compiled_functions.by_code) == 2
+
+
+def test_a_discriminator_may_end_in_a_model_of_your_own(images):
+    class Head(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = GAN(generator(), discriminator(Head()))
+    model.compile("adam", "adam", metrics=[])
+    model.fit(images, batch_size=8, verbose=0)
 
 
 @pytest.mark.parametrize("labels", [[0, CLASSES, 0, 1], [0, -1, 0, 1], [0.7, 1.0, 0, 0]])

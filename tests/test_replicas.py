@@ -58,6 +58,17 @@ def test_an_optimizer_of_another_strategy_is_refused():
         model.compile("adam", foreign)
 
 
+def test_callbacks_set_learning_rates_on_replicas():
+    with two_replicas().scope():
+        model = GAN(*networks(0.0))
+        model.compile(keras.optimizers.SGD(0.2), keras.optimizers.SGD(0.1))
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    stall = keras.callbacks.ReduceLROnPlateau("d_loss", 0.5, patience=9, mode="min")
+    model.fit(data(), batch_size=BATCH, verbose=0, callbacks=[halve, stall])
+    rates = [o.learning_rate for o in (model.d_optimizer, model.g_optimizer)]
+    np.testing.assert_allclose([*map(tf.convert_to_tensor, rates)], [0.1, 0.05], rtol=1e-6)
+
+
 def test_evaluation_draws_the_latents_of_one_device():
     found = []
     for strategy in (tf.distribute.get_strategy(), two_replicas()):

@@ -321,7 +321,7 @@ def test_workers_with_other_options_are_refused_before_their_first_step(option, 
     given = [(f"--{option}=1",), (f"--{option}=2",)]
     for ended in workers(tmp_path / "run", tmp_path / "run", steps=4, options=given):
         assert ended.code == 1 and "Traceback" not in ended.err
-        assert "the workers have other options or other data" in ended.errors[0]
+        assert "the workers differ in their options or their data" in ended.errors[0]
     assert not launch.kept_steps(tmp_path / "run")
 
 

@@ -8,6 +8,7 @@ measures is in the logs, and so in `History` and for Keras' own callbacks to mon
 """
 
 import math
+import numbers
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -114,7 +115,8 @@ class TerminateOnNaN(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in (logs or {}).items():
-            if not math.isfinite(value):
+            number = isinstance(value, numbers.Real)  # other callbacks may add others
+            if number and not math.isfinite(value):
                 logging.warning("%s is %s in epoch %d: training ends", name, value, epoch)
                 self.model.stop_training = True
                 return

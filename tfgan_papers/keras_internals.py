@@ -14,9 +14,10 @@ def layers(*networks: keras.Model) -> list[keras.layers.Layer]:
 
 
 def last_layer(network: keras.Model) -> keras.layers.Layer:
-    """Returns the layer that computes the first output of a functional network."""
+    """Returns the layer that computes the first output of a functional network, also within
+    nested functional networks."""
     layer = network.outputs[0]._keras_history.operation
-    return last_layer(layer) if isinstance(layer, keras.Model) else layer
+    return last_layer(layer) if getattr(layer, "outputs", None) else layer
 
 
 def seed_generators(*networks: keras.Model) -> list[keras.random.SeedGenerator]:

@@ -246,7 +246,7 @@ def get(identifier: str | dict | AdversarialLoss) -> AdversarialLoss:
         return identifier
     if not isinstance(identifier, (str, Mapping)):
         raise ValueError(
-            f"loss {identifier} is no AdversarialLoss: give one, or a name, "
+            f"loss {identifier} is not an AdversarialLoss: give one, or a name, "
             f"{', '.join(LOSSES)}"
         )
     if isinstance(identifier, str):

@@ -56,6 +56,7 @@ class AdversarialModel(GenerativeModel):
         super().__init__(generator, discriminator, **kwargs)
         names = ("generator", "discriminator") if history else ()
         self.history_weight, self.ema_rate = history, 0.0
+        self.moves_before = 0  # of G, by the optimizers of earlier calls of `compile`
         self.histories = {
             name: averaging.HistoricalAveraging(
                 getattr(self, name).trainable_variables, history, name=f"{name}_history"
@@ -87,8 +88,21 @@ class AdversarialModel(GenerativeModel):
             jit_compile: see `GenerativeModel.compile_with`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
+        if self.compiled:
+            self.moves_before += int(tf.convert_to_tensor(self.g_optimizer.iterations))
+        elif self.steps_done:  # loaded without its optimizers
+            self.moves_before = self.steps_done
         optimizers = {"d_optimizer": d_optimizer, "g_optimizer": g_optimizer}
         self.compile_with(optimizers, jit_compile, **kwargs)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "moves_before": self.moves_before}
+
+    def compile_from_config(self, config):
+        moves = config.pop("moves_before", 0)  # absent in older files
+        super().compile_from_config(config)
+        self.moves_before = moves
 
     def average_generator(self, rate: float):
         """Maintains an exponential moving average of G's weights and samples from it.
@@ -106,7 +120,6 @@ class AdversarialModel(GenerativeModel):
         self.ema_rate = rate
         self.averaged_generator = surgery.clone_with_weights(self.generator)
         self.sampling_generator = self.averaged_generator
-        self.average_moves = self.carried("average_moves", 0, "int64")
 
     def checkpointed(self):
         histories = {
@@ -121,10 +134,7 @@ class AdversarialModel(GenerativeModel):
             gradients = self.histories[network].penalized_gradients(gradients, variables)
         moved = super().apply_gradients(network, gradients)
         if network == "generator" and self.averaged_generator is not None:
-            # The optimizer counts its own moves, and a checkpoint of a run has its count.
-            moves = self.average_moves.value + tf.cast(moved, "int64")
-            moves = tf.maximum(moves, tf.cast(self.g_optimizer.iterations, "int64"))
-            self.average_moves.assign(moves)
+            moves = tf.convert_to_tensor(self.g_optimizer.iterations) + self.moves_before
             rate = averaging.debiased_rate(self.ema_rate, moves)
             averaging.ema_update(self.averaged_generator, self.generator, rate, moved)
         return moved

@@ -10,7 +10,7 @@ def ema_update(
     average: keras.Model,
     network: keras.Model,
     rate: float | tf.Tensor,
-    moved: bool | tf.Tensor = True,
+    moved: tf.Tensor | bool | None = True,
 ):
     """Updates an exponential moving average of a network's weights.
 
@@ -21,10 +21,10 @@ def ema_update(
         average: the network with the averaged weights.
         network: a network of the same architecture.
         rate: float or scalar tensor, 0 to 1.
-        moved: bool or scalar tensor, whether the network has moved. If not, trainable
-            weights stay.
+        moved: scalar tensor, whether the network has moved; if not, trainable weights
+            stay. Anything else counts as moved.
     """
-    rate = rate if moved is True else tf.where(moved, rate, 0.0)
+    rate = tf.where(moved, rate, 0.0) if tf.is_tensor(moved) else rate
     for mean, weight in zip(average.weights, network.weights, strict=True):
         if weight.trainable:
             mean.assign_add(tf.cast(rate, weight.dtype) * (weight - mean))

@@ -20,7 +20,7 @@ def check_compile(model: keras.Model, optimizers: Mapping[str, keras.Optimizer],
         ValueError: see `GenerativeModel.compile_with`.
     """
     for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-        if given.get(name) is not None:
+        if given.get(name):
             raise ValueError(
                 f"{name} has no effect, because {type(model).__name__} has its own losses "
                 "and scalars: leave it out"

@@ -208,7 +208,7 @@ class GenerativeModel(keras.Model):
             of_partner.build(self.networks[1].trainable_variables)
             of_generator.build(self.generator.trainable_variables)
         self.optimizer = OptimizerGroup(optimizers)
-        self.compiled_functions = {} if jit_compile and not whole else None
+        self.compiled_functions = _Compiled() if jit_compile and not whole else None
         self.compiled_by_xla = bool(jit_compile)
         for layer in keras_internals.layers(*self.networks):
             if hasattr(layer, "subpixel"):  # XLA's strided form is slow on a CPU
@@ -226,14 +226,22 @@ class GenerativeModel(keras.Model):
         """The generator and its partner."""
         return self.generator, getattr(self, self.partner_name)
 
-    def export(self, filepath, *args, **kwargs):
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
         """Exports the generator as `keras.Model.export` does, by default for any number of
         latents."""
-        inputs = [
-            keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in self.generator.inputs
-        ]
-        kwargs.setdefault("input_signature", [inputs if len(inputs) > 1 else inputs[0]])
-        return super().export(filepath, *args, **kwargs)
+        if input_signature is None:
+            inputs = [
+                keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in self.generator.inputs
+            ]
+            input_signature = [inputs if len(inputs) > 1 else inputs[0]]
+        return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     # Sampling.
 
@@ -354,7 +362,8 @@ class GenerativeModel(keras.Model):
             number = noise.HELD_OUT + tf.cast(done, tf.int64) * self.replicas
             return images, labels, noise.Stream.of_step(self.seed, number, replica)
         if self.replicas > 1:
-            images = tf.nest.map_structure(batch.even, images)
+            first, *others = tf.nest.flatten(images)
+            images = tf.nest.pack_sequence_as(images, [batch.even(first), *others])
         stream = noise.Stream.of_step(self.seed, self.step.value, replica)
         for i, generator in enumerate(self.keras_seed_generators):
             generator.state.assign(stream.reseed(i, generator.state.dtype))
@@ -396,9 +405,7 @@ class GenerativeModel(keras.Model):
                 return function(*tensors)
 
         if self.compiled_functions is not None:
-            run = self.compiled_functions.setdefault(
-                function, tf.function(run, jit_compile=True, autograph=False)
-            )
+            run = self.compiled_functions.get(function, run)
         return run(stream.branch(), stream.replica, *tensors)
 
     def prior(self, images: tf.Tensor) -> tf.Tensor:
@@ -502,6 +509,27 @@ class GenerativeModel(keras.Model):
     def held_out_scalars(self, images, labels) -> dict[str, tf.Tensor]:
         """Name -> scalar on held-out data, for some of the names in `scalars`."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluation")
+
+
+class _Compiled:
+    """Functions that XLA has compiled, out of reach of TensorFlow's tracking, which refuses
+    a dict with such keys when a model is exported."""
+
+    def __init__(self):
+        self.by_code = {}
+
+    def get(self, function, run):
+        """`run` as a compiled function, that of the last call if it was for `function`.
+
+        A closure that is made anew in each step is compiled anew, and replaces the old.
+        """
+        code = getattr(function, "__func__", function)
+        code = getattr(code, "__code__", code)
+        known, compiled = self.by_code.get(code, (None, None))
+        if known != function:
+            compiled = tf.function(run, jit_compile=True, autograph=False)
+            self.by_code[code] = function, compiled
+        return compiled
 
 
 def _dense(tensor):

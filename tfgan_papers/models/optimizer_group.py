@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 
 
 class OptimizerGroup:
@@ -35,7 +36,7 @@ class OptimizerGroup:
 
     @property
     def learning_rate(self):
-        return float(next(iter(self.named.values())).learning_rate)
+        return _rate(next(iter(self.named.values())))
 
     @learning_rate.setter
     def learning_rate(self, value):
@@ -46,11 +47,15 @@ class OptimizerGroup:
                     "compile with an optimizer whose learning rate is a number, such as "
                     "keras.optimizers.Adam(1e-3), to set it from outside"
                 )
-        rates = [float(each.learning_rate) for each in self.named.values()]
+        rates = [_rate(each) for each in self.named.values()]
         if rates[0]:
             self.ratios = [rate / rates[0] for rate in rates]
         for optimizer, ratio in zip(self.named.values(), self.ratios, strict=True):
             optimizer.learning_rate = value * ratio
+
+
+def _rate(optimizer):  # also of a variable on several replicas
+    return float(tf.convert_to_tensor(optimizer.learning_rate))
 
 
 def computes_its_rate(optimizer: keras.Optimizer) -> bool:

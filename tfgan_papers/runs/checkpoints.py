@@ -190,7 +190,8 @@ class Checkpoints:
                 raise  # the checkpoint may be good
             except Exception as error:  # damaged files raise a dozen different classes
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                logging.warning("%s cannot be read (%s); trying another", path, reason)
+                other = "; trying another" if path is not paths[-1] else ""
+                logging.warning("%s cannot be read (%s)%s", path, reason, other)
         raise UserError(
             f"none of the {len(paths)} checkpoints in {paths[0].parent} can be read (the "
             f"oldest: {reason}): use the version that wrote them, or if they are damaged, "

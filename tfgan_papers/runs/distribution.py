@@ -179,8 +179,8 @@ def check_alike(strategy: tf.distribute.Strategy, done: int, facts: object):
     steps = sorted(steps)
     if len(steps) == 1 < len(digests):
         raise UserError(
-            "the workers have other options or other data: start all of them with the same "
-            "command and the same data"
+            "the workers differ in their options or their data: start all of them with the "
+            "same command and the same data"
         )
     if len(steps) > 1:
         raise UserError(

@@ -98,8 +98,9 @@ def _prepare(run, make_scorer):
     done = checkpoints.restore() or 0
     if scorer and done < values.training.steps:
         _begin_selection(run, checkpoints, scorer.selected_by, done)
-    facts_of_all = values.defining(), values.training.report_steps, run.facts["fingerprint"]
-    distribution.check_alike(strategy, done, facts_of_all)
+    shared = values.defining() | {"report_steps": values.training.report_steps}
+    shared |= {"threads": None, "fingerprint": run.facts["fingerprint"]}
+    distribution.check_alike(strategy, done, shared)
     if done:
         logging.info("resuming from step %d in %s", done, run.folder)
     else:
