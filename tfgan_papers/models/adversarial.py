@@ -88,12 +88,13 @@ class AdversarialModel(GenerativeModel):
             jit_compile: see `GenerativeModel.compile_with`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
+        moves = self.steps_done  # positive if loaded without its optimizers
         if self.compiled:
-            self.moves_before += int(tf.convert_to_tensor(self.g_optimizer.iterations))
-        elif self.steps_done:  # loaded without its optimizers
-            self.moves_before = self.steps_done
+            moves = int(tf.convert_to_tensor(self.g_optimizer.iterations))
+            moves += self.moves_before
         optimizers = {"d_optimizer": d_optimizer, "g_optimizer": g_optimizer}
         self.compile_with(optimizers, jit_compile, **kwargs)
+        self.moves_before = moves  # not if the arguments were refused
 
     def get_compile_config(self):
         config = super().get_compile_config()
